@@ -1,0 +1,19 @@
+"""Does this recording say this text, and which model tells it best?"""
+
+from __future__ import annotations
+
+from audiomatch.errors import ClipError, UserError, WeightsError
+from audiomatch.hookspecs import hookimpl
+from audiomatch.matcher import Matcher, MatcherInfo, Run
+
+__version__ = "0.1.0"
+__all__ = [
+    "ClipError",
+    "Matcher",
+    "MatcherInfo",
+    "Run",
+    "UserError",
+    "WeightsError",
+    "__version__",
+    "hookimpl",
+]

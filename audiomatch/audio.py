@@ -1,0 +1,58 @@
+"""The one place that loads audio: any format and rate in, 16 kHz mono out."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from audiomatch.errors import ClipError
+
+SAMPLE_RATE = 16_000
+MAX_SECONDS = 30.0
+EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
+
+
+def load_audio(path: str | Path) -> NDArray[np.float32]:
+    """Return the clip as float32 of shape (samples,) at 16 kHz, channels averaged, in [-1, 1].
+
+    Reads WAV, FLAC, Ogg Vorbis and Opus, and MP3. Raises `ClipError` when the file is missing,
+    unreadable, empty, longer than 30 s, or holds values that are not finite.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise ClipError(f"no such audio file: {path}") from None
+    except OSError as error:
+        raise ClipError(f"cannot read {path}: {error.strerror}") from None
+    return decode_audio(data, str(path))
+
+
+def decode_audio(data: bytes, name: str) -> NDArray[np.float32]:
+    """Decode the bytes of an audio file as `load_audio` does; `name` is for the errors."""
+    if not data:
+        raise ClipError(f"{name} is empty (0 bytes)")
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            rate = file.samplerate
+            # Some formats do not say their length; one second more than allowed tells enough.
+            samples = file.read(int((MAX_SECONDS + 1) * rate), dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        reason = str(error).split(": ", 1)[-1].rstrip(".")
+        raise ClipError(f"{name} is not readable as audio ({reason})") from None
+    mono = samples.mean(axis=1)
+    if mono.size == 0:
+        raise ClipError(f"{name} holds no audio (0 samples)")
+    if mono.size > MAX_SECONDS * rate:
+        raise ClipError(f"{name} is longer than {MAX_SECONDS:.0f} s; cut it into shorter clips")
+    if not np.isfinite(mono).all():
+        raise ClipError(f"{name} holds samples that are not finite")
+    if rate != SAMPLE_RATE:
+        mono = soxr.resample(mono, rate, SAMPLE_RATE)
+        if mono.size == 0:
+            raise ClipError(f"{name} holds no audio (0 samples at 16 kHz)")
+    return np.ascontiguousarray(mono, dtype=np.float32)

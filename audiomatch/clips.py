@@ -1,0 +1,149 @@
+"""Clips: the one table that goes from datasets to matchers and scoring."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from audiomatch.errors import UserError
+
+REQUIRED = ("id", "audio", "expected_text")
+
+
+def normalise_text(text: str) -> str:
+    """Return `text` in NFKC, lower case, without punctuation, with single spaces.
+
+    Two clips whose texts normalise alike are in one group, so in one fold.
+    """
+    kept = (
+        character if character.isalnum() or unicodedata.category(character).startswith("M") else " "
+        for character in unicodedata.normalize("NFKC", text).casefold().replace("'", "")
+    )
+    return " ".join("".join(kept).split())
+
+
+class Clips:
+    """A typed data frame, a row a clip. Immutable by convention: methods return new ones.
+
+    Columns: `id` (str, unique), `audio` (str, an absolute path), `expected_text` (str), `task` and
+    `grade` (str, empty where unknown), any further columns of the dataset, `group` (str, present
+    once folds are made), and `match` (int8: 1 the speech says the text, 0 not; absent where
+    unknown). The frame's index holds the row of the source file, counted as an editor counts lines.
+    """
+
+    def __init__(self, frame: pd.DataFrame, source: str = "clips") -> None:
+        """Check and type `frame`; `source` names the file in errors. Raises `UserError`."""
+        self.source = source
+        missing = [name for name in REQUIRED if name not in frame.columns]
+        if missing:
+            raise UserError(
+                f"{source}: no column {missing[0]!r}; "
+                f"needs {', '.join(REQUIRED[1:])}, has {', '.join(map(str, frame.columns))}"
+            )
+        frame = frame.copy()
+        for name in (*REQUIRED, "task", "grade"):
+            column = frame[name] if name in frame.columns else pd.Series("", index=frame.index)
+            frame[name] = column.fillna("").astype(str).astype(object)
+        self.frame = frame
+        self._check_text()
+        if "match" in frame.columns:
+            frame["match"] = self._binary(frame["match"])
+
+    def _check_text(self) -> None:
+        empty = self.frame["expected_text"].str.strip() == ""
+        if empty.any():
+            raise UserError(f"{self.where(int(np.argmax(empty)))}: expected_text is empty")
+        unnamed = self.frame["id"] == ""
+        if unnamed.any():
+            raise UserError(f"{self.where(int(np.argmax(unnamed)))}: id is empty")
+        repeated = self.frame["id"].duplicated(keep="first")
+        if repeated.any():
+            second = int(np.argmax(repeated))
+            first = int(np.argmax(self.frame["id"] == self.frame["id"].iloc[second]))
+            raise UserError(
+                f"{self.where(second)}: the id is already that of row {self.frame.index[first]}; "
+                "ids must be unique"
+            )
+
+    def _binary(self, column: pd.Series) -> pd.Series:
+        numbers = pd.to_numeric(column, errors="coerce")
+        bad = ~numbers.isin([0, 1])
+        if bad.any():
+            at = int(np.argmax(bad))
+            raise UserError(f"{self.where(at)}: match is {column.iloc[at]!r}; must be 0 or 1")
+        return numbers.astype(np.int8)
+
+    def where(self, position: int) -> str:
+        """Return the place of a clip in its source, for an error message."""
+        return f"{self.source}, row {self.frame.index[position]} (id {self.ids[position]!r})"
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __getitem__(self, column: str) -> pd.Series:
+        return self.frame[column]
+
+    @property
+    def ids(self) -> list[str]:
+        """The clips' ids, in order."""
+        return self.frame["id"].tolist()
+
+    @property
+    def texts(self) -> list[str]:
+        """The expected texts, in order."""
+        return self.frame["expected_text"].tolist()
+
+    @property
+    def paths(self) -> list[Path]:
+        """The audio files, in order."""
+        return [Path(path) for path in self.frame["audio"]]
+
+    @property
+    def labelled(self) -> bool:
+        """Whether `match` is there."""
+        return "match" in self.frame.columns
+
+    @property
+    def labels(self) -> NDArray[np.int8]:
+        """The labels, int8 of shape (n,); raises `UserError` where there are none."""
+        if not self.labelled:
+            raise UserError(f"{self.source}: no column 'match'; these clips have no labels")
+        return self.frame["match"].to_numpy(np.int8)
+
+    @property
+    def groups(self) -> list[str]:
+        """The group of each clip: the column `group`, else the normalised text."""
+        if "group" in self.frame.columns:
+            return self.frame["group"].tolist()
+        return self.text_groups
+
+    @property
+    def text_groups(self) -> list[str]:
+        """The normalised expected text of each clip."""
+        return [normalise_text(text) for text in self.texts]
+
+    def take(self, positions: Sequence[int] | NDArray[Any]) -> Clips:
+        """Return the clips at `positions` (integers, or a boolean mask), in that order."""
+        index = np.asarray(positions)
+        if index.dtype == bool:
+            index = np.flatnonzero(index)
+        return self._like(self.frame.iloc[index])
+
+    def unlabelled(self) -> Clips:
+        """Return the same clips with `match` taken out."""
+        return self._like(self.frame.drop(columns="match", errors="ignore"))
+
+    def with_column(self, name: str, values: Any) -> Clips:
+        """Return the same clips with a column added or replaced."""
+        return self._like(self.frame.assign(**{name: values}))
+
+    def _like(self, frame: pd.DataFrame) -> Clips:
+        other = object.__new__(Clips)
+        other.source, other.frame = self.source, frame
+        return other

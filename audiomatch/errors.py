@@ -1,0 +1,35 @@
+"""What can go wrong by the user's doing, and how it is said."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Bad input: one line that says what is wrong, where, and what would be right.
+
+    The command line prints it without a traceback and exits with code 2.
+    """
+
+
+class ClipError(UserError):
+    """A clip that cannot be used: missing, unreadable, empty or too long."""
+
+
+class WeightsError(UserError):
+    """Pretrained weights that cannot be found or do not fit; says how to get them."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str | None:
+    """Return the choice most like `name`, or None where nothing is close."""
+    found = difflib.get_close_matches(name.lower(), list(choices), n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+def unknown(kind: str, name: str, choices: Iterable[str]) -> UserError:
+    """Build the error for a name that is not among `choices`, with the nearest one."""
+    listed = sorted(choices)
+    close = nearest(name, listed)
+    hint = f"did you mean {close!r}? " if close else ""
+    return UserError(f"no {kind} {name!r}; {hint}there is: {', '.join(listed) or 'none'}")

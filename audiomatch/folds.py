@@ -1,0 +1,116 @@
+"""The one place that makes folds; groups are never split."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold
+
+from audiomatch.clips import Clips
+from audiomatch.errors import UserError
+
+NO_GROUPS = "none"
+BY_TEXT = "expected_text"
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Which fold holds each clip out: `of[i]` in 0..k-1 for `clips` with its `group` column."""
+
+    clips: Clips
+    of: NDArray[np.int64]
+    k: int
+    group: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over ids, groups and folds."""
+        lines = (
+            f"{i}\t{g}\t{f}\n"
+            for i, g, f in zip(self.clips.ids, self.clips.groups, self.of, strict=True)
+        )
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def split(self, fold: int) -> tuple[Clips, Clips]:
+        """Return the training part with labels and the held-out part without them."""
+        held_out = self.of == fold
+        return self.clips.take(~held_out), self.clips.take(held_out).unlabelled()
+
+
+def make_folds(clips: Clips, k: int, group: str = BY_TEXT, seed: int = 0) -> Folds:
+    """Split labelled clips into `k` folds of nearly equal size.
+
+    `group` is `expected_text` (grouped by the normalised text), any other column, or `none` for
+    plain shuffled k-fold. The seed decides how groups of equal size are dealt out. Raises
+    `UserError` when there are fewer groups than folds or a training part would have one class.
+    """
+    if k < 2:
+        raise UserError(f"--folds {k}: at least 2")
+    labels = clips.labels
+    grouped = clips.with_column("group", _groups(clips, group))
+    names = np.asarray(grouped.groups, dtype=object)
+    of = np.empty(len(clips), dtype=np.int64)
+    if group == NO_GROUPS:
+        if len(clips) < k:
+            raise UserError(f"{clips.source}: {len(clips)} clips cannot fill {k} folds")
+        splits = KFold(k, shuffle=True, random_state=seed).split(names)
+    else:
+        _, codes = np.unique(names, return_inverse=True)
+        found = int(codes.max()) + 1
+        if found < k:
+            raise UserError(
+                f"{clips.source}: {found} group{'s' * (found != 1)} by {group!r} cannot fill "
+                f"{k} folds; take --folds {found} or fewer, or another --group"
+                if found > 1
+                else f"{clips.source}: all clips are in one group by {group!r}; "
+                "take another --group"
+            )
+        dealt = np.random.default_rng(seed).permutation(found)[codes]
+        splits = GroupKFold(k).split(names, groups=dealt)
+    for fold, (_, held_out) in enumerate(splits):
+        of[held_out] = fold
+    for fold in range(k):
+        classes = np.unique(labels[of != fold])
+        if classes.size < 2:
+            raise UserError(
+                f"{clips.source}: without fold {fold} every clip has match {classes[0]}; "
+                "a training part needs both 0 and 1 (fewer folds, more clips, or another --group)"
+            )
+    return Folds(grouped, of, k, group)
+
+
+def _groups(clips: Clips, group: str) -> list[str]:
+    if group == NO_GROUPS:
+        return clips.ids
+    if group == BY_TEXT:
+        return clips.text_groups
+    if group not in clips.frame.columns or group == "match":
+        columns = [c for c in clips.frame.columns if c not in ("match", "audio", "id")]
+        raise UserError(
+            f"--group {group}: {clips.source} has no such column; "
+            f"there is: {', '.join(columns)}, or {NO_GROUPS}"
+        )
+    return clips[group].astype(str).tolist()
+
+
+def inner_split(
+    train: Clips, fraction: float = 0.2, seed: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split a training part for validation or calibration inside it.
+
+    Returns the positions of the larger and the smaller part, group-disjoint, with classes as
+    balanced as groups allow. With a single group the split is by clip.
+    """
+    k = max(2, round(1 / fraction))
+    rows = np.arange(len(train))
+    groups = np.unique(np.asarray(train.groups, dtype=object), return_inverse=True)[1]
+    if int(groups.max()) + 1 < k:
+        k = max(2, int(groups.max()) + 1)
+    if int(groups.max()) + 1 < 2:
+        groups = rows
+    splitter = StratifiedGroupKFold(min(k, len(rows)), shuffle=True, random_state=seed)
+    larger, smaller = next(iter(splitter.split(rows, train.labels, groups)))
+    return larger, smaller

@@ -1,0 +1,41 @@
+"""The plugin seam: every hook that a plugin may implement.
+
+A plugin is a module named by an entry point of the group `audiomatch`. It marks its functions with
+`audiomatch.hookimpl` and must be light to import: no torch, no pandas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from audiomatch.datasets import DatasetInfo
+    from audiomatch.matcher import MatcherInfo
+
+PROJECT = "audiomatch"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def audiomatch_matchers() -> Iterable[MatcherInfo]:  # type: ignore[empty-body]
+    """Offer matchers. Called once, when the registry is first asked."""
+
+
+@hookspec
+def audiomatch_datasets() -> Iterable[DatasetInfo]:  # type: ignore[empty-body]
+    """Offer dataset layouts. A path is given to the first layout that recognises it."""
+
+
+@hookspec
+def audiomatch_fold_done(matcher: str, fold: int, result: dict[str, Any]) -> None:
+    """Hear of a finished, replayed or failed fold, with what the run folder keeps of it."""
+
+
+@hookspec
+def audiomatch_run_done(folder: Path, leaderboard: dict[str, Any]) -> None:
+    """Hear of a finished run: its folder and the content of `leaderboard.json`."""

@@ -1,0 +1,112 @@
+"""The contract between audiomatch and a matcher."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from audiomatch.progress import Progress, QuietProgress
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from audiomatch.clips import Clips
+    from audiomatch.config import MatcherConfig
+
+
+@dataclass
+class Run:
+    """Where and how a matcher works: what the user asked for, the same for every matcher.
+
+    Attributes:
+        cache: a folder the matcher may write to and read again, shared by all folds and runs.
+            Files are written under a temporary name and renamed; nothing is written elsewhere.
+        device: `cpu`, `cuda`, `cuda:N` or `mps`.
+        precision: `auto` lets the matcher choose by device, else `fp32`, `bf16` or `fp16`.
+        seed: the source of every random number.
+        workers: processes or threads for work on the CPU.
+        progress: shows how far long work has come.
+        notes: what the matcher wants kept with the results, see `note`.
+    """
+
+    cache: Path
+    device: str = "cpu"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    seed: int = 0
+    workers: int = 1
+    progress: Progress = field(default_factory=QuietProgress)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def note(self, **facts: Any) -> None:
+        """Record JSON-able facts with the fold's result.
+
+        Known names: `weights` (what was loaded, or `scratch`), `weights_digest`,
+        `peak_gpu_memory_mb`, `warning`. Any other name is kept as it is.
+        """
+        self.notes.update(facts)
+
+
+class Matcher(ABC):
+    """A model that gives P(the recording says the expected text).
+
+    Subclass it, set `Config`, and offer it by the hook `audiomatch_matchers`. Rules that
+    `audiomatch check` tests: the same seed on the same device gives the same numbers; a clip's
+    prediction depends neither on the other clips of the call nor on their order; inner validation
+    and calibration use a group-disjoint part of `train` (`audiomatch.folds.inner_split`).
+    """
+
+    Config: ClassVar[type[MatcherConfig]]
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def fit(self, train: Clips, run: Run) -> None:
+        """Learn from `train`, whose `match` holds 0 and 1, both present."""
+
+    @abstractmethod
+    def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
+        """Return P(match) of each clip: float64 of shape (n,), finite, in [0, 1].
+
+        `clips` never has labels.
+        """
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write what `fit` learned into the existing `folder`; the core keeps the config."""
+
+    @abstractmethod
+    def load(self, folder: Path) -> None:
+        """Restore what `save` wrote; `predict` then gives the same numbers."""
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return what decides the numbers beyond code, config, data and seed.
+
+        For instance the digest of the pretrained weights that a hub id stands for today. It
+        becomes part of the key under which finished folds are kept. Raises `WeightsError` where
+        the weights cannot be had, before any work is done.
+        """
+        return {}
+
+
+@dataclass(frozen=True)
+class MatcherInfo:
+    """What a plugin says of a matcher without importing its model code.
+
+    Attributes:
+        name: what users type; lower-case letters, digits and hyphens.
+        summary: one line for `audiomatch matchers`.
+        load: returns the `Matcher` subclass; the only place that may import heavy libraries.
+        presets: named sets of options, as in `whisper:seed`; `default` always exists.
+        kind: `floor` for a baseline that every leaderboard shows.
+    """
+
+    name: str
+    summary: str
+    load: Callable[[], type[Matcher]]
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    kind: Literal["matcher", "floor"] = "matcher"

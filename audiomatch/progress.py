@@ -1,0 +1,150 @@
+"""How far long work has come: clips per second and time left."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol, TextIO
+
+
+class Task(Protocol):
+    """A piece of long work under way."""
+
+    def advance(self, amount: float = 1) -> None:
+        """Say that `amount` more units are done."""
+
+
+class Progress(Protocol):
+    """Shows tasks; `with progress.task("train", total=len(clips)) as task: task.advance(8)`."""
+
+    def task(
+        self, description: str, total: float, unit: str = "clips"
+    ) -> AbstractContextManager[Task]:
+        """Open a task of `total` units."""
+
+    def say(self, line: str) -> None:
+        """Show one line that stays."""
+
+
+class _Silent:
+    def advance(self, amount: float = 1) -> None:
+        pass
+
+
+class QuietProgress:
+    """Shows nothing."""
+
+    @contextmanager
+    def task(self, description: str, total: float, unit: str = "clips") -> Iterator[Task]:
+        """Open a task that shows nothing."""
+        yield _Silent()
+
+    def say(self, line: str) -> None:
+        """Show nothing."""
+
+
+class _LineTask:
+    def __init__(self, stream: TextIO, label: str, total: float, unit: str, every: float) -> None:
+        self.stream, self.label, self.total, self.unit = stream, label, total, unit
+        self.every = every
+        self.done = 0.0
+        self.start = self.last = time.monotonic()
+
+    def advance(self, amount: float = 1) -> None:
+        self.done += amount
+        now = time.monotonic()
+        if now - self.last >= self.every and self.done < self.total:
+            self.last = now
+            rate = self.done / max(now - self.start, 1e-9)
+            left = (self.total - self.done) / max(rate, 1e-9)
+            print(
+                f"{self.label}: {self.done:.0f}/{self.total:.0f} {self.unit}, "
+                f"{rate:.1f} {self.unit}/s, {left:.0f} s left",
+                file=self.stream,
+                flush=True,
+            )
+
+
+class LineProgress:
+    """Plain lines on stderr, for logs and terminals that cannot redraw."""
+
+    def __init__(self, stream: TextIO | None = None, every: float = 5.0) -> None:
+        self.stream = stream or sys.stderr
+        self.every = every
+        self._prefix: list[str] = []
+
+    @contextmanager
+    def task(self, description: str, total: float, unit: str = "clips") -> Iterator[Task]:
+        """Open a task that prints a line every few seconds."""
+        self._prefix.append(description)
+        try:
+            yield _LineTask(self.stream, " ▸ ".join(self._prefix), total, unit, self.every)
+        finally:
+            self._prefix.pop()
+
+    def say(self, line: str) -> None:
+        """Print the line."""
+        print(line, file=self.stream, flush=True)
+
+
+class BarProgress:
+    """Bars of rich, one a task, with rate and time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+        from rich.progress import Progress as Bars
+
+        self.bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._open = 0
+
+    @contextmanager
+    def task(self, description: str, total: float, unit: str = "clips") -> Iterator[Task]:
+        """Open a task with a bar of its own."""
+        if self._open == 0:
+            self.bars.start()
+        self._open += 1
+        handle = self.bars.add_task("  " * (self._open - 1) + description, total=total, rate="")
+        bars, start = self.bars, time.monotonic()
+
+        class _Bar:
+            done = 0.0
+
+            def advance(self, amount: float = 1) -> None:
+                self.done += amount
+                rate = self.done / max(time.monotonic() - start, 1e-9)
+                bars.update(handle, advance=amount, rate=f"{rate:.1f} {unit}/s")
+
+        try:
+            yield _Bar()
+        finally:
+            self.bars.remove_task(handle)
+            self._open -= 1
+            if self._open == 0:
+                self.bars.stop()
+
+    def say(self, line: str) -> None:
+        """Print the line above the bars."""
+        self.bars.console.print(line, markup=False, highlight=False)
+
+
+def for_terminal() -> Progress:
+    """Return bars where stderr is a terminal, plain lines elsewhere."""
+    return BarProgress() if sys.stderr.isatty() else LineProgress()
