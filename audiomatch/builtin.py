@@ -1,0 +1,68 @@
+"""What the core itself offers, through the same hooks as any plugin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audiomatch.datasets import DatasetInfo
+from audiomatch.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from audiomatch.clips import Clips
+
+
+def _open_mini_screener(path: Path | None, labelled: bool) -> Clips:
+    from audiomatch.datasets.mini_screener import open_mini_screener
+
+    return open_mini_screener(path, labelled)
+
+
+def _open_drivendata(path: Path | None, labelled: bool) -> Clips:
+    from audiomatch.datasets.drivendata import open_drivendata
+
+    return open_drivendata(path, labelled)
+
+
+def _open_manifest(path: Path | None, labelled: bool) -> Clips:
+    from audiomatch.datasets.manifest import open_manifest
+
+    return open_manifest(path, labelled)
+
+
+def _is_drivendata(path: Path) -> bool:
+    return any((path / f"{half}_metadata.csv").is_file() for half in ("train", "test"))
+
+
+def _is_manifest(path: Path) -> bool:
+    suffixes = (".csv", ".jsonl", ".parquet")
+    if path.is_dir():
+        return any((path / f"manifest{suffix}").is_file() for suffix in suffixes)
+    return path.suffix.lower() in suffixes
+
+
+@hookimpl
+def audiomatch_datasets() -> list[DatasetInfo]:
+    """Offer the three layouts of the core."""
+    return [
+        DatasetInfo(
+            "mini-screener",
+            "synthetic literacy screener that ships with audiomatch; the default",
+            recognises=lambda path: False,
+            open=_open_mini_screener,
+            needs_path=False,
+        ),
+        DatasetInfo(
+            "drivendata",
+            "folder with train_metadata.csv, train_labels.csv and the clips",
+            recognises=_is_drivendata,
+            open=_open_drivendata,
+            prediction_columns=("filename", "score"),
+        ),
+        DatasetInfo(
+            "manifest",
+            "one CSV, JSONL or Parquet with audio, expected_text, match and any more columns",
+            recognises=_is_manifest,
+            open=_open_manifest,
+        ),
+    ]

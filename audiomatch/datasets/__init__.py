@@ -1,0 +1,70 @@
+"""Datasets: from a path and a layout to `Clips`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audiomatch.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from audiomatch.clips import Clips
+
+DEFAULT = "mini-screener"
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """A dataset layout that a plugin offers; light, the reading code is imported by `open`.
+
+    Attributes:
+        name: what `--dataset` takes.
+        summary: one line for `audiomatch datasets`.
+        recognises: whether a path is of this layout, by names alone.
+        open: `open(path, labelled)` gives the clips; `path` is None for a dataset that ships with
+            its plugin. With `labelled` the part that has labels, else the part to predict.
+        needs_path: False for a dataset that ships with its plugin.
+        prediction_columns: names of id and probability in what `predict` writes.
+    """
+
+    name: str
+    summary: str
+    recognises: Callable[[Path], bool]
+    open: Callable[[Path | None, bool], Clips]
+    needs_path: bool = True
+    prediction_columns: tuple[str, str] = ("id", "p_match")
+
+
+def choose_dataset(
+    layouts: Mapping[str, DatasetInfo], data: str | None, name: str | None
+) -> tuple[DatasetInfo, Path | None]:
+    """Find the layout for `data` (a path or None), or the one outright named. `UserError` if none.
+
+    Without either it is `mini-screener`.
+    """
+    path = Path(data) if data is not None else None
+    if name is None and path is None:
+        name = DEFAULT
+    if name is not None:
+        if name not in layouts:
+            raise unknown("dataset", name, layouts)
+        info = layouts[name]
+        if info.needs_path and path is None:
+            raise UserError(f"dataset {name!r} needs DATA, the path of its file or folder")
+        if not info.needs_path and path is not None:
+            raise UserError(f"dataset {name!r} ships with its plugin and takes no DATA path")
+    if path is not None and not path.exists():
+        hint = f"; for the dataset of that name: --dataset {data}" if data in layouts else ""
+        raise UserError(f"no such file or folder: {data}{hint}")
+    if name is not None:
+        return layouts[name], path
+    assert path is not None
+    for info in layouts.values():
+        if info.needs_path and info.recognises(path):
+            return info, path
+    raise UserError(
+        f"{data}: no known layout; give a manifest (.csv, .jsonl or .parquet), a folder with "
+        "manifest.csv or train_metadata.csv, or say --dataset NAME (see `audiomatch datasets`)"
+    )

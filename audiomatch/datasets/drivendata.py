@@ -1,0 +1,63 @@
+"""The layout `drivendata`: that of the literacy-screening challenge.
+
+`train_metadata.csv` and `train_labels.csv`, the clips in `train/` or beside them; the same with
+`test` for a half without labels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from audiomatch.clips import Clips
+from audiomatch.datasets.manifest import require_columns
+from audiomatch.datasets.tables import read_table
+from audiomatch.errors import UserError
+
+
+def open_drivendata(path: Path | None, labelled: bool) -> Clips:
+    """Read the labelled half, or the half to predict: test where there is one, else train.
+
+    `id` is `filename`; the order is that of the metadata.
+    """
+    assert path is not None
+    half = "train" if labelled or not (path / "test_metadata.csv").is_file() else "test"
+    file = path / f"{half}_metadata.csv"
+    if not file.is_file():
+        raise UserError(f"{path}: no {file.name}; the drivendata layout needs it here")
+    frame = read_table(file)
+    require_columns(frame, ("filename", "task", "expected_text", "grade"), file.name)
+    beside, inside = path.resolve(), path.resolve() / half
+    names = frame["filename"].tolist()
+    frame = frame.rename(columns={"filename": "id"}).drop(columns="match", errors="ignore")
+    frame["audio"] = [
+        str(inside / name if (inside / name).is_file() else beside / name) for name in names
+    ]
+    if labelled:
+        frame["match"] = _labels(path / "train_labels.csv", Clips(frame, file.name))
+    return Clips(frame, file.name)
+
+
+def _labels(file: Path, clips: Clips) -> list[str]:
+    """Return the score of each clip, as written, in the order of the clips."""
+    if not file.is_file():
+        raise UserError(f"{file.parent}: no {file.name}; the labelled half needs it")
+    table = read_table(file)
+    require_columns(table, ("filename", "score"), file.name)
+    repeated = table["filename"].duplicated()
+    if repeated.any():
+        row = table.index[repeated][0]
+        raise UserError(f"{file.name}, row {row}: {table['filename'][row]!r} has a label already")
+    scores = dict(zip(table["filename"], table["score"], strict=True))
+    for position, name in enumerate(clips.ids):
+        if name not in scores:
+            raise UserError(f"{clips.where(position)}: no label in {file.name}")
+    for row, name, score in zip(table.index, table["filename"], table["score"], strict=True):
+        try:
+            good = float(score) in (0.0, 1.0)
+        except ValueError:
+            good = False
+        if not good:
+            raise UserError(
+                f"{file.name}, row {row} (id {name!r}): score is {score!r}; must be 0 or 1"
+            )
+    return [scores[name] for name in clips.ids]

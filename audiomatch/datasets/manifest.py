@@ -1,0 +1,55 @@
+"""The layout `manifest`: one CSV, JSONL or Parquet file, a row a clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from audiomatch.clips import Clips
+from audiomatch.datasets.tables import read_table
+from audiomatch.errors import UserError
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+
+def find_manifest(path: Path) -> Path | None:
+    """Return the manifest that `path` is or, as a folder, holds."""
+    if path.is_dir():
+        for suffix in SUFFIXES:
+            inside = path / f"manifest{suffix}"
+            if inside.is_file():
+                return inside
+        return None
+    return path if path.suffix.lower() in SUFFIXES else None
+
+
+def open_manifest(path: Path | None, labelled: bool) -> Clips:
+    """Read columns `audio`, `expected_text`, `match` and any more; paths relative to the file.
+
+    `id` is the manifest's own where it has one, else `audio` as written.
+    """
+    assert path is not None
+    file = find_manifest(path)
+    if file is None:
+        raise UserError(f"{path}: no manifest; it must be one of {', '.join(SUFFIXES)}")
+    frame = read_table(file)
+    needed = ("audio", "expected_text", "match") if labelled else ("audio", "expected_text")
+    require_columns(frame, needed, file.name)
+    if not labelled:
+        frame = frame.drop(columns="match", errors="ignore")
+    audio = frame["audio"].fillna("").astype(str)
+    if "id" not in frame.columns:
+        frame["id"] = audio
+    frame["audio"] = [str((file.parent / name).resolve()) if name else "" for name in audio]
+    return Clips(frame, file.name)
+
+
+def require_columns(frame: pd.DataFrame, names: tuple[str, ...], source: str) -> None:
+    """Raise `UserError` for the first column that is not there."""
+    for name in names:
+        if name not in frame.columns:
+            raise UserError(
+                f"{source}: no column {name!r}; needs {', '.join(names)}, "
+                f"has {', '.join(map(str, frame.columns))}"
+            )

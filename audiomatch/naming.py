@@ -1,0 +1,73 @@
+"""How a matcher is named: `NAME[:PRESET][@key=value]…`, with commas between matchers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from audiomatch.errors import UserError
+
+DEFAULT_PRESET = "default"
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class MatcherSpec:
+    """A matcher as the user named it; `str` gives the canonical form."""
+
+    name: str
+    preset: str = DEFAULT_PRESET
+    options: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        preset = "" if self.preset == DEFAULT_PRESET else f":{self.preset}"
+        return self.name + preset + "".join(f"@{key}={value}" for key, value in self.options)
+
+
+def parse_matcher(text: str) -> MatcherSpec:
+    """Parse one matcher, as in `whisper:seed@epochs=1@lr=3e-5`. Raises `UserError`.
+
+    A value in round brackets may hold `@` and `,` itself: `ensemble@members=(a@x=1,b)`.
+    """
+    head, *pairs = _split(text.strip(), "@")
+    name, colon, preset = head.partition(":")
+    if not NAME.fullmatch(name):
+        raise UserError(f"matcher {text!r}: write NAME[:PRESET][@key=value]…, as in whisper:quick")
+    if colon and not preset:
+        raise UserError(f"matcher {text!r}: a preset's name is missing after the colon")
+    options: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key or not value:
+            raise UserError(f"matcher {text!r}: '@{pair}' is not of the form @key=value")
+        if key in options:
+            raise UserError(f"matcher {text!r}: option {key!r} is given twice")
+        options[key] = value.strip()
+    return MatcherSpec(name, preset or DEFAULT_PRESET, tuple(sorted(options.items())))
+
+
+def parse_matchers(text: str) -> list[MatcherSpec]:
+    """Parse matchers between commas; one named twice is a `UserError`."""
+    specs = [parse_matcher(part) for part in _split(text, ",") if part.strip()]
+    if not specs:
+        raise UserError("no matcher named; see `audiomatch matchers`")
+    for position, spec in enumerate(specs):
+        if spec in specs[:position]:
+            raise UserError(f"matcher {str(spec)!r} is named twice")
+    return specs
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Split outside round brackets."""
+    parts, depth, start = [], 0, 0
+    for position, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth < 0:
+            break
+        if character == separator and depth == 0:
+            parts.append(text[start:position])
+            start = position + 1
+    if depth:
+        raise UserError(f"matcher {text!r}: round brackets do not pair")
+    return [*parts, text[start:]]
