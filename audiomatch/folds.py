@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,13 +105,25 @@ def inner_split(
     Returns the positions of the larger and the smaller part, group-disjoint, with classes as
     balanced as groups allow. With a single group the split is by clip.
     """
-    k = max(2, round(1 / fraction))
+    return inner_folds(train, max(2, round(1 / fraction)), seed)[0]
+
+
+def inner_folds(
+    train: Clips, k: int, seed: int = 0
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Split a training part into at most `k` inner folds, for out-of-fold predictions inside it.
+
+    Returns the positions of the rest and of the held-out part, a pair a fold: group-disjoint, each
+    clip held out once, with classes as balanced as groups allow. With fewer groups than `k` there
+    is a fold a group; with a single group the split is by clip.
+    """
     rows = np.arange(len(train))
     groups = np.unique(np.asarray(train.groups, dtype=object), return_inverse=True)[1]
-    if int(groups.max()) + 1 < k:
-        k = max(2, int(groups.max()) + 1)
     if int(groups.max()) + 1 < 2:
         groups = rows
-    splitter = StratifiedGroupKFold(min(k, len(rows)), shuffle=True, random_state=seed)
-    larger, smaller = next(iter(splitter.split(rows, train.labels, groups)))
-    return larger, smaller
+    k = min(max(2, k), int(groups.max()) + 1)
+    # Classes too rare to be in every fold are spread by the splitter as well as they can be.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
+        return list(splitter.split(rows, train.labels, groups))

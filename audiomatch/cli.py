@@ -1,0 +1,55 @@
+"""The command line and its one error boundary."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+import audiomatch
+from audiomatch.commands import bench, fit, lists, predict
+from audiomatch.errors import UserError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(audiomatch.__version__)
+def cli() -> None:
+    """Does this recording say this text, and which model tells it best?
+
+    A matcher is named NAME[:PRESET][@key=value]…, as in whisper:seed@epochs=1.
+    """
+
+
+for command in (
+    bench.bench,
+    fit.fit,
+    predict.predict,
+    lists.matchers,
+    lists.plugins,
+    lists.datasets,
+):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line: exit code 0, 1 (a matcher or fold failed), 2 (bad input) or 130."""
+    try:
+        code = cli(standalone_mode=False)
+    except UserError as error:
+        code = _say(str(error), 2)
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except (KeyboardInterrupt, click.Abort):
+        code = _say("stopped; what is finished is kept, the same command goes on from there", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(line: str, code: int) -> int:
+    print(f"audiomatch: {' '.join(line.split())}", file=sys.stderr)
+    return code

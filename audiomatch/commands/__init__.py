@@ -1,0 +1,1 @@
+"""The commands, a module each; light to import, the work is imported when a command runs."""

@@ -1,0 +1,72 @@
+"""`audiomatch fit`: refit on all the data what `bench` compared."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from audiomatch.commands.options import data_options, make_run, run_options, take_in
+
+
+@click.command()
+@click.argument("matcher")
+@data_options
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder for the model.",
+)
+@run_options
+def fit(
+    matcher: str,
+    data: str | None,
+    dataset: str | None,
+    limit: int | None,
+    skip_bad: bool,
+    out: Path,
+    as_json: bool,
+    **how: Any,
+) -> None:
+    """Fit MATCHER on all of DATA (else mini-screener) and save the model."""
+    import numpy as np
+
+    from audiomatch.errors import UserError
+    from audiomatch.intake import data_digest
+    from audiomatch.model import check_target, save_model
+    from audiomatch.naming import parse_matcher
+    from audiomatch.plugins import registry
+
+    spec = parse_matcher(matcher)
+    made = registry().create(spec)
+    check_target(out)
+    run = make_run(**how)
+    intake, _ = take_in(data, dataset, run, True, skip_bad, limit)
+    classes = np.unique(intake.clips.labels)
+    if classes.size < 2:
+        raise UserError(
+            f"{intake.clips.source}: every clip has match {classes[0]}; fitting needs both 0 and 1"
+        )
+    started = time.perf_counter()
+    made.fit(intake.clips, run)
+    facts = {
+        "clips": len(intake.clips),
+        "skipped": intake.skipped,
+        "data_digest": data_digest(intake.clips),
+        "seed": run.seed,
+        "device": run.device,
+        "precision": run.precision,
+        "seconds": time.perf_counter() - started,
+        "notes": run.notes,
+    }
+    save_model(out, spec, registry().offer(spec), made, facts)
+    if as_json:
+        click.echo(json.dumps({"model": str(out), "matcher": str(spec), **facts}, indent=2))
+    else:
+        click.echo(
+            f"{spec}: fitted on {len(intake.clips)} clips in {facts['seconds']:.1f} s, saved in {out}"
+        )

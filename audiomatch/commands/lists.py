@@ -1,0 +1,79 @@
+"""`audiomatch matchers`, `plugins` and `datasets`: what is installed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+
+def _show(title: str, columns: list[str], rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, box=None, title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        values = [row[c] for c in columns]
+        table.add_row(*(Text(", ".join(v) if isinstance(v, list) else str(v)) for v in values))
+    console = Console()
+    # A pipe has no width; cutting names there would break whoever reads them.
+    console.print(table, width=None if console.is_terminal else 160)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def matchers(as_json: bool) -> None:
+    """List the matchers that are installed, with their presets."""
+    from audiomatch.plugins import registry
+
+    rows = [
+        {
+            "matcher": name,
+            "presets": sorted({"default", *offer.info.presets}),
+            "kind": offer.info.kind,
+            "summary": offer.info.summary,
+            "plugin": str(offer.plugin),
+        }
+        for name, offer in registry().matchers().items()
+    ]
+    _show("Matchers", ["matcher", "presets", "summary", "plugin"], rows, as_json)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def plugins(as_json: bool) -> None:
+    """List the plugins that are installed, and why one is broken."""
+    from audiomatch.plugins import registry
+
+    rows = [
+        {
+            "plugin": plugin.name,
+            "distribution": plugin.distribution,
+            "version": plugin.version,
+            "module": plugin.module,
+            "status": f"broken: {plugin.error}" if plugin.error else "ok",
+            "error": plugin.error,
+        }
+        for plugin in registry().plugins
+    ]
+    _show("Plugins", ["plugin", "distribution", "version", "status"], rows, as_json)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def datasets(as_json: bool) -> None:
+    """List the dataset layouts that are known."""
+    from audiomatch.plugins import registry
+
+    rows = [
+        {"dataset": name, "needs_path": info.needs_path, "summary": info.summary}
+        for name, info in registry().datasets().items()
+    ]
+    _show("Datasets", ["dataset", "summary"], rows, as_json)

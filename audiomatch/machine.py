@@ -1,0 +1,95 @@
+"""What the machine is: device, memory, versions."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib.metadata
+import os
+import platform
+import re
+from pathlib import Path
+
+from audiomatch.errors import UserError
+
+DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
+
+
+def resolve_device(name: str) -> str:
+    """Return the device that `name` stands for; `auto` is `cuda` where a driver has a GPU."""
+    if name == "auto":
+        return "cuda" if _cuda_devices() else "cpu"
+    if not DEVICE.fullmatch(name):
+        raise UserError(f"--device {name}: must be auto, cpu, cuda, cuda:N or mps")
+    return name
+
+
+def _cuda_devices() -> int:
+    """Count GPUs by the driver itself, so that the core need not import torch."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return 0
+    return count.value
+
+
+def default_workers() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def default_cache() -> Path:
+    """Return `$AUDIOMATCH_CACHE`, else the user's cache folder for audiomatch."""
+    import platformdirs
+
+    named = os.environ.get("AUDIOMATCH_CACHE")
+    return Path(named) if named else platformdirs.user_cache_path("audiomatch")
+
+
+def reset_peak_memory() -> None:
+    """Start a new measure of peak resident memory, where the system allows it (Linux)."""
+    # Elsewhere the peak is that of the process's whole life.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory_mb() -> float | None:
+    """Return peak resident memory in MiB since the last reset; None where it is not known."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return _peak_of_process()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) / 1024 if found else None
+
+
+def _peak_of_process() -> float | None:
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if platform.system() == "Darwin" else peak / 1024
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, of audiomatch and its plugins, and of what computes."""
+    names = ("numpy", "pandas", "scikit-learn", "scipy", "soundfile", "soxr")
+    models = ("torch", "transformers", "accelerate", "xgboost", "lightgbm", "sentence-transformers")
+    found = {"python": platform.python_version(), "system": platform.platform()}
+    plugins = {
+        entry.dist.name
+        for entry in importlib.metadata.entry_points(group="audiomatch")
+        if entry.dist
+    }
+    for name in ("audiomatch", *sorted(plugins), *names, *models):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
