@@ -122,8 +122,10 @@ def inner_folds(
     if int(groups.max()) + 1 < 2:
         groups = rows
     k = min(max(2, k), int(groups.max()) + 1)
-    # Classes too rare to be in every fold are spread by the splitter as well as they can be.
+    if k > int(np.bincount(train.labels).max()):
+        return list(GroupKFold(k).split(rows, groups=groups))  # too few clips to balance classes
     with warnings.catch_warnings():
+        # A rare class cannot be in every fold; the splitter spreads it as well as it can.
         warnings.filterwarnings("ignore", message="The least populated class")
         splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
         return list(splitter.split(rows, train.labels, groups))
