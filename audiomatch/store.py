@@ -27,14 +27,15 @@ def digest_of(content: Any) -> str:
 
 
 @functools.cache
-def code_digest(distribution: str) -> str:
-    """Return the SHA-256 over the Python files of a distribution and of the ones of ours it needs.
+def code_digest(distribution: str, module: str) -> str:
+    """Return the SHA-256 over the Python files of a plugin, of the core and of our kits it needs.
 
-    A version alone does not tell an edited checkout from the release it came from.
+    `module` is what the plugin's entry point names. A version alone does not tell an edited
+    checkout from the release it came from.
     """
+    packages = {name.replace("-", "_") for name in _family(distribution, set())}
     digest = hashlib.sha256()
-    for name in sorted(_family(distribution, set())):
-        package = name.replace("-", "_")
+    for package in sorted(packages | {module.partition(".")[0].partition(":")[0]}):
         spec = importlib.util.find_spec(package)
         for place in (spec.submodule_search_locations or []) if spec else []:
             for file in sorted(Path(place).rglob("*.py")):
@@ -80,7 +81,7 @@ class FoldKey:
                 "matcher": self.matcher.partition(":")[0].partition("@")[0],
                 "config": dict(self.config),
                 "plugin": [self.plugin.distribution, self.plugin.version],
-                "code": code_digest(self.plugin.distribution),
+                "code": code_digest(self.plugin.distribution, self.plugin.module),
                 "fingerprint": dict(self.fingerprint),
                 "seed": self.seed,
                 "device": self.device.partition(":")[0],

@@ -68,5 +68,6 @@ def fit(
         click.echo(json.dumps({"model": str(out), "matcher": str(spec), **facts}, indent=2))
     else:
         click.echo(
-            f"{spec}: fitted on {len(intake.clips)} clips in {facts['seconds']:.1f} s, saved in {out}"
+            f"{spec}: fitted on {len(intake.clips)} clips in {facts['seconds']:.1f} s, "
+            f"saved in {out}"
         )
