@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from audiomatch.commands.options import data_options, make_run, run_options, take_in
+from audiomatch.commands.output import print_json, print_table
 
 if TYPE_CHECKING:
     from audiomatch.crossval import Result
@@ -153,12 +153,9 @@ def _line(result: Result, k: int) -> str:
 
 def _answer(leaderboard: dict[str, Any], path: Path, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({**leaderboard, "run": str(path)}, indent=2, ensure_ascii=False))
+        print_json({**leaderboard, "run": str(path)})
         return
-    from rich.console import Console
-
     from audiomatch.scoring import leaderboard_table
 
-    console = Console()
-    console.print(leaderboard_table(leaderboard), width=None if console.is_terminal else 110)
+    print_table(leaderboard_table(leaderboard))
     click.echo(f"Run folder: {path}   report: {path / 'report.html'}")

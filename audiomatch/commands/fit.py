@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 from audiomatch.commands.options import data_options, make_run, run_options, take_in
+from audiomatch.commands.output import print_json
 
 
 @click.command()
@@ -65,7 +65,7 @@ def fit(
     }
     save_model(out, spec, registry().offer(spec), made, facts)
     if as_json:
-        click.echo(json.dumps({"model": str(out), "matcher": str(spec), **facts}, indent=2))
+        print_json({"model": str(out), "matcher": str(spec), **facts})
     else:
         click.echo(
             f"{spec}: fitted on {len(intake.clips)} clips in {facts['seconds']:.1f} s, "

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
+from audiomatch.commands.output import print_json, print_table
+
 
 def _show(title: str, columns: list[str], rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        print_json(rows)
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -22,9 +22,7 @@ def _show(title: str, columns: list[str], rows: list[dict[str, Any]], as_json: b
     for row in rows:
         values = [row[c] for c in columns]
         table.add_row(*(Text(", ".join(v) if isinstance(v, list) else str(v)) for v in values))
-    console = Console()
-    # A pipe has no width; cutting names there would break whoever reads them.
-    console.print(table, width=None if console.is_terminal else 160)
+    print_table(table)
 
 
 @click.command()

@@ -90,7 +90,8 @@ def take_in(
     info, path = choose_dataset(registry().datasets(), data, dataset)
     intake = admit(info.open(path, labelled), run, skip_bad, limit)
     if intake.skipped:
-        run.progress.say(f"left out {len(intake.skipped)} clips that cannot be used:")
+        count = len(intake.skipped)
+        run.progress.say(f"left out {count} clip{'s' * (count > 1)} that cannot be used:")
         for line in intake.skipped[:10]:
             run.progress.say(f"  {line}")
         if len(intake.skipped) > 10:

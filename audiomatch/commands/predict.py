@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 from audiomatch.commands.options import data_options, make_run, run_options, take_in
+from audiomatch.commands.output import print_json
 
 
 @click.command()
@@ -63,7 +63,7 @@ def predict(
             table.to_parquet(temporary, index=False)
     if as_json:
         facts = {"out": str(out), "matcher": card["matcher"], "clips": len(clips)}
-        click.echo(json.dumps({**facts, "skipped": intake.skipped, "seconds": seconds}, indent=2))
+        print_json({**facts, "skipped": intake.skipped, "seconds": seconds})
     else:
         click.echo(
             f"{card['matcher']}: {len(clips)} clips in {seconds:.1f} s "

@@ -1,0 +1,37 @@
+# make bench: set up, then compare every matcher on the corpus we ship. make test: set up, then test.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN ?= runs/mini-screener
+MATCHERS ?= whisper:quick,xgboost,lightgbm
+PLUGINS := $(sort $(wildcard plugins/*))
+SOURCES := pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
+
+.PHONY: bench test slow lint environment clean
+
+bench: $(VENV)/.ready
+	$(BIN)/audiomatch bench --matchers $(MATCHERS) --folds 3 --out $(RUN)
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest
+
+slow: $(VENV)/.ready
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+environment: $(VENV)/.ready
+
+# torch first and alone: a resolver that sees it beside other requests may take another build.
+$(VENV)/.ready: $(SOURCES)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt hatchling editables \
+	    --editable '.[dev]' $(foreach p,$(PLUGINS),--editable '$(p)[quickstart]')
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs
