@@ -7,9 +7,45 @@ from typing import TYPE_CHECKING
 
 from audiomatch.datasets import DatasetInfo
 from audiomatch.hookspecs import hookimpl
+from audiomatch.matcher import Matcher, MatcherInfo
 
 if TYPE_CHECKING:
     from audiomatch.clips import Clips
+
+
+def _base_rate() -> type[Matcher]:
+    from audiomatch.floors.prior import BaseRate
+
+    return BaseRate
+
+
+def _prior() -> type[Matcher]:
+    from audiomatch.floors.prior import Prior
+
+    return Prior
+
+
+def _text_only() -> type[Matcher]:
+    from audiomatch.floors.text import TextOnly
+
+    return TextOnly
+
+
+def _audio_only() -> type[Matcher]:
+    from audiomatch.floors.audio import AudioOnly
+
+    return AudioOnly
+
+
+@hookimpl
+def audiomatch_matchers() -> list[MatcherInfo]:
+    """Offer the floors."""
+    return [
+        MatcherInfo("base-rate", "share of matches in the training part", _base_rate, kind="floor"),
+        MatcherInfo("prior", "share of matches by task and text, smoothed", _prior, kind="floor"),
+        MatcherInfo("text-only", "the expected text, nothing heard", _text_only, kind="floor"),
+        MatcherInfo("audio-only", "how it sounds, no text read", _audio_only, kind="floor"),
+    ]
 
 
 def _open_mini_screener(path: Path | None, labelled: bool) -> Clips:

@@ -21,11 +21,11 @@ from audiomatch.scoring import (
     brier,
     build_leaderboard,
     calibration_error,
+    leaderboard_table,
     log_loss,
     markdown_table,
     metric_interval,
     paired_difference,
-    print_leaderboard,
 )
 from audiomatch.scoring.intervals import Resamples
 
@@ -352,7 +352,7 @@ def test_inconsistent_predictions_are_refused(change, message):
 
 def shown(board, width=100):
     stream = io.StringIO()
-    print_leaderboard(board, "Leaderboard", Console(file=stream, width=width))
+    Console(file=stream, width=width).print(leaderboard_table(board, "Leaderboard"))
     return stream.getvalue()
 
 

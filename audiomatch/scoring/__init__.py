@@ -3,7 +3,7 @@
 from audiomatch.scoring.intervals import Interval, metric_interval, paired_difference
 from audiomatch.scoring.leaderboard import build_leaderboard
 from audiomatch.scoring.metrics import METRICS, auroc, brier, calibration_error, log_loss
-from audiomatch.scoring.table import leaderboard_table, markdown_table, print_leaderboard
+from audiomatch.scoring.table import leaderboard_table, markdown_table
 
 __all__ = [
     "METRICS",
@@ -17,5 +17,4 @@ __all__ = [
     "markdown_table",
     "metric_interval",
     "paired_difference",
-    "print_leaderboard",
 ]

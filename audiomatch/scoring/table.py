@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-WIDTH = 100
 HEADERS = ("#", "matcher", "log loss", "95 % interval", "AUROC", "Brier", "ECE", "folds", "seconds")
 
 
@@ -43,16 +41,6 @@ def leaderboard_table(leaderboard: Mapping[str, Any], title: str | None = None) 
         below.insert(0, Text("= ties with the best: the interval of their difference holds zero"))
     table.caption = Text("\n").join(below) if below else None
     return table
-
-
-def print_leaderboard(
-    leaderboard: Mapping[str, Any], title: str | None = None, console: Console | None = None
-) -> None:
-    """Print the table; 100 columns wide where the output is no terminal."""
-    console = console or Console()
-    if not console.is_terminal:
-        console.width = WIDTH
-    console.print(leaderboard_table(leaderboard, title))
 
 
 def markdown_table(leaderboard: Mapping[str, Any]) -> str:

@@ -1,0 +1,61 @@
+"""The floor that hears how a clip sounds and never sees its text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiomatch.clips import Clips
+from audiomatch.config import MatcherConfig
+from audiomatch.floors.features import audio_features
+from audiomatch.floors.logistic import Logistic, fit_logistic
+from audiomatch.matcher import Matcher, Run
+
+
+class AudioOnlyConfig(MatcherConfig):
+    """The audio floor has no options."""
+
+
+class AudioOnly(Matcher):
+    """Logistic regression on standardised statistics of the waveform."""
+
+    Config = AudioOnlyConfig
+
+    def fit(self, train: Clips, run: Run) -> None:
+        """Learn scales and coefficients."""
+        features = audio_features(train, run)
+        self.mean = features.mean(axis=0)
+        spread = features.std(axis=0)
+        self.scale = np.where(spread > 1e-9, spread, 1.0)
+        rows = np.arange(len(train))
+        self.model = fit_logistic(self._scaled(features), rows, train, run.seed)
+
+    def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
+        """Return the probability that a clip that sounds like this is a match."""
+        return self.model.predict(self._scaled(audio_features(clips, run)))
+
+    def save(self, folder: Path) -> None:
+        """Write scales and coefficients as JSON."""
+        content = {
+            "mean": self.mean.tolist(),
+            "scale": self.scale.tolist(),
+            "coefficients": self.model.coefficients.tolist(),
+            "intercept": self.model.intercept,
+            "c": self.model.c,
+        }
+        (folder / "floor.json").write_text(json.dumps(content), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Read them again."""
+        content = json.loads((folder / "floor.json").read_text(encoding="utf-8"))
+        self.mean, self.scale = np.asarray(content["mean"]), np.asarray(content["scale"])
+        self.model = Logistic(
+            np.asarray(content["coefficients"], np.float64), content["intercept"], content["c"]
+        )
+
+    def _scaled(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        # Far outside what was seen, a line fitted inside says nothing: eight spreads are enough.
+        return np.asarray(np.clip((features - self.mean) / self.scale, -8, 8), np.float64)

@@ -1,0 +1,117 @@
+"""Simple statistics of the waveform, kept by the content of the clip."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import ShortTimeFFT
+from scipy.signal.windows import hann
+
+from audiomatch.audio import SAMPLE_RATE, load_audio
+from audiomatch.clips import Clips
+from audiomatch.errors import ClipError
+from audiomatch.files import atomic_file
+from audiomatch.matcher import Run
+
+VERSION = 1  # of the features: raise it when they change, so that kept ones are not used
+FRAME, HOP = 512, 256  # 32 ms, 16 ms
+EDGES = (0, 200, 400, 800, 1200, 1800, 2600, 3600, 5000, 8001)  # of the bands, in Hz
+QUIET = 1e-5  # -100 dB of full scale, the floor of every level
+
+_STFT = ShortTimeFFT(hann(FRAME, sym=False), HOP, SAMPLE_RATE, scale_to="magnitude")
+
+
+def waveform_statistics(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return statistics of a clip at 16 kHz, shape (d,): the same length for any clip.
+
+    Seconds and their logarithm; level (dB of full scale): of the whole, peak, frames' 10th, 50th
+    and 90th percentile and spread; share of frames within 20 dB of the 90th percentile (speech, if
+    anything), runs of them, and seconds from the first to the last; zero crossings per second;
+    mean and spread of each band's level below that of the frame.
+    """
+    x = samples.astype(np.float64)
+    seconds = len(x) / SAMPLE_RATE
+    if len(x) < FRAME:
+        x = np.pad(x, (0, FRAME - len(x)))
+    frames = np.lib.stride_tricks.sliding_window_view(x, FRAME)[::HOP]
+    level = _decibels(np.sqrt((frames**2).mean(axis=1)))
+    low, middle, high = np.percentile(level, [10, 50, 90])
+    active = level > high - 20
+    starts = np.flatnonzero(np.diff(active.astype(int), prepend=0) == 1)
+    where = np.flatnonzero(active)
+    span = (where[-1] - where[0] + 1) * HOP / SAMPLE_RATE if len(where) else 0.0
+    power = np.abs(_STFT.stft(x)) ** 2
+    bins = np.searchsorted(EDGES, _STFT.f, side="right") - 1
+    bands = np.stack([power[bins == band].sum(axis=0) for band in range(len(EDGES) - 1)])
+    shares = 10 * np.log10((bands + QUIET**2) / (bands.sum(axis=0) + QUIET**2))
+    return np.asarray(
+        [
+            seconds,
+            np.log(seconds),
+            _decibels(np.sqrt((x**2).mean())),
+            _decibels(np.abs(x).max()),
+            low,
+            middle,
+            high,
+            level.std(),
+            active.mean(),
+            len(starts),
+            span,
+            np.count_nonzero(np.diff(np.signbit(x))) / seconds,
+            *shares.mean(axis=1),
+            *shares.std(axis=1),
+        ],
+        np.float64,
+    )
+
+
+def audio_features(clips: Clips, run: Run) -> NDArray[np.float64]:
+    """Return `waveform_statistics` of each clip, shape (n, d); remembered in `run.cache`."""
+    memory = run.cache / "floors" / f"audio-{VERSION}.npz"
+    known = _recall(memory)
+    keys = _digests(clips)
+    missing = {key: path for key, path in zip(keys, clips.paths, strict=True) if key not in known}
+    if missing:
+        with (
+            run.progress.task("waveform statistics", total=len(missing)) as task,
+            ThreadPoolExecutor(max(1, run.workers)) as pool,
+        ):
+            computed = pool.map(
+                lambda path: waveform_statistics(load_audio(path)), missing.values()
+            )
+            for key, row in zip(missing, computed, strict=True):
+                known[key] = row
+                task.advance()
+        with atomic_file(memory) as temporary, temporary.open("wb") as file:
+            np.savez(file, keys=np.asarray(list(known)), rows=np.stack(list(known.values())))
+    return np.stack([known[key] for key in keys])
+
+
+def _digests(clips: Clips) -> list[str]:
+    """Return the SHA-256 of each clip's file: as found at intake, else taken now."""
+    if "sha256" in clips.frame.columns:
+        return clips["sha256"].astype(str).tolist()
+    digests = []
+    for position, path in enumerate(clips.paths):
+        try:
+            digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
+        except OSError as error:
+            raise ClipError(f"{clips.where(position)}: {path}: {error.strerror}") from None
+    return digests
+
+
+def _recall(memory: Path) -> dict[str, NDArray[np.float64]]:
+    try:
+        with np.load(memory, allow_pickle=False) as kept:
+            return dict(zip(kept["keys"].tolist(), kept["rows"], strict=True))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return {}  # absent or damaged: computed again
+
+
+def _decibels(amplitude: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(20 * np.log10(np.maximum(amplitude, QUIET)), np.float64)

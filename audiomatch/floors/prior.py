@@ -1,0 +1,104 @@
+"""Floors that count: the base rate, and the smoothed prior of task and text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from audiomatch.clips import Clips
+from audiomatch.config import MatcherConfig
+from audiomatch.matcher import Matcher, Run
+
+
+class BaseRateConfig(MatcherConfig):
+    """The base rate has no options."""
+
+
+class BaseRate(Matcher):
+    """Predicts the training part's share of matches for every clip."""
+
+    Config = BaseRateConfig
+
+    def fit(self, train: Clips, run: Run) -> None:
+        """Take the share of matches."""
+        self.rate = float(train.labels.mean())
+
+    def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
+        """Return the share of matches for each clip."""
+        return np.full(len(clips), self.rate)
+
+    def save(self, folder: Path) -> None:
+        """Write the share as JSON."""
+        (folder / "floor.json").write_text(json.dumps({"rate": self.rate}), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Read it again."""
+        self.rate = json.loads((folder / "floor.json").read_text(encoding="utf-8"))["rate"]
+
+
+class PriorConfig(MatcherConfig):
+    """Options of the smoothed prior."""
+
+    strength: float = Field(
+        10.0, gt=0, le=1e6, description="clips' worth of belief in the wider rate"
+    )
+
+
+class Prior(Matcher):
+    """Predicts the share of matches of a clip's task and text, shrunk towards wider shares.
+
+    With s = `strength`: p(task) = (matches + s p) / (clips + s), where p is the share overall, and
+    p(task, text) = (matches + s p(task)) / (clips + s). Texts are compared normalised. A text not
+    seen in training gets its task's share, a task not seen the overall one.
+    """
+
+    Config = PriorConfig
+
+    def fit(self, train: Clips, run: Run) -> None:
+        """Count matches by task, and by task and text."""
+        labels, tasks = train.labels.astype(float), train["task"].tolist()
+        self.rate = float(labels.mean())
+        self.tasks = {
+            task: self._shrunk(hits, clips, self.rate)
+            for task, (hits, clips) in _count(tasks, labels).items()
+        }
+        cells = list(zip(tasks, train.text_groups, strict=True))
+        self.cells = {
+            (task, text): self._shrunk(hits, clips, self.tasks[task])
+            for (task, text), (hits, clips) in _count(cells, labels).items()
+        }
+
+    def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
+        """Look up each clip's task and text."""
+        cells = zip(clips["task"].tolist(), clips.text_groups, strict=True)
+        found = [self.cells.get(cell, self.tasks.get(cell[0], self.rate)) for cell in cells]
+        return np.asarray(found, np.float64)
+
+    def save(self, folder: Path) -> None:
+        """Write the shares as JSON."""
+        cells = [[task, text, p] for (task, text), p in self.cells.items()]
+        content = {"rate": self.rate, "tasks": self.tasks, "cells": cells}
+        (folder / "floor.json").write_text(json.dumps(content), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Read them again."""
+        content = json.loads((folder / "floor.json").read_text(encoding="utf-8"))
+        self.rate, self.tasks = content["rate"], content["tasks"]
+        self.cells = {(task, text): p for task, text, p in content["cells"]}
+
+    def _shrunk(self, hits: float, clips: int, towards: float) -> float:
+        strength = self.config.strength
+        return float((hits + strength * towards) / (clips + strength))
+
+
+def _count(keys: list[Any], labels: NDArray[np.float64]) -> dict[Any, tuple[float, int]]:
+    counts: dict[Any, tuple[float, int]] = {}
+    for key, label in zip(keys, labels, strict=True):
+        hits, clips = counts.get(key, (0.0, 0))
+        counts[key] = hits + float(label), clips + 1
+    return counts
