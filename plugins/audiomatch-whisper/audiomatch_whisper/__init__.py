@@ -1,0 +1,42 @@
+"""Matcher `whisper`: a fine-tuned Whisper decoder judges the expected text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from audiomatch import hookimpl
+from audiomatch.matcher import Matcher, MatcherInfo
+
+__version__ = "0.1.0"
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "quick": {"train": "decoder", "epochs": 2, "batch_size": 16},
+    "seed": {
+        "score": "same-position",
+        "pad": "30s",
+        "train": "all",
+        "epochs": 2,
+        "batch_size": 128,
+        "order": "shuffle",
+    },
+}
+
+
+def _load() -> type[Matcher]:
+    from audiomatch_whisper.matcher import WhisperMatcher
+
+    return WhisperMatcher
+
+
+@hookimpl
+def audiomatch_matchers() -> list[MatcherInfo]:
+    """Offer `whisper`."""
+    return [
+        MatcherInfo(
+            name="whisper",
+            summary="Whisper, fine-tuned: how well the decoder expects the text, given the speech",
+            load=_load,
+            presets=PRESETS,
+        )
+    ]

@@ -1,0 +1,67 @@
+"""The options of `whisper`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from audiomatch.config import MatcherConfig
+from pydantic import Field
+
+Size = Literal[
+    "tiny.en", "tiny", "base.en", "base", "small.en", "small", "medium.en", "medium",
+    "large", "large-v2", "large-v3", "large-v3-turbo",
+]  # fmt: skip
+
+
+class WhisperConfig(MatcherConfig):
+    """What to start from, what to score, and how to train."""
+
+    size: Size = Field(
+        "tiny.en", description="Which OpenAI Whisper weights=auto and weights=scratch mean."
+    )
+    weights: str = Field(
+        "auto",
+        min_length=1,
+        description="A folder (Hugging Face, or CTranslate2 with a model.bin), a hub id, scratch, "
+        "or auto: openai/whisper-SIZE where the hub or its cache has it, else an installed "
+        "package's.",
+    )
+    score: Literal["head", "same-position"] = Field(
+        "head",
+        description="same-position: the sigmoid of the mean logit of each token at its own "
+        "position; head: a logistic over that, the mean and least next-token log probability, "
+        "and the token count.",
+    )
+    train: Literal["all", "decoder"] = Field(
+        "all",
+        description="What is fine-tuned; with decoder the encoder is frozen and runs once a clip.",
+    )
+    pad: Literal["longest", "30s"] = Field(
+        "longest",
+        description="How far the encoder sees: 30 s, or the clip and margin, rounded up to 0.5 s.",
+    )
+    margin: float = Field(
+        0.5, ge=0.1, le=30, description="Seconds of silence after the clip where pad=longest."
+    )
+    epochs: int = Field(2, ge=0, le=1000, description="Passes over the training clips.")
+    batch_size: int = Field(16, ge=1, le=65536, description="Clips an optimiser step.")
+    lr: float | None = Field(
+        None, gt=0, le=1, description="Peak learning rate; by size where not given: 3e-5 or 2e-5."
+    )
+    head_lr: float = Field(1e-2, gt=0, le=1, description="Peak learning rate of the head.")
+    warmup: float | None = Field(
+        None, ge=0, le=1, description="Share of the steps that warm up; by size: 0, 0.1 or 0.2."
+    )
+    weight_decay: float = Field(0.0, ge=0, le=10, description="AdamW's decoupled weight decay.")
+    average_last: float = Field(
+        0.0, ge=0, le=1, description="Share of the steps, from the end, whose weights are averaged."
+    )
+    order: Literal["length", "shuffle"] = Field(
+        "length", description="Draw batches of like length, or without regard to it."
+    )
+    seconds_at_once: float | None = Field(
+        None,
+        gt=0,
+        description="Most seconds of padded audio in one forward pass; where not given 60 on a "
+        "CPU, else as memory allows.",
+    )

@@ -1,0 +1,95 @@
+"""Texts as token ids, after the prompt of the seed recipe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from audiomatch.clips import Clips
+from audiomatch.errors import UserError, WeightsError
+from numpy.typing import NDArray
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+PROMPT = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>")
+END = "<|endoftext|>"
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """A Whisper tokenizer that writes the prompt, a space and the text, and no end token.
+
+    Attributes:
+        tokenizer: of the library `tokenizers`.
+        prompt: the ids of `PROMPT`.
+        end: the id of `END`, which also pads.
+    """
+
+    tokenizer: Tokenizer
+    prompt: tuple[int, ...]
+    end: int
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, name: str) -> TextEncoder:
+        """Look up the special tokens; raises `WeightsError` where one is not there."""
+        ids = {token: tokenizer.token_to_id(token) for token in (*PROMPT, END)}
+        for token, number in ids.items():
+            if number is None:
+                raise WeightsError(f"{name}: the tokenizer has no {token}; not a Whisper's")
+        # A text that spells a special token is still only text.
+        tokenizer.encode_special_tokens = True
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return cls(tokenizer, tuple(ids[token] for token in PROMPT), ids[END])
+
+    @classmethod
+    def read(cls, folder: Path) -> TextEncoder:
+        """Read the tokenizer.json of a folder; raises `WeightsError`."""
+        file = folder / "tokenizer.json"
+        if not file.is_file():
+            raise WeightsError(f"{folder}: no tokenizer.json; copy it from the original model")
+        try:
+            return cls.of(Tokenizer.from_file(str(file)), str(file))
+        except WeightsError:
+            raise
+        except Exception as error:  # tokenizers raises plain Exception
+            raise WeightsError(f"{file}: not readable ({str(error).splitlines()[0]})") from None
+
+    @classmethod
+    def of_bytes(cls) -> TextEncoder:
+        """Make a tokenizer of single bytes, for a model from scratch."""
+        alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+        tokenizer = Tokenizer(models.BPE({c: i for i, c in enumerate(alphabet)}, []))
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        tokenizer.add_special_tokens([AddedToken(t, special=True) for t in (END, *PROMPT)])
+        return cls.of(tokenizer, "scratch")
+
+    def save(self, folder: Path) -> None:
+        """Write tokenizer.json."""
+        (folder / "tokenizer.json").write_text(self.tokenizer.to_str())
+
+    def words(self, ids: Sequence[int]) -> str:
+        """Return the text that ids spell, without special tokens."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+
+    def encode(self, clips: Clips, most: int) -> list[NDArray[np.int64]]:
+        """Return prompt and text of each clip; raises `UserError` where one has over `most`."""
+        encoded = self.tokenizer.encode_batch(
+            [f" {text.strip()}" for text in clips.texts], add_special_tokens=False
+        )
+        out = [np.array([*self.prompt, *one.ids], dtype=np.int64) for one in encoded]
+        for i, ids in enumerate(out):
+            if len(ids) > most:
+                raise UserError(
+                    f"{clips.where(i)}: expected_text has {len(ids) - len(self.prompt)} tokens; "
+                    f"this Whisper's decoder holds {most - len(self.prompt)}"
+                )
+        return out
+
+
+def vocabulary_size(tokenizer: Tokenizer) -> int:
+    """Return one more than the largest id."""
+    return 1 + max(json.loads(tokenizer.to_str())["added_tokens"], key=lambda t: t["id"])["id"]
