@@ -37,14 +37,26 @@ def _audio_only() -> type[Matcher]:
     return AudioOnly
 
 
+def _ensemble() -> type[Matcher]:
+    from audiomatch.ensemble import Ensemble
+
+    return Ensemble
+
+
 @hookimpl
 def audiomatch_matchers() -> list[MatcherInfo]:
-    """Offer the floors."""
+    """Offer the floors and the ensemble."""
     return [
         MatcherInfo("base-rate", "share of matches in the training part", _base_rate, kind="floor"),
         MatcherInfo("prior", "share of matches by task and text, smoothed", _prior, kind="floor"),
         MatcherInfo("text-only", "the expected text, nothing heard", _text_only, kind="floor"),
         MatcherInfo("audio-only", "how it sounds, no text read", _audio_only, kind="floor"),
+        MatcherInfo(
+            "ensemble",
+            "mean of other matchers, or a model stacked on them",
+            _ensemble,
+            presets={"stacked": {"method": "logistic"}},
+        ),
     ]
 
 

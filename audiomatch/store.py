@@ -43,6 +43,12 @@ def code_digest(distribution: str, module: str) -> str:
     return digest.hexdigest()
 
 
+def plugin_identity(plugin: Plugin) -> list[str]:
+    """Return what tells one state of a plugin from another: name, version, digest of its code."""
+    code = code_digest(plugin.distribution, plugin.module)
+    return [plugin.distribution, plugin.version, code]
+
+
 def _family(distribution: str, seen: set[str]) -> set[str]:
     seen.add(distribution)
     try:
@@ -80,8 +86,7 @@ class FoldKey:
                 "held_out": self.held_out,
                 "matcher": self.matcher.partition(":")[0].partition("@")[0],
                 "config": dict(self.config),
-                "plugin": [self.plugin.distribution, self.plugin.version],
-                "code": code_digest(self.plugin.distribution, self.plugin.module),
+                "plugin": plugin_identity(self.plugin),
                 "fingerprint": dict(self.fingerprint),
                 "seed": self.seed,
                 "device": self.device.partition(":")[0],

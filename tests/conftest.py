@@ -6,6 +6,7 @@ import csv
 import importlib.metadata
 import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
@@ -73,6 +74,7 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Registry]:
     def offer(**modules: ModuleType) -> Registry:
         entries = []
         for name, module in modules.items():
+            module.__spec__ = ModuleSpec(name, None)
             monkeypatch.setitem(sys.modules, name, module)
             entries.append(importlib.metadata.EntryPoint(name, name, "audiomatch"))
         made = Registry(entries)

@@ -19,7 +19,7 @@ from audiomatch.config import MatcherConfig
 class SpeakingRateConfig(MatcherConfig):
     """Options of `speaking-rate`."""
 
-    regularisation: float = Field(1.0, gt=0, le=1e6, description="inverse of LogisticRegression's C")
+    regularisation: float = Field(1.0, gt=0, le=1e6, description="inverse of sklearn's C")
 
 
 def features(clips: Clips, run: Run) -> NDArray[np.float64]:

@@ -1,0 +1,213 @@
+"""`ensemble`: several matchers as one, by the mean or by stacking."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+from scipy.special import expit, logit
+
+from audiomatch import plugins
+from audiomatch.clips import Clips
+from audiomatch.config import MatcherConfig
+from audiomatch.errors import UserError
+from audiomatch.folds import BY_TEXT, NO_GROUPS, make_folds
+from audiomatch.matcher import Matcher, Run
+from audiomatch.model import load_model, save_model
+from audiomatch.naming import MatcherSpec, parse_matcher, parse_matchers
+from audiomatch.store import digest_of, plugin_identity
+
+STATE = "ensemble.json"
+TREES = "stack.txt"
+# Keeps the logit of a member that is sure of itself finite.
+SMALLEST = 1e-6
+
+Probabilities = NDArray[np.float64]
+
+
+class EnsembleConfig(MatcherConfig):
+    """Options of `ensemble`."""
+
+    members: tuple[str, ...] = Field(
+        ("whisper:quick", "xgboost", "lightgbm"),
+        min_length=1,
+        description="matchers in round brackets, commas between: (whisper:quick,xgboost)",
+    )
+    method: Literal["mean", "logistic", "lightgbm"] = Field(
+        "mean", description="mean of the probabilities, or a model stacked on their log odds"
+    )
+    inner_folds: int = Field(
+        3, ge=2, le=20, description="grouped folds inside the training part, to train a stack on"
+    )
+
+    @field_validator("members", mode="before")
+    @classmethod
+    def _parse(cls, value: Any) -> tuple[str, ...]:
+        text = value if isinstance(value, str) else ",".join(map(str, value))
+        inner = text[1:-1] if text.startswith("(") and text.endswith(")") else text
+        try:
+            return tuple(map(str, parse_matchers(inner)))
+        except UserError as error:
+            raise ValueError(str(error)) from None
+
+
+@dataclass
+class _Member:
+    spec: MatcherSpec
+    matcher: Matcher
+
+
+class Ensemble(Matcher):
+    """The mean of the members' probabilities, or a model stacked on their log odds.
+
+    A stack (Wolpert, 1992) is trained on predictions for grouped inner folds of the training part,
+    so that it never sees a prediction for a clip that the member was fitted on, nor the held-out
+    fold; the members are then fitted again on the whole training part.
+    """
+
+    Config = EnsembleConfig
+
+    def __init__(self, config: EnsembleConfig) -> None:
+        """Make the members; raises `UserError` for one that does not exist."""
+        super().__init__(config)
+        specs = [parse_matcher(text) for text in config.members]
+        self.members = [_Member(spec, plugins.registry().create(spec)) for spec in specs]
+        self._stack: Callable[[Probabilities], Probabilities] = lambda p: p.mean(axis=1)
+        self._save_stack: Callable[[Path], None] = lambda folder: None
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return for each member a digest of its plugin, its code, its config and its weights."""
+        return {
+            str(member.spec): digest_of(
+                [
+                    plugin_identity(plugins.registry().offer(member.spec).plugin),
+                    member.matcher.config.model_dump(mode="json"),
+                    member.matcher.fingerprint(),
+                ]
+            )
+            for member in self.members
+        }
+
+    def fit(self, train: Clips, run: Run) -> None:
+        """Train the stack on inner folds if there is one, then every member on all of `train`."""
+        if self.config.method != "mean":
+            self._fit_stack(self._inner_predictions(train, run), train, run)
+        notes = {}
+        for member in self.members:
+            notes[str(member.spec)] = _fit(member, train, run)
+        run.note(members=notes)
+
+    def predict(self, clips: Clips, run: Run) -> Probabilities:
+        """Return P(match) of each clip."""
+        return self._stack(_predict(self.members, clips, run))
+
+    def _inner_predictions(self, train: Clips, run: Run) -> Probabilities:
+        group = "group" if "group" in train.frame.columns else BY_TEXT
+        groups = len(set(train.groups))
+        k = min(self.config.inner_folds, groups if groups > 1 else len(train))
+        folds = make_folds(train, k, group if groups > 1 else NO_GROUPS, run.seed)
+        out = np.empty((len(train), len(self.members)))
+        with run.progress.task("inner folds", total=k, unit="folds") as task:
+            for fold in range(k):
+                inner, held_out = folds.split(fold)
+                fresh = [_Member(m.spec, plugins.registry().create(m.spec)) for m in self.members]
+                for member in fresh:
+                    _fit(member, inner, run)
+                out[folds.of == fold] = _predict(fresh, held_out, run)
+                task.advance()
+        return out
+
+    def _fit_stack(self, p_match: Probabilities, train: Clips, run: Run) -> None:
+        odds = _odds(p_match)
+        if self.config.method == "logistic":
+            from sklearn.linear_model import LogisticRegression
+
+            model = LogisticRegression(max_iter=1000).fit(odds, train.labels)
+            self._use_logistic(model.coef_[0], float(model.intercept_[0]))
+            weights = zip(self.config.members, model.coef_[0].tolist(), strict=True)
+            run.note(stack=dict(weights))
+        else:
+            lightgbm = _lightgbm()
+            data = lightgbm.Dataset(odds, train.labels.astype(float))
+            options = {
+                "objective": "binary",
+                "num_leaves": 4,
+                "learning_rate": 0.05,
+                "min_data_in_leaf": max(1, min(20, len(train) // 10)),
+                "lambda_l2": 1.0,
+                "seed": run.seed,
+                "deterministic": True,
+                "force_row_wise": True,
+                "num_threads": run.workers,
+                "verbosity": -1,
+            }
+            self._use_trees(lightgbm.train(options, data, num_boost_round=60))
+
+    def _use_logistic(self, weights: NDArray[np.float64], offset: float) -> None:
+        self._stack = lambda p: expit((_odds(p) * weights).sum(axis=1) + offset)
+        state = {"weights": weights.tolist(), "offset": offset}
+        self._save_stack = lambda folder: _write(folder, state)
+
+    def _use_trees(self, booster: Any) -> None:
+        self._stack = lambda p: np.asarray(booster.predict(_odds(p)), dtype=np.float64)
+        self._save_stack = lambda folder: booster.save_model(folder / TREES)
+
+    def save(self, folder: Path) -> None:
+        """Write each member as a model folder of its own, and the stack beside them."""
+        for position, member in enumerate(self.members):
+            offer = plugins.registry().offer(member.spec)
+            save_model(folder / f"member-{position}", member.spec, offer, member.matcher, {})
+        self._save_stack(folder)
+
+    def load(self, folder: Path) -> None:
+        """Read them back."""
+        for position, member in enumerate(self.members):
+            member.matcher, _ = load_model(folder / f"member-{position}", plugins.registry())
+        if self.config.method == "logistic":
+            state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+            self._use_logistic(np.asarray(state["weights"]), float(state["offset"]))
+        elif self.config.method == "lightgbm":
+            self._use_trees(_lightgbm().Booster(model_file=folder / TREES))
+
+
+def _fit(member: _Member, train: Clips, run: Run) -> dict[str, Any]:
+    """Fit a member under its own notes, and return them; a failure names the member."""
+    own = replace(run, notes={})
+    try:
+        member.matcher.fit(train, own)
+    except UserError as error:
+        raise UserError(f"member {member.spec}: {error}") from error
+    except Exception as error:
+        raise RuntimeError(f"member {member.spec}: {type(error).__name__}: {error}") from error
+    return own.notes
+
+
+def _predict(members: Sequence[_Member], clips: Clips, run: Run) -> Probabilities:
+    """Return shape (clips, members)."""
+    own = replace(run, notes={})
+    columns = [np.asarray(member.matcher.predict(clips, own)) for member in members]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def _odds(p_match: Probabilities) -> Probabilities:
+    return np.asarray(logit(np.clip(p_match, SMALLEST, 1 - SMALLEST)))
+
+
+def _write(folder: Path, state: dict[str, Any]) -> None:
+    (folder / STATE).write_text(json.dumps(state), encoding="utf-8")
+
+
+def _lightgbm() -> Any:
+    try:
+        import lightgbm
+    except ImportError:
+        raise UserError(
+            "ensemble: method lightgbm needs the package: pip install audiomatch-boosting"
+        ) from None
+    return lightgbm

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from audiomatch import Matcher, MatcherInfo, Run, UserError, hookimpl
+from audiomatch.clips import Clips
+from audiomatch.intake import admit
+from audiomatch.model import load_model, save_model
+from audiomatch.naming import parse_matcher
+from audiomatch.plugins import Registry, registry
+from tests.toys import Toy, toy_plugin
+
+Plugin = Callable[..., Registry]
+
+
+class Knowing(Toy):
+    """Knows the answer from the clip's length, with the sureness it is given."""
+
+    seen: list[set[str]] = []
+
+    def fit(self, train: Clips, run: Run) -> None:
+        super().fit(train, run)
+        type(self).seen.append(set(train.groups))
+
+    def predict(self, clips: Clips, run: Run) -> Any:
+        per_letter = clips["seconds"].to_numpy() / [len(text) for text in clips.texts]
+        return expit(self.config.strength * np.where(per_letter > 0.075, 1.0, -1.0))
+
+
+def members(*types: type[Matcher]) -> Any:
+    module = toy_plugin()
+    module.audiomatch_matchers = hookimpl(
+        lambda: [MatcherInfo(t.__name__.lower(), "", lambda t=t: t) for t in types]
+    )
+    return module
+
+
+@pytest.fixture
+def clips(corpus: Path, run: Run) -> Clips:
+    info = registry().datasets()["manifest"]
+    return admit(info.open(corpus, True), run).clips
+
+
+def make(name: str, plugin: Plugin) -> tuple[Registry, Matcher]:
+    made = plugin(members=members(Toy, Knowing))
+    return made, made.create(parse_matcher(name))
+
+
+def test_mean_is_the_mean(plugin: Plugin, clips: Clips, run: Run) -> None:
+    made, ensemble = make("ensemble@members=(knowing@strength=2,toy)", plugin)
+    alone = []
+    for name in ("knowing@strength=2", "toy"):
+        member = made.create(parse_matcher(name))
+        member.fit(clips, run)
+        alone.append(member.predict(clips, run))
+    ensemble.fit(clips, run)
+    np.testing.assert_allclose(ensemble.predict(clips, run), np.mean(alone, axis=0))
+    assert set(run.notes["members"]) == {"knowing@strength=2", "toy"}
+
+
+@pytest.mark.parametrize("method", ["logistic", "lightgbm"])
+def test_stack_trusts_the_member_that_knows(
+    plugin: Plugin, clips: Clips, run: Run, method: str, tmp_path: Path
+) -> None:
+    if method == "lightgbm":
+        pytest.importorskip("lightgbm")
+    Knowing.seen = []
+    spec = parse_matcher(f"ensemble@members=(knowing@strength=1,toy)@method={method}")
+    made, ensemble = make(str(spec), plugin)
+    ensemble.fit(clips, run)
+    predicted = ensemble.predict(clips.unlabelled(), run)
+    assert (predicted[clips.labels == 1] > expit(1)).all()
+    assert (predicted[clips.labels == 0] < expit(-1)).all()
+    groups = set(clips.groups)
+    inner, whole = Knowing.seen[:-1], Knowing.seen[-1]
+    assert whole == groups and len(inner) == 3
+    assert all(part < groups for part in inner)
+    assert set.intersection(*inner) == set(), "every group is held out of one inner fold"
+    save_model(tmp_path / "model", spec, made.offer(spec), ensemble, {})
+    loaded, _ = load_model(tmp_path / "model", made)
+    np.testing.assert_array_equal(loaded.predict(clips, run), predicted)
+
+
+def test_bench_runs_it(
+    plugin: Plugin, command: Callable[..., tuple[int, str, str]], corpus: Path, tmp_path: Path
+) -> None:
+    plugin(members=members(Toy, Knowing))
+    code, out, err = command(
+        *("bench", corpus, "--folds", 3, "--out", tmp_path / "run", "--json", "--matchers"),
+        "knowing,ensemble:stacked@members=(knowing,toy),ensemble@members=(knowing,toy)",
+    )
+    assert code == 0, err
+    losses = {row["matcher"]: row["log_loss"] for row in json.loads(out)["rows"]}
+    stacked = losses["ensemble:stacked@members=(knowing,toy)"]
+    assert stacked < losses["knowing"] < losses["ensemble@members=(knowing,toy)"]
+
+
+def test_fingerprint_follows_the_members(plugin: Plugin) -> None:
+    _, one = make("ensemble@members=(toy@strength=1)", plugin)
+    _, two = make("ensemble@members=(toy@strength=2)", plugin)
+    assert list(one.fingerprint().values()) != list(two.fingerprint().values())
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("ensemble@members=(toi)", "no matcher 'toi'; did you mean 'toy'"),
+        ("ensemble@members=(toy@size=1)", "no option 'size'"),
+        ("ensemble@members=()", "option 'members': no matcher named"),
+        ("ensemble@members=(toy,toy)", "named twice"),
+        ("ensemble@members=(toy)@method=median", "option 'method'"),
+        ("ensemble@inner_folds=1", "option 'inner_folds'"),
+    ],
+)
+def test_bad_members_are_one_line(plugin: Plugin, name: str, says: str) -> None:
+    with pytest.raises(UserError, match=says.replace("(", r"\(")):
+        make(name, plugin)
+
+
+def test_a_failing_member_is_named(plugin: Plugin, clips: Clips, run: Run) -> None:
+    class Sick(Toy):
+        def fit(self, train: Clips, run: Run) -> None:
+            raise ValueError("too few beans")
+
+    plugin(members=members(Sick))
+    from audiomatch import plugins
+
+    ensemble = plugins.registry().create(parse_matcher("ensemble@members=(sick)"))
+    with pytest.raises(RuntimeError, match="member sick: ValueError: too few beans"):
+        ensemble.fit(clips, run)
