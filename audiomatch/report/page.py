@@ -1,0 +1,170 @@
+"""Gathers what the page shows and writes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from audiomatch.files import atomic_file
+from audiomatch.report.charts import histogram, reliability, whiskers
+from audiomatch.scoring.metrics import clip_losses
+
+WORST = 10
+
+
+def write_report(
+    folder: Path, leaderboard: dict[str, Any], predictions: pd.DataFrame, run: dict[str, Any]
+) -> None:
+    """Write `report.html` into the run folder: one page without scripts or outside requests.
+
+    Args:
+        folder: the run folder.
+        leaderboard: what `build_leaderboard` gave.
+        predictions: what it was made of; `expected_text`, where there, is shown for wrong clips.
+        run: what `run.json` holds: `data`, `folds`, `seed`, `device`, `versions`, `results`, …
+    """
+    page = (
+        _environment().get_template("report.html").render(_content(leaderboard, predictions, run))
+    )
+    with atomic_file(folder / "report.html") as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("audiomatch.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = _number
+    environment.filters["signed"] = lambda value: "–" if value is None else f"{value:+.3f}"
+    environment.filters["options"] = _options
+    return environment
+
+
+def _content(
+    leaderboard: dict[str, Any], predictions: pd.DataFrame, run: Mapping[str, Any]
+) -> dict[str, Any]:
+    rows = leaderboard["rows"]
+    names = {row["matcher"]: row["label"] for row in rows}
+    parts = dict(iter(predictions.groupby("matcher", sort=False)))
+    return {
+        "board": leaderboard,
+        "rows": rows,
+        "names": names,
+        "facts": _facts(leaderboard, run),
+        "whiskers": whiskers(rows),
+        "breakdowns": [
+            table
+            for column in ("fold", "task", "grade")
+            if (table := _breakdown(column, rows, predictions))
+        ],
+        "details": [_detail(row, parts[row["matcher"]]) for row in rows if row["matcher"] in parts],
+        "failures": [r for r in run.get("results", []) if r["status"] != "done"],
+        "setups": _setups(run, names),
+        "skipped": (run.get("data") or {}).get("skipped") or [],
+        "digests": [
+            (name, value)
+            for name, value in (
+                ("data", (run.get("data") or {}).get("digest")),
+                ("folds", (run.get("folds") or {}).get("digest")),
+            )
+            if value
+        ],
+        "versions": run.get("versions") or {},
+    }
+
+
+def _facts(leaderboard: Mapping[str, Any], run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what was compared, as names and values."""
+    data, folds = run.get("data") or {}, run.get("folds") or {}
+    n, matches = leaderboard["n"], leaderboard["matches"]
+    share = f", {100 * matches / n:.0f} % of them matches" if n else ""
+    minutes = data.get("seconds_of_audio")
+    facts = [
+        ("Data", " · ".join(dict.fromkeys(map(str, filter(None, map(data.get, _DATA)))))),
+        ("Clips", f"{n:,}{share}" + (f", {minutes / 60:.0f} min of speech" if minutes else "")),
+        ("Folds", f"{leaderboard['folds']}, of {leaderboard['groups']:,} groups"),
+        ("Groups by", folds.get("group")),
+        ("Device", " · ".join(str(run[k]) for k in ("device", "precision") if run.get(k))),
+        ("Seed", run.get("seed")),
+        ("audiomatch", (run.get("versions") or {}).get("audiomatch")),
+        ("Started", run.get("started")),
+        ("Took", f"{run['seconds'] / 60:.1f} min" if run.get("seconds") is not None else None),
+    ]
+    return [(name, str(value)) for name, value in facts if value not in (None, "")]
+
+
+_DATA = ("dataset", "source")
+
+
+def _breakdown(
+    column: str, rows: list[dict[str, Any]], predictions: pd.DataFrame
+) -> dict[str, Any] | None:
+    """Return the scores of each matcher for each value of a column; None where there is none."""
+    lines = [(row, row[f"by_{column}"]) for row in rows if row["n"] and row[f"by_{column}"]]
+    if not lines:
+        return None
+    sizes = predictions.drop_duplicates("id")[column].fillna("").value_counts()
+    values = [item[column] for item in lines[0][1]]
+    heads = [
+        (f"fold {value + 1}" if column == "fold" else value or "none", int(sizes.get(value, 0)))
+        for value in values
+    ]
+    return {"column": column, "heads": heads, "lines": lines}
+
+
+def _detail(row: Mapping[str, Any], part: pd.DataFrame) -> dict[str, Any]:
+    """Return the charts and the most wrong clips of one matcher."""
+    y = part["match"].to_numpy(np.float64)
+    p = part["p_match"].to_numpy(np.float64)
+    worst = np.argsort(-clip_losses(y, p), kind="stable")[:WORST]
+    text = "expected_text" if "expected_text" in part else "group"
+    return {
+        "row": row,
+        "reliability": reliability(y, p),
+        "histogram": histogram(y, p),
+        "worst": [
+            {"id": clip["id"], "text": clip[text], "p": clip["p_match"], "match": clip["match"]}
+            for clip in part.iloc[worst].to_dict("records")
+        ],
+    }
+
+
+def _setups(run: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return how each matcher was set up, taken from its first fold that says so."""
+    setups: dict[str, dict[str, Any]] = {}
+    for result in run.get("results", []):
+        name = result["matcher"]
+        notes = result.get("notes") or {}
+        setup = setups.setdefault(
+            name,
+            {
+                "label": names.get(name, name),
+                "plugin": f"{result.get('plugin', '')} {result.get('version', '')}".strip(),
+                "config": result.get("config") or {},
+                "facts": {},
+            },
+        )
+        for key, value in {**(result.get("fingerprint") or {}), **notes}.items():
+            setup["facts"].setdefault(key, value)
+    return list(setups.values())
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _options(config: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{key}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for key, value in config.items()
+    )
