@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from audiomatch import Run, UserError
+from audiomatch.clips import Clips
+from audiomatch.plugins import Registry
+from tests.toys import Toy, toy_plugin
+
+Command = Callable[..., tuple[int, str, str]]
+Plugin = Callable[..., Registry]
+
+
+class Failing(Toy):
+    """Fails on the fold whose training part holds the text named here."""
+
+    def fit(self, train: Clips, run: Run) -> None:
+        if "chav" not in train.texts:
+            raise RuntimeError("out of luck")
+        super().fit(train, run)
+
+
+class Peeking(Toy):
+    """Uses the held-out labels where it finds any."""
+
+    def predict(self, clips: Clips, run: Run) -> Any:
+        assert not clips.labelled
+        return super().predict(clips, run)
+
+
+class Wrong(Toy):
+    """Gives NaN for one clip."""
+
+    def predict(self, clips: Clips, run: Run) -> Any:
+        values = super().predict(clips, run)
+        values[1] = np.nan
+        return values
+
+
+class Stopped(Toy):
+    """Is interrupted on the third fit."""
+
+    def fit(self, train: Clips, run: Run) -> None:
+        super().fit(train, run)
+        if type(self).fits == 3:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def _reset() -> None:
+    for toy in (Toy, Failing, Peeking, Wrong, Stopped):
+        toy.fits = 0
+
+
+def bench(command: Command, corpus: Path, out: Path, *more: object) -> tuple[int, Any, str]:
+    code, output, err = command(
+        "bench", corpus, "--matchers", "toy", "--folds", 3, "--out", out, "--json", *more
+    )
+    return code, json.loads(output) if output else None, err
+
+
+def row(board: Any, matcher: str = "toy") -> Any:
+    return next(r for r in board["rows"] if r["matcher"] == matcher)
+
+
+def test_run_folder_keeps_its_contract(
+    plugin: Plugin, command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    plugin(toy=toy_plugin(Peeking))
+    code, board, _ = bench(command, corpus, tmp_path / "run")
+    assert code == 0
+    names = {r["matcher"] for r in board["rows"]}
+    assert {"toy", "base-rate", "prior", "text-only", "audio-only"} <= names
+    predictions = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
+    own = predictions[predictions["matcher"] == "toy"]
+    assert sorted(own["id"]) == sorted(pd.read_csv(corpus)["audio"])
+    assert {"id", "matcher", "fold", "group", "match", "p_match"} <= set(predictions.columns)
+    folds = json.loads((tmp_path / "run" / "folds.json").read_text())
+    assert folds["fold_of"] == dict(zip(own["id"], own["fold"], strict=True))
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["folds"]["digest"] == folds["digest"]
+    assert run["data"]["clips"] == 36 and run["seed"] == 0 and run["device"] == "cpu"
+    assert (tmp_path / "run" / "report.html").stat().st_size > 1_000
+    expected = -np.mean(np.log(np.where(own["match"] == 1, own["p_match"], 1 - own["p_match"])))
+    assert row(board)["log_loss"] == pytest.approx(expected)
+
+
+def test_second_run_replays(plugin: Plugin, command: Command, corpus: Path, tmp_path: Path) -> None:
+    plugin(toy=toy_plugin())
+    _, first, _ = bench(command, corpus, tmp_path / "run")
+    assert Toy.fits == 3
+    _, second, err = bench(command, corpus, tmp_path / "run")
+    assert Toy.fits == 3 and "replayed" in err
+    assert row(second)["log_loss"] == row(first)["log_loss"]
+    assert row(second)["replayed_folds"] == 3
+    assert row(second)["seconds_fit"] == row(first)["seconds_fit"]
+
+
+@pytest.mark.parametrize("change", ["seed", "config", "label", "audio", "folds"])
+def test_nothing_stale_is_replayed(
+    plugin: Plugin, command: Command, corpus: Path, tmp_path: Path, change: str
+) -> None:
+    plugin(toy=toy_plugin())
+    bench(command, corpus, tmp_path / "run")
+    more: list[object] = []
+    if change == "seed":
+        more = ["--seed", 1]
+    elif change == "config":
+        more = ["--matchers", "toy@strength=2"]
+    elif change == "label":
+        table = pd.read_csv(corpus)
+        table.loc[0, "match"] = 1 - table.loc[0, "match"]
+        table.to_csv(corpus, index=False)
+    elif change == "audio":
+        (corpus.parent / "000.wav").write_bytes((corpus.parent / "007.wav").read_bytes())
+    else:
+        more = ["--folds", 2]
+    bench(command, corpus, tmp_path / "run", *more)
+    # A label or a clip is in the training part of two folds and held out of one.
+    assert Toy.fits == {"folds": 5, "label": 5}.get(change, 6)
+
+
+def test_a_failing_fold_is_shown_and_hinders_nothing(
+    plugin: Plugin, command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    plugin(toy=toy_plugin(Failing))
+    code, board, err = bench(command, corpus, tmp_path / "run")
+    assert code == 1
+    assert (row(board)["folds_done"], row(board)["folds_failed"]) == (2, 1)
+    assert row(board)["status"] == "partial"
+    assert "out of luck" in json.dumps(row(board)) and "out of luck" in err
+    assert row(board, "base-rate")["status"] == "done"
+    bench(command, corpus, tmp_path / "run")
+    assert Failing.fits == 2, "a failed fold is tried again, a finished one is not"
+
+
+def test_predictions_that_are_no_probability_fail_by_name(
+    plugin: Plugin, command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    plugin(toy=toy_plugin(Wrong))
+    code, board, _ = bench(command, corpus, tmp_path / "run")
+    assert code == 1 and row(board)["status"] == "failed"
+    assert "manifest.csv, row" in json.dumps(row(board))
+    assert row(board)["log_loss"] is None
+
+
+def test_interrupt_keeps_finished_folds(
+    plugin: Plugin, command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    plugin(toy=toy_plugin(Stopped))
+    code, _, err = bench(command, corpus, tmp_path / "run")
+    assert code == 130 and "stopped" in err and "Traceback" not in err
+    code, board, _ = bench(command, corpus, tmp_path / "run")
+    assert code == 0 and Stopped.fits == 4
+    assert row(board)["replayed_folds"] == 2
+
+
+def test_listeners_hear_and_may_fail_loudly(
+    plugin: Plugin, command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    heard: list[Any] = []
+
+    def audiomatch_fold_done(matcher: str, fold: int) -> None:
+        heard.append((matcher, fold))
+
+    def audiomatch_run_done(leaderboard: dict[str, Any]) -> None:
+        raise RuntimeError("cannot post")
+
+    plugin(
+        toy=toy_plugin(
+            audiomatch_fold_done=audiomatch_fold_done, audiomatch_run_done=audiomatch_run_done
+        )
+    )
+    code, _, err = bench(command, corpus, tmp_path / "run")
+    assert [pair for pair in heard if pair[0] == "toy"] == [("toy", 0), ("toy", 1), ("toy", 2)]
+    assert code == 1 and "cannot post" in err
+
+
+def test_limit_draws_by_the_seed(
+    plugin: Plugin, command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    plugin(toy=toy_plugin())
+    ids = []
+    for out in ("a", "b"):
+        bench(command, corpus, tmp_path / out, "--limit", 20)
+        ids.append(json.loads((tmp_path / out / "folds.json").read_text())["fold_of"])
+    assert len(ids[0]) == 20 and ids[0] == ids[1]
+
+
+def test_weights_are_asked_for_before_any_work(
+    plugin: Plugin, command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    class Weightless(Toy):
+        def fingerprint(self) -> dict[str, str]:
+            raise UserError("no weights 'x'")
+
+    plugin(toy=toy_plugin(Weightless))
+    code, _, err = bench(command, corpus, tmp_path / "run")
+    assert code == 2 and "no weights 'x'" in err and "Traceback" not in err

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from audiomatch import MatcherInfo, UserError, hookimpl
+from audiomatch.naming import parse_matcher
+from audiomatch.plugins import Registry
+from tests.toys import Toy, toy_plugin
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "audiomatch-speaking-rate"
+
+
+def test_unknown_matcher_names_the_nearest(plugin: Callable[..., Registry]) -> None:
+    registry = plugin(toy=toy_plugin())
+    with pytest.raises(UserError, match="no matcher 'tpy'; did you mean 'toy'"):
+        registry.create(parse_matcher("tpy"))
+
+
+def test_unknown_preset_and_option(plugin: Callable[..., Registry]) -> None:
+    registry = plugin(toy=toy_plugin())
+    with pytest.raises(UserError, match="preset of toy 'week'; did you mean 'weak'"):
+        registry.create(parse_matcher("toy:week"))
+    with pytest.raises(UserError, match="no option 'strenght'; did you mean 'strength'"):
+        registry.create(parse_matcher("toy@strenght=1"))
+
+
+@pytest.mark.parametrize("value", ["11", "-1", "nan", "much"])
+def test_value_out_of_range_is_refused_by_name(plugin: Callable[..., Registry], value: str) -> None:
+    registry = plugin(toy=toy_plugin())
+    with pytest.raises(UserError, match=r"toy@strength=.*option 'strength'.*given"):
+        registry.create(parse_matcher(f"toy@strength={value}"))
+
+
+def test_options_win_over_the_preset(plugin: Callable[..., Registry]) -> None:
+    registry = plugin(toy=toy_plugin())
+    assert registry.create(parse_matcher("toy:weak")).config.strength == 0.1
+    assert registry.create(parse_matcher("toy:weak@strength=2")).config.strength == 2
+
+
+def test_name_clash_names_both(plugin: Callable[..., Registry]) -> None:
+    registry = plugin(first=toy_plugin(), second=toy_plugin())
+    with pytest.raises(UserError, match="'toy' is offered by both first .* and second"):
+        registry.matchers()
+
+
+def test_broken_hooks_are_named_and_hinder_nothing(plugin: Callable[..., Registry]) -> None:
+    unknown_hook = ModuleType("unknown_hook")
+    unknown_hook.audiomatch_matcher = hookimpl(lambda: [])  # type: ignore[attr-defined]
+    wrong_argument = ModuleType("wrong_argument")
+    wrong_argument.audiomatch_run_done = hookimpl(  # type: ignore[attr-defined]
+        lambda folders: None
+    )
+    raising = ModuleType("raising")
+
+    @hookimpl
+    def audiomatch_matchers() -> list[MatcherInfo]:
+        raise RuntimeError("no luck")
+
+    raising.audiomatch_matchers = audiomatch_matchers  # type: ignore[attr-defined]
+    registry = plugin(
+        raising=raising,
+        toy=toy_plugin(),
+        unknown_hook=unknown_hook,
+        wrong_argument=wrong_argument,
+    )
+    errors = {p.name: p.error for p in registry.plugins if p.error}
+    assert set(errors) == {"raising", "unknown_hook", "wrong_argument"}
+    assert "RuntimeError: no luck" in str(errors["raising"])
+    assert "did you mean audiomatch_matchers" in str(errors["unknown_hook"])
+    assert "folders" in str(errors["wrong_argument"])
+    assert "toy" in registry.matchers()
+
+
+def test_failing_model_import_is_one_line(plugin: Callable[..., Registry]) -> None:
+    module = ModuleType("lazy")
+
+    def load() -> type[Toy]:
+        raise ImportError("No module named 'heavy'")
+
+    module.audiomatch_matchers = hookimpl(  # type: ignore[attr-defined]
+        lambda: [MatcherInfo("lazy", "cannot load", load)]
+    )
+    registry = plugin(lazy=module)
+    with pytest.raises(UserError, match=r"matcher 'lazy' of lazy .* No module named 'heavy'"):
+        registry.create(parse_matcher("lazy"))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which pip installed the example and a plugin that raises on import."""
+    broken = tmp_path_factory.mktemp("broken")
+    (broken / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        '[project]\nname = "audiomatch-broken"\nversion = "0.3"\n'
+        '[project.entry-points.audiomatch]\nbroken = "audiomatch_broken"\n'
+    )
+    (broken / "audiomatch_broken").mkdir()
+    (broken / "audiomatch_broken" / "__init__.py").write_text("import flux_capacitor\n")
+    target = tmp_path_factory.mktemp("site")
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"),
+            *("--no-build-isolation", "--target", str(target), str(EXAMPLE), str(broken)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return target
+
+
+def test_pip_installed_plugins(site: Path, corpus: Path, tmp_path: Path) -> None:
+    def audiomatch(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", "from audiomatch.cli import main; main()"]
+            + [str(argument) for argument in arguments],
+            env={"PYTHONPATH": str(site), "AUDIOMATCH_CACHE": str(tmp_path), "PATH": ""},
+            capture_output=True,
+            text=True,
+        )
+
+    assert "speaking-rate" in audiomatch("matchers").stdout
+    listed = audiomatch("plugins").stdout
+    assert "audiomatch-broken" in listed and "No module named 'flux_capacitor'" in listed
+    ran = audiomatch(
+        "bench", corpus, "--matchers", "speaking-rate", "--folds", 3, "--out", tmp_path / "run"
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "speaking-rate" in ran.stdout
