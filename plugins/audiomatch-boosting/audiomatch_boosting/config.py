@@ -1,0 +1,39 @@
+"""The options of the boosting matchers."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from audiomatch.config import MatcherConfig
+
+
+class BoostingConfig(MatcherConfig):
+    """What XGBoost and LightGBM have in common."""
+
+    rounds: int = Field(400, ge=1, le=20_000, description="most boosting rounds (trees)")
+    learning_rate: float = Field(0.05, gt=0, le=1, description="shrinkage of each tree")
+    subsample: float = Field(0.8, gt=0, le=1, description="part of the clips each tree sees")
+    column_sample: float = Field(0.3, gt=0, le=1, description="part of the features each tree sees")
+    l2: float = Field(5.0, ge=0, le=1e6, description="L2 penalty on the leaf values")
+    inner_folds: int = Field(
+        5, ge=2, le=20, description="inner folds that choose the rounds and calibrate"
+    )
+    patience: int = Field(
+        40, ge=1, le=20_000, description="rounds without gain after which an inner fold stops"
+    )
+
+
+class XgboostConfig(BoostingConfig):
+    """Options of `xgboost`."""
+
+    max_depth: int = Field(3, ge=1, le=16, description="depth of each tree")
+    min_child_weight: float = Field(
+        2.0, ge=0, le=1e6, description="least sum of Hessians in a leaf (a clip gives up to 0.25)"
+    )
+
+
+class LightgbmConfig(BoostingConfig):
+    """Options of `lightgbm`."""
+
+    num_leaves: int = Field(8, ge=2, le=4096, description="leaves of each tree")
+    min_child_samples: int = Field(8, ge=1, le=1_000_000, description="fewest clips in a leaf")

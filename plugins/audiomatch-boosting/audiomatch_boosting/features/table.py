@@ -1,0 +1,71 @@
+"""The table of features that the boosting libraries see."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiomatch import Run
+from audiomatch.clips import Clips
+from audiomatch_boosting.features.agreement import agreement_features
+from audiomatch_boosting.features.cache import audio_columns, audio_table
+from audiomatch_boosting.features.text import text_features
+
+MOST_CATEGORIES = 32
+KINDERGARTEN = {"k": 0.0, "kg": 0.0, "kindergarten": 0.0, "pk": -1.0, "prek": -1.0}
+
+
+@dataclass(frozen=True)
+class Categories:
+    """The tasks and grades seen in training; any other counts as none of them."""
+
+    tasks: tuple[str, ...]
+    grades: tuple[str, ...]
+
+    @classmethod
+    def of(cls, train: Clips) -> Categories:
+        """Take the categories of `train`, the most frequent 32 of each."""
+        return cls(_frequent(train["task"].tolist()), _frequent(train["grade"].tolist()))
+
+
+def _frequent(values: list[str]) -> tuple[str, ...]:
+    counts = Counter(value for value in values if value)
+    ranked = sorted(counts, key=lambda value: (-counts[value], value))
+    return tuple(sorted(ranked[:MOST_CATEGORIES]))
+
+
+def feature_table(
+    clips: Clips, categories: Categories, run: Run
+) -> tuple[NDArray[np.float32], list[str]]:
+    """Return the features of `clips`, float32 of shape (n, columns), and the columns' names.
+
+    Finite but for `grade_order`, which is NaN (missing, to both libraries) where a grade is not a
+    number or kindergarten. Raises `ClipError` that names a clip that cannot be used.
+    """
+    audio = audio_table(clips, run)
+    texts = {text: text_features(text) for text in set(clips.texts)}
+    rows = []
+    for values, text, task, grade in zip(
+        audio, clips.texts, clips["task"], clips["grade"], strict=True
+    ):
+        row = dict(zip(audio_columns(), values.tolist(), strict=True))
+        row |= agreement_features(row, texts[text]) | texts[text]
+        row |= {f"task_{i}": float(task == name) for i, name in enumerate(categories.tasks)}
+        row |= {f"grade_{i}": float(grade == name) for i, name in enumerate(categories.grades)}
+        row["grade_order"] = _order(grade)
+        rows.append(row)
+    return np.array([list(row.values()) for row in rows], np.float32), list(rows[0])
+
+
+def _order(grade: str) -> float:
+    plain = grade.strip().casefold().replace("-", "")
+    if plain in KINDERGARTEN:
+        return KINDERGARTEN[plain]
+    try:
+        number = float(plain)
+    except ValueError:
+        return float("nan")
+    return number if abs(number) < 1e6 else float("nan")

@@ -1,0 +1,217 @@
+"""What the two boosting matchers share: features, choice of rounds, calibration, saving."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit
+
+from audiomatch import Matcher, Run, UserError
+from audiomatch.clips import Clips
+from audiomatch.folds import inner_folds
+from audiomatch_boosting.config import BoostingConfig
+from audiomatch_boosting.features.cache import code_digest
+from audiomatch_boosting.features.table import Categories, feature_table
+
+Table = NDArray[np.float32]
+Vector = NDArray[np.float64]
+STATE = "matcher.json"
+CLIPS_A_THREAD = 4000
+OPTIMISM = 4.0  # nats; as a likelihood ratio on one degree of freedom, p = 0.005
+
+
+@dataclass(frozen=True)
+class Part:
+    """Features, labels, and the log odds that boosting starts from."""
+
+    x: Table
+    y: Vector
+    start: float
+
+    @property
+    def starts(self) -> Vector:
+        """The start for each row."""
+        return np.full(len(self.y), self.start)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train: where, with what seed, and whom to tell of each round."""
+
+    columns: list[str]
+    device: str
+    threads: int
+    seed: int
+    each_round: Callable[[], None]
+
+
+class BoostingMatcher(Matcher):
+    """Trees on features, started from the base rate and shrunk back towards it as far as needed.
+
+    Inner group-disjoint folds of the training part choose the number of rounds (where the mean
+    held-out log loss is lowest) and a factor from 0 to 1 on the sum of the trees (that which fits
+    the out-of-fold predictions best). The trees are then trained on all of the training part.
+    Where the features tell nothing, the factor goes to 0 and the base rate remains.
+    """
+
+    config: BoostingConfig
+    library: ClassVar[str]
+    model_file: ClassVar[str]
+
+    def __init__(self, config: BoostingConfig) -> None:
+        super().__init__(config)
+        self.booster: Any = None
+        self.categories = Categories((), ())
+        self.columns: list[str] = []
+        self.start = 0.0
+        self.factor = 0.0
+        self.rounds = 0
+
+    @abstractmethod
+    def train(
+        self, part: Part, training: Training, rounds: int, held: Part | None = None
+    ) -> tuple[Any, Vector]:
+        """Train a booster and return it with its log loss on `held` after each round.
+
+        With `held` it stops once `patience` rounds gave no gain there.
+        """
+
+    @abstractmethod
+    def margins(self, booster: Any, x: Table, rounds: int, threads: int, device: str) -> Vector:
+        """Return the sum of the first `rounds` trees (fewer where there are fewer), shape (n,)."""
+
+    @abstractmethod
+    def device(self, run: Run) -> str:
+        """Return the library's name of the device to train on; notes where it is not the run's."""
+
+    @abstractmethod
+    def write(self, booster: Any, path: Path) -> None:
+        """Write the booster in the library's own text format."""
+
+    @abstractmethod
+    def read(self, path: Path) -> Any:
+        """Read what `write` wrote."""
+
+    @abstractmethod
+    def version(self) -> str:
+        """Return the library's version."""
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return the versions of the library and of the features."""
+        return {self.library: self.version(), "features": code_digest()}
+
+    def fit(self, train: Clips, run: Run) -> None:
+        """Learn from `train`; see the class."""
+        self.categories = Categories.of(train)
+        x, self.columns = feature_table(train, self.categories, run)
+        y = train.labels.astype(np.float64)
+        folds = inner_folds(train, self.config.inner_folds, run.seed)
+        most, device = self.config.rounds, self.device(run)
+        threads = _threads(len(train), run)
+        with run.progress.task("boosting", total=(len(folds) + 1) * most, unit="rounds") as task:
+            training = Training(self.columns, device, threads, run.seed % 2**31, task.advance)
+            boosters, curves, held_parts = [], [], []
+            for rest, held in folds:
+                inner = Part(x[rest], y[rest], _log_odds(y[rest]))
+                held_part = Part(x[held], y[held], inner.start)
+                booster, curve = self.train(inner, training, most, held_part)
+                task.advance(most - len(curve))
+                boosters.append(booster)
+                curves.append(curve)
+                held_parts.append(held_part)
+            self.rounds = _best_rounds(curves, [len(part.y) for part in held_parts])
+            sums = [
+                self.margins(booster, part.x, self.rounds, threads, device)
+                for booster, part in zip(boosters, held_parts, strict=True)
+            ]
+            self.factor = _best_factor(
+                np.concatenate([part.starts for part in held_parts]),
+                np.concatenate(sums),
+                np.concatenate([part.y for part in held_parts]),
+            )
+            whole = Part(x, y, _log_odds(y))
+            self.start = whole.start
+            self.booster, _ = self.train(whole, training, self.rounds)
+            task.advance(most - self.rounds)
+        run.note(rounds=self.rounds, factor=self.factor, weights="scratch")
+
+    def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
+        """Return P(match) of each clip; see `Matcher.predict`."""
+        if not len(clips):
+            return np.zeros(0)
+        x, _ = feature_table(clips, self.categories, run)
+        threads = _threads(len(clips), run)
+        sums = self.margins(self.booster, x, self.rounds, threads, self.device(run))
+        return np.asarray(expit(self.start + self.factor * sums), np.float64)
+
+    def save(self, folder: Path) -> None:
+        """Write the library's model file and a JSON of the columns and the calibration."""
+        self.write(self.booster, folder / self.model_file)
+        state = {
+            "columns": self.columns,
+            "tasks": self.categories.tasks,
+            "grades": self.categories.grades,
+            "start": self.start,
+            "factor": self.factor,
+            "rounds": self.rounds,
+            **self.fingerprint(),
+        }
+        (folder / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Restore what `save` wrote. Raises `UserError` where it does not fit this version."""
+        try:
+            state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+            self.booster = self.read(folder / self.model_file)
+            self.categories = Categories(tuple(state["tasks"]), tuple(state["grades"]))
+            self.columns = state["columns"]
+            self.start, self.factor = state["start"], state["factor"]
+            self.rounds, made_by = state["rounds"], state["features"]
+        except (OSError, ValueError, KeyError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UserError(f"{folder}: not a saved {self.library} matcher ({reason})") from None
+        if made_by != code_digest():
+            raise UserError(
+                f"{folder}: this model was fitted on another version of the features "
+                f"({made_by}, now {code_digest()}); fit it again"
+            )
+
+
+def _threads(clips: int, run: Run) -> int:
+    """Return how many threads pay: on few clips they wait for each other more than they work."""
+    return max(1, min(run.workers, clips // CLIPS_A_THREAD))
+
+
+def _log_odds(y: Vector) -> float:
+    """Return the log odds of the base rate, with half a clip of each class added."""
+    return float(logit((y.sum() + 0.5) / (y.size + 1)))
+
+
+def _best_rounds(curves: list[Vector], sizes: list[int]) -> int:
+    """Return the rounds with the least mean log loss; a fold that stopped keeps its last value."""
+    longest = max(map(len, curves))
+    padded = [np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in curves]
+    return int(np.argmin(np.average(padded, axis=0, weights=sizes))) + 1
+
+
+def _best_factor(starts: Vector, sums: Vector, y: Vector) -> float:
+    """Return the factor on the trees, 0 to 1, with the least summed log loss out of fold.
+
+    The sum is charged for what was chosen on the same clips, so that trees that gain less out of
+    fold than luck would are left out: the factor is then 0.
+    """
+
+    def loss(factor: float) -> float:
+        z = starts + factor * sums
+        return float(np.sum(np.logaddexp(0, z) - y * z)) + OPTIMISM * factor
+
+    best = float(minimize_scalar(loss, bounds=(0, 1), method="bounded").x)
+    return min((0.0, best, 1.0), key=loss)
