@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+
 from audiomatch.errors import UserError
 from audiomatch.matcher import Run
 
@@ -43,7 +44,7 @@ class Compute:
     def seed(self, seed: int) -> None:
         """Seed Python, NumPy and torch on every device."""
         random.seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002 - libraries draw from the global state
+        np.random.seed(seed % 2**32)
         torch.manual_seed(seed)
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -58,11 +59,15 @@ class Compute:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         before = torch.are_deterministic_algorithms_enabled()
         warn_before = torch.is_deterministic_algorithms_warn_only_enabled()
+        fill_before = torch.utils.deterministic.fill_uninitialized_memory
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # Filling fresh memory is for finding bugs, and slow.
+        torch.utils.deterministic.fill_uninitialized_memory = False
         try:
             yield
         finally:
             torch.use_deterministic_algorithms(before, warn_only=warn_before)
+            torch.utils.deterministic.fill_uninitialized_memory = fill_before
             self.note_peak()
 
     def note_peak(self) -> None:

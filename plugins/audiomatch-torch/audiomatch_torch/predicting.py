@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from audiomatch.matcher import Run
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audiomatch.matcher import Run
 from audiomatch_torch.batches import Lengths, Rows, chunks
 from audiomatch_torch.compute import Compute
 from audiomatch_torch.memory import Capacity

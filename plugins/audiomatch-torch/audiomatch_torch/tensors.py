@@ -7,8 +7,9 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
-from audiomatch.errors import WeightsError
 from torch import Tensor, nn
+
+from audiomatch.errors import WeightsError
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from audiomatch.errors import UserError
-from audiomatch.matcher import Run
 from torch import Tensor, nn
 
+from audiomatch.errors import UserError
+from audiomatch.matcher import Run
 from audiomatch_torch.batches import Lengths, Rows, by_length, chunks, shuffled
 from audiomatch_torch.compute import Compute
 from audiomatch_torch.memory import Capacity
@@ -86,7 +86,12 @@ def train(
         return
     parameters = list(groups) if groups is not None else list(_trainable(model))
     optimizer = compute.accelerator.prepare(
-        torch.optim.AdamW(parameters, lr=options.lr, weight_decay=options.weight_decay)
+        torch.optim.AdamW(
+            parameters,
+            lr=options.lr,
+            weight_decay=options.weight_decay,
+            fused=compute.device.type != "mps",
+        )
     )
     warm = math.ceil(steps * options.warmup)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -168,7 +173,7 @@ def _linear(step: int, warm: int, steps: int) -> float:
 
 
 class _Average:
-    """The running mean of the trained weights over the last `span` steps (Izmailov et al., 2018)."""
+    """The mean of the trained weights over the last `span` steps (Izmailov et al., 2018)."""
 
     def __init__(self, model: nn.Module, span: int) -> None:
         self.model, self.span, self.count = model, span, 0

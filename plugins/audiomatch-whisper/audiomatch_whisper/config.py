@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from audiomatch.config import MatcherConfig
 from pydantic import Field
+
+from audiomatch.config import MatcherConfig
 
 Size = Literal[
     "tiny.en", "tiny", "base.en", "base", "small.en", "small", "medium.en", "medium",

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from audiomatch.errors import WeightsError
 from numpy.typing import NDArray
 from torch import Tensor
+
+from audiomatch.errors import WeightsError
 
 _TYPES = ("<f4", "<i1", "<i2", "<i4", "<f2", "bf16")
 _VERSIONS = (4, 5, 6)

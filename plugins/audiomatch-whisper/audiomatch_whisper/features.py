@@ -5,12 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import NDArray
+from transformers import WhisperFeatureExtractor
+
 from audiomatch.audio import MAX_SECONDS, SAMPLE_RATE, load_audio
 from audiomatch.clips import Clips
 from audiomatch.errors import ClipError
 from audiomatch.matcher import Run
-from numpy.typing import NDArray
-from transformers import WhisperFeatureExtractor
 
 STEP_SECONDS = 0.5
 FRAMES_A_SECOND = 100

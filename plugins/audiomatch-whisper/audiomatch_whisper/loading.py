@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from audiomatch.errors import WeightsError
 from audiomatch_torch import (
     Weights,
     load_into,
@@ -19,6 +18,7 @@ from torch import Tensor
 from transformers import WhisperConfig as Shape
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
+from audiomatch.errors import WeightsError
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.ctranslate2 import layers_of, read_tensors, to_transformers
 from audiomatch_whisper.tokens import TextEncoder, vocabulary_size

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from audiomatch.clips import Clips
-from audiomatch.matcher import Matcher, Run
 from audiomatch_torch import (
     Compute,
     TrainOptions,
@@ -22,6 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from audiomatch.clips import Clips
+from audiomatch.matcher import Matcher, Run
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.evidence import NAMES, decode, encode, evidence, pad_ids, same_position
 from audiomatch_whisper.features import Features

@@ -1,0 +1,159 @@
+import time
+
+import pytest
+import torch
+from audiomatch_torch import (
+    Weights,
+    digest_of,
+    load_into,
+    load_tensors,
+    packaged_folder,
+    resolve_weights,
+    save_tensors,
+)
+from torch import nn
+
+from audiomatch.errors import WeightsError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    inside = tmp_path / "model"
+    inside.mkdir()
+    save_tensors({"weight": torch.ones(2, 3)}, inside / "model.safetensors")
+    return inside
+
+
+@pytest.fixture(autouse=True)
+def no_hub(monkeypatch, tmp_path):
+    import huggingface_hub.constants as constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+
+def test_a_folder_is_taken_and_its_digest_follows_its_content(folder):
+    found = resolve_weights(str(folder), "owner/name")
+    assert found.folder == folder
+    assert found.files == (folder / "model.safetensors",)
+    before = found.digest
+    save_tensors({"weight": torch.zeros(2, 3)}, folder / "model.safetensors")
+    assert resolve_weights(str(folder), "owner/name").digest != before
+    assert len(before) == 64
+
+
+def test_scratch_has_no_files_and_no_digest():
+    found = resolve_weights("scratch", "owner/name")
+    assert found.scratch
+    assert found.facts() == {"weights": "scratch", "weights_digest": ""}
+
+
+def test_auto_falls_back_to_a_package(folder):
+    packaged = Weights("a-package", folder, (folder / "model.safetensors",))
+    assert resolve_weights("auto", "owner/name", lambda: packaged) is packaged
+
+
+def test_auto_takes_the_hub_cache_before_a_package(tmp_path, folder, monkeypatch):
+    snapshot = tmp_path / "hub" / "models--owner--name" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    save_tensors({"weight": torch.ones(1)}, snapshot / "model.safetensors")
+    refs = tmp_path / "hub" / "models--owner--name" / "refs"
+    refs.mkdir()
+    (refs / "main").write_text("abc")
+    found = resolve_weights("auto", "owner/name", lambda: Weights("a-package", folder))
+    assert found.name == "owner/name"
+    assert found.files == (snapshot / "model.safetensors",)
+
+
+@pytest.mark.parametrize("asked", ["auto", "owner/name"])
+def test_no_hub_is_one_quick_line(asked):
+    start = time.monotonic()
+    with pytest.raises(WeightsError, match="'owner/name': not in the hub's cache") as error:
+        resolve_weights(asked, "owner/name", how="pip install it")
+    assert time.monotonic() - start < 5
+    assert ("pip install it" in str(error.value)) == (asked == "auto")
+    assert "\n" not in str(error.value)
+
+
+def test_a_hub_that_does_not_answer_is_one_quick_line(monkeypatch):
+    import huggingface_hub.constants as constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    start = time.monotonic()
+    with pytest.raises(WeightsError, match="the hub is not reachable"):
+        resolve_weights("auto", "owner/not-answering")
+    assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize("asked", ["./nowhere", "/nowhere/at/all", "nowhere"])
+def test_a_folder_that_is_not_there_is_one_line(asked):
+    with pytest.raises(WeightsError, match="no such folder"):
+        resolve_weights(asked, "owner/name")
+
+
+def test_a_file_or_a_pickle_is_refused(folder):
+    with pytest.raises(WeightsError, match="is a file; give the folder"):
+        resolve_weights(str(folder / "model.safetensors"), "owner/name")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"no \*.safetensors"):
+        resolve_weights(str(folder), "owner/name")
+    (folder / "pytorch_model.bin").write_bytes(b"x")
+    with pytest.raises(WeightsError, match=r"pytorch_model.bin is a pickle"):
+        resolve_weights(str(folder), "owner/name")
+
+
+def test_packages_are_found_without_importing_them(tmp_path, monkeypatch):
+    package = tmp_path / "carries_weights" / "model"
+    package.mkdir(parents=True)
+    (tmp_path / "carries_weights" / "__init__.py").write_text("raise RuntimeError('imported')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert packaged_folder("carries_weights", "model") == package
+    assert packaged_folder("carries_weights", "elsewhere") is None
+    assert packaged_folder("is_not_installed", "model") is None
+
+
+def test_tensors_round_trip_with_tied_weights(tmp_path):
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(3, 3, bias=False)
+            self.b = nn.Linear(3, 3, bias=False)
+            self.b.weight = self.a.weight
+
+    first, second = Tied(), Tied()
+    save_tensors(first.state_dict(), tmp_path / "m.safetensors")
+    tensors = load_tensors(tmp_path / "m.safetensors")
+    assert len(tensors) == 1
+    load_into(second, tensors, "m")
+    assert torch.equal(first.b.weight, second.b.weight)
+
+
+def test_damaged_or_missing_safetensors_name_the_file(folder):
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-4])
+    with pytest.raises(WeightsError, match=r"model\.safetensors: not readable as safetensors"):
+        load_tensors(file)
+    with pytest.raises(WeightsError, match="it is missing"):
+        load_tensors(folder / "other.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"other": torch.ones(1)}, "has no tensor 'other'"),
+        ({"weight": torch.ones(4, 4)}, r"'weight' is \(4, 4\), the model wants \(2, 3\)"),
+        ({"weight": torch.ones(2, 3)}, "'bias' is missing"),
+    ],
+)
+def test_another_architecture_is_one_line(tensors, message):
+    with pytest.raises(WeightsError, match=message):
+        load_into(nn.Linear(3, 2), tensors, "weights")
+
+
+def test_digest_reads_every_file(tmp_path):
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.write_bytes(b"1")
+    b.write_bytes(b"2")
+    assert digest_of([a, b]) != digest_of([b, a])
+    assert digest_of([]) == ""
