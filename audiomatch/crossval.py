@@ -159,11 +159,12 @@ def checked_predictions(p_match: Any, clips: Clips) -> NDArray[np.float64]:
 
 
 def pooled_predictions(results: Sequence[Result], folds: Folds) -> pd.DataFrame:
-    """Return the held-out predictions of all finished folds with what scoring needs of the clips.
+    """Return the held-out predictions of all finished folds, with what the report needs of clips.
 
-    Columns: id, matcher, fold, group, match, p_match, task, grade.
+    Columns: id, matcher, fold, group, match, p_match, task, grade, expected_text.
     """
-    facts = folds.clips.frame.set_index("id")[["group", "match", "task", "grade"]]
+    of_clip = ["group", "match", "task", "grade", "expected_text"]
+    facts = folds.clips.frame.set_index("id")[of_clip]
     parts = [
         pd.DataFrame(
             {
@@ -176,7 +177,7 @@ def pooled_predictions(results: Sequence[Result], folds: Folds) -> pd.DataFrame:
         for result in results
         if result["status"] == "done"
     ]
-    columns = ["id", "matcher", "fold", "group", "match", "p_match", "task", "grade"]
+    columns = ["id", "matcher", "fold", "group", "match", "p_match", *of_clip[2:]]
     if not parts:
         return pd.DataFrame(columns=columns)
     return pd.concat(parts, ignore_index=True).join(facts, on="id")[columns]

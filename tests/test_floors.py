@@ -183,6 +183,21 @@ def test_statistics_are_finite(samples):
     assert np.isfinite(found).all()
 
 
+def test_statistics_measure_what_they_say():
+    time = np.arange(32_000) / 16_000
+    tone = 0.5 * np.sin(2 * np.pi * 1000 * time)
+    tone[16_000:] = 0
+    found = waveform_statistics(tone.astype(np.float32))
+    seconds, level, peak = found[0], found[2], found[3]
+    active, bursts, span, crossings = found[8:12]
+    assert seconds == 2
+    assert (level, peak) == pytest.approx((20 * np.log10(0.25), 20 * np.log10(0.5)), abs=0.01)
+    assert (active, bursts, span) == pytest.approx((0.5, 1, 1.0), abs=0.03)
+    assert crossings == pytest.approx(1000, rel=0.01)
+    steady = waveform_statistics(tone[:16_000].astype(np.float32))
+    assert np.argmax(steady[12:21]) == 3 and steady[15] == pytest.approx(0, abs=0.01)
+
+
 @pytest.mark.parametrize("name", FLOORS)
 def test_contract(sounds, tmp_path: Path, name):
     clips = corpus(sounds, match=lambda i, t, rng: rng.random() < (0.8 if "red" in t else 0.3))

@@ -93,7 +93,7 @@ def bench(
 
     results = cross_validate(entrants, folds, run, folder, fold_done)
     predictions = pooled_predictions(results, folds)
-    folder.write_predictions(predictions.drop(columns=["task", "grade"]))
+    folder.write_predictions(predictions.drop(columns=["task", "grade", "expected_text"]))
     with run.progress.task("scoring", total=1, unit="tables") as task:
         leaderboard = build_leaderboard(predictions, results, seed=run.seed)
         task.advance()

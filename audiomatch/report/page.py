@@ -97,7 +97,7 @@ def _facts(leaderboard: Mapping[str, Any], run: Mapping[str, Any]) -> list[tuple
         ("Device", " · ".join(str(run[k]) for k in ("device", "precision") if run.get(k))),
         ("Seed", run.get("seed")),
         ("audiomatch", (run.get("versions") or {}).get("audiomatch")),
-        ("Started", run.get("started")),
+        ("Started", str(run.get("started") or "").replace("T", " ").replace("Z", " UTC")),
         ("Took", f"{run['seconds'] / 60:.1f} min" if run.get("seconds") is not None else None),
     ]
     return [(name, str(value)) for name, value in facts if value not in (None, "")]
