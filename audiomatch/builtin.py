@@ -47,10 +47,34 @@ def _ensemble() -> type[Matcher]:
 def audiomatch_matchers() -> list[MatcherInfo]:
     """Offer the floors and the ensemble."""
     return [
-        MatcherInfo("base-rate", "share of matches in the training part", _base_rate, kind="floor"),
-        MatcherInfo("prior", "share of matches by task and text, smoothed", _prior, kind="floor"),
-        MatcherInfo("text-only", "the expected text, nothing heard", _text_only, kind="floor"),
-        MatcherInfo("audio-only", "how it sounds, no text read", _audio_only, kind="floor"),
+        MatcherInfo(
+            "base-rate",
+            "share of matches in the training part",
+            _base_rate,
+            kind="floor",
+            ignores=frozenset({"text", "audio"}),
+        ),
+        MatcherInfo(
+            "prior",
+            "share of matches by task and text, smoothed",
+            _prior,
+            kind="floor",
+            ignores=frozenset({"audio"}),
+        ),
+        MatcherInfo(
+            "text-only",
+            "the expected text, nothing heard",
+            _text_only,
+            kind="floor",
+            ignores=frozenset({"audio"}),
+        ),
+        MatcherInfo(
+            "audio-only",
+            "how it sounds, no text read",
+            _audio_only,
+            kind="floor",
+            ignores=frozenset({"text"}),
+        ),
         MatcherInfo(
             "ensemble",
             "mean of other matchers, or a model stacked on them",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -33,3 +36,13 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> UserError:
     close = nearest(name, listed)
     hint = f"did you mean {close!r}? " if close else ""
     return UserError(f"no {kind} {name!r}; {hint}there is: {', '.join(listed) or 'none'}")
+
+
+def cause_of(error: BaseException) -> str:
+    """Say in one line what a plugin raised, and in which of its files and lines."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = str(Path(__file__).parent) + os.sep  # and not audiomatch_whisper beside it
+    theirs = [f for f in frames if not f.filename.startswith((own, "<frozen"))]
+    message = " ".join(str(error).split())
+    at = f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
+    return f"{type(error).__name__}: {message}{at}" if message else f"{type(error).__name__}{at}"

@@ -103,6 +103,9 @@ class MatcherInfo:
         load: returns the `Matcher` subclass; the only place that may import heavy libraries.
         presets: named sets of options, as in `whisper:seed`; `default` always exists.
         kind: `floor` for a baseline that every leaderboard shows.
+        ignores: what the matcher does not use, by design: `text`, `audio` or both. `audiomatch
+            check` holds it to that: with `text`, the predictions must not move with the text; with
+            `audio`, they need not beat the base rate on the toy corpus.
     """
 
     name: str
@@ -110,3 +113,4 @@ class MatcherInfo:
     load: Callable[[], type[Matcher]]
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     kind: Literal["matcher", "floor"] = "matcher"
+    ignores: frozenset[Literal["text", "audio"]] = frozenset()

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
-import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 import audiomatch
 from audiomatch import hookspecs
-from audiomatch.errors import UserError, nearest, unknown
+from audiomatch.errors import UserError, cause_of, nearest, unknown
 from audiomatch.matcher import Matcher, MatcherInfo
 from audiomatch.naming import DEFAULT_PRESET, NAME, MatcherSpec
 
@@ -81,12 +79,14 @@ class Registry:
             self._offers += [Offer(info, plugin) for info in self._ask(module, "matchers")]
             self._layouts += [(info, plugin) for info in self._ask(module, "datasets")]
         except (Exception, SystemExit) as error:
-            plugin.error = _cause(error)
+            plugin.error = cause_of(error)
 
     def _ask(self, module: Any, hook: str) -> list[Any]:
         offer = getattr(module, f"audiomatch_{hook}", None)
-        if offer is None or not hasattr(offer, f"{hookspecs.PROJECT}_impl"):
+        if offer is None:
             return []
+        if not hasattr(offer, f"{hookspecs.PROJECT}_impl"):
+            raise UserError(f"audiomatch_{hook} is not marked with @audiomatch.hookimpl")
         infos = list(offer())
         for info in infos:
             if hook == "matchers" and not isinstance(info, MatcherInfo):
@@ -151,7 +151,7 @@ class Registry:
             raise
         except Exception as error:
             raise UserError(
-                f"matcher {offer.info.name!r} of {offer.plugin} cannot be loaded: {_cause(error)}"
+                f"matcher {offer.info.name!r} of {offer.plugin} cannot be loaded: {cause_of(error)}"
             ) from error
         config: MatcherConfig = build_config(matcher_type.Config, options, label)
         return matcher_type(config)
@@ -164,7 +164,7 @@ class Registry:
             try:
                 implementation.function(**wanted)
             except Exception as error:
-                problems.append(f"{implementation.plugin_name}: {hook} failed: {_cause(error)}")
+                problems.append(f"{implementation.plugin_name}: {hook} failed: {cause_of(error)}")
         return problems
 
 
@@ -176,13 +176,3 @@ def registry() -> Registry:
 
 def _preset_names(info: MatcherInfo) -> list[str]:
     return sorted({DEFAULT_PRESET, *info.presets})
-
-
-def _cause(error: BaseException) -> str:
-    """Say in one line what was raised, and in which file and line of the plugin."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = str(Path(__file__).parent)
-    theirs = [f for f in frames if not f.filename.startswith((own, "<frozen"))]
-    message = " ".join(str(error).split())
-    at = f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
-    return f"{type(error).__name__}: {message}{at}" if message else f"{type(error).__name__}{at}"
