@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from audiomatch.scoring.metrics import METRICS, Array, Weighted, checked, clip_losses
 
 CONFIDENCE = 0.95
-_CHUNK = 1 << 20  # weights held at once: 8 MB, whatever the number of clips
+_CHUNK = 1 << 18  # weights held at once: 2 MB, whatever the number of clips
 
 
 class Interval(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from audiomatch.scoring.intervals import (
     CONFIDENCE,
@@ -61,7 +62,9 @@ def build_leaderboard(
     if stray:
         raise ValueError(f"predictions of {sorted(stray)} without a finished fold in the results")
     every = sorted({int(result["fold"]) for result in results})
-    rows = [_row(name, folds, every, table) for name, folds in runs.items()]
+    # The products are small: threads would cost more than they give on a busy machine.
+    with threadpool_limits(limits=1):
+        rows = [_row(name, folds, every, table) for name, folds in runs.items()]
     rows.sort(key=_rank)
     comparisons = [
         table.compare(a["matcher"], b["matcher"])
