@@ -21,6 +21,12 @@ def resolve_device(name: str) -> str:
         return "cuda" if _cuda_devices() else "cpu"
     if not DEVICE.fullmatch(name):
         raise UserError(f"--device {name}: must be auto, cpu, cuda, cuda:N or mps")
+    kind, _, index = name.partition(":")
+    if kind == "cuda" and int(index or 0) >= (found := _cuda_devices()):
+        there = (
+            f"there is cuda:0 to cuda:{found - 1}" if found else "no CUDA GPU is found; take cpu"
+        )
+        raise UserError(f"--device {name}: {there}")
     return name
 
 

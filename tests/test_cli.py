@@ -107,6 +107,7 @@ def test_bad_clips_are_named_or_skipped(
         (["bench", "DATA", "--matchers", "toy", "--folds", "1"], "--folds"),
         (["bench", "DATA", "--matchers", "toy", "--folds", "7"], "6 groups"),
         (["bench", "DATA", "--matchers", "toy", "--device", "gpu"], "--device gpu"),
+        (["bench", "DATA", "--matchers", "toy", "--device", "cuda:77"], "--device cuda:77"),
         (["bench", "DATA", "--matchers", "toy", "--group", "colour"], "--group colour"),
         (["bench", "DATA", "--matchers", "toy", "--limit", "0"], "--limit"),
         (["bench", "DATA", "--matchers", "toy", "--dataset", "manifset"], "did you mean"),
