@@ -6,11 +6,12 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
+from accelerate import Accelerator  # type: ignore[import-untyped]
+from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
 
 from audiomatch.errors import UserError
 from audiomatch.matcher import Run
@@ -51,7 +52,8 @@ class Compute:
         """Return a context in which matrix work runs in the run's precision."""
         if self.precision == "fp32":
             return nullcontext()
-        return self.accelerator.autocast()
+        context: AbstractContextManager[None] = self.accelerator.autocast()
+        return context
 
     @contextmanager
     def deterministic(self) -> Iterator[None]:
@@ -59,15 +61,16 @@ class Compute:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         before = torch.are_deterministic_algorithms_enabled()
         warn_before = torch.is_deterministic_algorithms_warn_only_enabled()
-        fill_before = torch.utils.deterministic.fill_uninitialized_memory
+        settings: Any = torch.utils.deterministic
+        fill_before = settings.fill_uninitialized_memory
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Filling fresh memory is for finding bugs, and slow.
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        settings.fill_uninitialized_memory = False
         try:
             yield
         finally:
             torch.use_deterministic_algorithms(before, warn_only=warn_before)
-            torch.utils.deterministic.fill_uninitialized_memory = fill_before
+            settings.fill_uninitialized_memory = fill_before
             self.note_peak()
 
     def note_peak(self) -> None:

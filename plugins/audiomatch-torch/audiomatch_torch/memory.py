@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+from accelerate.utils.memory import (  # type: ignore[import-untyped]
+    clear_device_cache,
+    should_reduce_batch_size,
+)
 
 from audiomatch.errors import UserError
 from audiomatch_torch.batches import Lengths, Rows

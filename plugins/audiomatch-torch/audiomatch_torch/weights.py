@@ -70,7 +70,7 @@ def resolve_weights(
         return Weights("scratch")
     if asked == "auto":
         try:
-            return _from_hub(hub_id, tuple(patterns))
+            return _from_hub(hub_id, list(patterns))
         except WeightsError as error:
             found = packaged()
             if found is not None:
@@ -87,7 +87,7 @@ def resolve_weights(
             f"weights {asked!r}: no such folder; give a folder, a hub id (owner/name), "
             "auto or scratch"
         )
-    return _from_hub(asked, tuple(patterns))
+    return _from_hub(asked, list(patterns))
 
 
 def tensor_files(folder: Path) -> tuple[Path, ...]:
@@ -128,7 +128,7 @@ def _sha256(path: str, size: int, changed: int) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _from_hub(hub_id: str, patterns: tuple[str, ...]) -> Weights:
+def _from_hub(hub_id: str, patterns: list[str]) -> Weights:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 

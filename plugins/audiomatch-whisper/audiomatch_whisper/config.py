@@ -35,7 +35,8 @@ class WhisperConfig(MatcherConfig):
     )
     train: Literal["all", "decoder"] = Field(
         "all",
-        description="What is fine-tuned; with decoder the encoder is frozen and runs once a clip.",
+        description="What is fine-tuned; with decoder the token embeddings and the encoder are "
+        "frozen, and the encoder runs once a clip.",
     )
     pad: Literal["longest", "30s"] = Field(
         "longest",

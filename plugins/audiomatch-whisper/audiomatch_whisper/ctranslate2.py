@@ -34,17 +34,20 @@ def read_tensors(files: Sequence[Path]) -> dict[str, Tensor]:
     name = str(files[0])
     data = memoryview(b"".join(file.read_bytes() for file in files))
     try:
-        arrays = _Reader(data, name).tensors()
-    except (struct.error, ValueError, UnicodeDecodeError, IndexError):
+        stored, aliases = _Reader(data, name).read()
+    except (struct.error, ValueError, IndexError):
         raise WeightsError(f"{name}: truncated or damaged; fetch it again") from None
-    return {key: _float(array, arrays, key) for key, array in arrays.items()}
+    tensors = {key: _float(tensor, stored.get(f"{key}_scale")) for key, tensor in stored.items()}
+    # A scale may be aliased too; its weight is multiplied out already.
+    return tensors | {alias: tensors[key] for alias, key in aliases.items()}
 
 
 class _Reader:
     def __init__(self, data: memoryview, name: str) -> None:
         self.data, self.name, self.at = data, name, 0
 
-    def tensors(self) -> dict[str, Tensor]:
+    def read(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Return the tensors as they are stored, and the aliases."""
         version = self.number("I")
         if version not in _VERSIONS:
             raise WeightsError(
@@ -62,10 +65,8 @@ class _Reader:
             shape = [self.number("I") for _ in range(self.number("B"))]
             kind, size = _TYPES[self.number("B")], self.number("I")
             found[key] = _tensor(self.take(size), kind).reshape(shape)
-        for _ in range(self.number("I")):
-            alias = self.text()
-            found[alias] = found[self.text()]
-        return found
+        aliases = [(self.text(), self.text()) for _ in range(self.number("I"))]
+        return found, dict(aliases)
 
     def number(self, kind: str) -> int:
         return int(struct.unpack("<" + kind, self.take(struct.calcsize(kind)))[0])
@@ -88,10 +89,9 @@ def _tensor(data: memoryview, kind: str) -> Tensor:
     return torch.from_numpy(array.astype("f4") if kind == "<f2" else array.copy())
 
 
-def _float(tensor: Tensor, all_: dict[str, Tensor], key: str) -> Tensor:
-    if not key.endswith("weight") or tensor.dtype not in (torch.int8, torch.int16):
+def _float(tensor: Tensor, scale: Tensor | None) -> Tensor:
+    if scale is None or tensor.dtype not in (torch.int8, torch.int16):
         return tensor
-    scale = all_[f"{key}_scale"]
     return tensor.float() / (scale[:, None] if scale.ndim else scale)
 
 

@@ -26,7 +26,8 @@ def encode(model: WhisperForConditionalGeneration, mel: Tensor) -> Tensor:
     x = functional.dropout(x, encoder.dropout, encoder.training)
     for layer in encoder.layers:
         x = layer(x, None)
-    return encoder.layer_norm(x)
+    out: Tensor = encoder.layer_norm(x)
+    return out
 
 
 def pad_ids(texts: Sequence[NDArray[np.int64]], padding: int) -> tuple[Tensor, Tensor]:
@@ -45,9 +46,10 @@ def decode(model: WhisperForConditionalGeneration, ids: Tensor, states: Tensor) 
 
     What pads the ids lies after them, where the causal mask hides it.
     """
-    return model.model.decoder(
+    hidden: Tensor = model.model.decoder(
         input_ids=ids, encoder_hidden_states=states, use_cache=False
     ).last_hidden_state
+    return hidden
 
 
 def same_position(

@@ -24,7 +24,8 @@ class Head(nn.Module):
     def forward(self, evidence: Tensor) -> Tensor:
         """Evidence (n, width) to logits (n,)."""
         with torch.autocast(evidence.device.type, enabled=False):
-            return self.linear((evidence.float() - self.mean) / self.scale).squeeze(1)
+            logits: Tensor = self.linear((evidence.float() - self.mean) / self.scale)
+            return logits.squeeze(1)
 
     def fit(self, evidence: NDArray[np.float64], labels: NDArray[np.int8]) -> None:
         """Start from the logistic regression on the evidence of the untrained model."""

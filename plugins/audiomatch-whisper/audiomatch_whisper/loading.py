@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from audiomatch_torch import (
     Weights,
@@ -106,9 +107,9 @@ def load(weights: Weights, size: str = "tiny") -> Backbone:
 
 
 def _backbone(model: WhisperForConditionalGeneration, text: TextEncoder) -> Backbone:
-    model.eval()
-    bins = model.config.num_mel_bins
-    return Backbone(model, text, WhisperFeatureExtractor(feature_size=bins))
+    model.train(False)
+    extractor: Any = WhisperFeatureExtractor  # without types
+    return Backbone(model, text, extractor(feature_size=model.config.num_mel_bins))
 
 
 def read_shape(folder: Path) -> Shape:
@@ -161,6 +162,6 @@ def _scratch_shape(size: str, text: TextEncoder) -> Shape:
     )
 
 
-def _special(text: TextEncoder) -> dict[str, int]:
+def _special(text: TextEncoder) -> dict[str, Any]:
     ends = ("bos_token_id", "eos_token_id", "pad_token_id")
     return {**dict.fromkeys(ends, text.end), "decoder_start_token_id": text.prompt[0]}

@@ -127,6 +127,7 @@ class WhisperMatcher(Matcher):
         labels = torch.tensor(train.labels, dtype=torch.float32).to(compute.device)
         if self.config.train == "decoder":
             judge.whisper.model.encoder.requires_grad_(False)
+            judge.whisper.proj_out.requires_grad_(False)
             inputs.keep_states()
         if judge.head is not None:
             found = predict(

