@@ -26,14 +26,23 @@ class BoostingConfig(MatcherConfig):
 class XgboostConfig(BoostingConfig):
     """Options of `xgboost`."""
 
-    max_depth: int = Field(3, ge=1, le=16, description="depth of each tree")
+    max_depth: int = Field(2, ge=1, le=16, description="depth of each tree")
     min_child_weight: float = Field(
-        2.0, ge=0, le=1e6, description="least sum of Hessians in a leaf (a clip gives up to 0.25)"
+        5.0,
+        ge=0,
+        le=1e6,
+        description="least sum of Hessians in a leaf (a clip gives up to 0.25); "
+        "never asks for more than a tenth of the clips",
     )
 
 
 class LightgbmConfig(BoostingConfig):
     """Options of `lightgbm`."""
 
-    num_leaves: int = Field(8, ge=2, le=4096, description="leaves of each tree")
-    min_child_samples: int = Field(8, ge=1, le=1_000_000, description="fewest clips in a leaf")
+    num_leaves: int = Field(4, ge=2, le=4096, description="leaves of each tree")
+    min_child_samples: int = Field(
+        20,
+        ge=1,
+        le=1_000_000,
+        description="fewest clips in a leaf; never asks for more than a tenth of them",
+    )

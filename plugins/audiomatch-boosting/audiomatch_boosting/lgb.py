@@ -62,7 +62,7 @@ class LightgbmMatcher(BoostingMatcher):
             "boost_from_average": False,  # the start is given as an initial score
             "learning_rate": config.learning_rate,
             "num_leaves": config.num_leaves,
-            "min_data_in_leaf": config.min_child_samples,
+            "min_data_in_leaf": min(config.min_child_samples, part.tenth),
             "bagging_fraction": config.subsample,
             "bagging_freq": 1,
             "feature_fraction": config.column_sample,

@@ -72,7 +72,7 @@ class XgboostMatcher(BoostingMatcher):
             "tree_method": "hist",
             "learning_rate": config.learning_rate,
             "max_depth": config.max_depth,
-            "min_child_weight": config.min_child_weight,
+            "min_child_weight": min(config.min_child_weight, 0.25 * part.tenth),
             "subsample": config.subsample,
             "colsample_bytree": config.column_sample,
             "reg_lambda": config.l2,
