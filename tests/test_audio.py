@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from audiomatch import ClipError
 from audiomatch.audio import load_audio
 
-FORMATS = [("wav", "PCM_16"), ("flac", "PCM_16"), ("ogg", "VORBIS"), ("opus", "OPUS"), ("mp3", None)]
+FORMATS = [
+    ("wav", "PCM_16"),
+    ("flac", "PCM_16"),
+    ("ogg", "VORBIS"),
+    ("opus", "OPUS"),
+    ("mp3", None),
+]
 
 
 @pytest.mark.parametrize(("suffix", "subtype"), FORMATS)

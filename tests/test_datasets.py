@@ -38,9 +38,7 @@ def test_folder_with_a_manifest_is_recognised(corpus: Path) -> None:
 
 
 def test_words_that_look_like_missing_values_survive(corpus: Path) -> None:
-    corpus.write_text(
-        "audio,expected_text,match\n000.wav,null,1\n001.wav,NA,0\n002.wav,007,1\n"
-    )
+    corpus.write_text("audio,expected_text,match\n000.wav,null,1\n001.wav,NA,0\n002.wav,007,1\n")
     assert read(corpus).texts == ["null", "NA", "007"]
 
 

@@ -49,9 +49,7 @@ def toy_plugin(
 
     @hookimpl
     def audiomatch_matchers() -> list[MatcherInfo]:
-        return [
-            MatcherInfo(name, "a toy", lambda: matcher, presets={"weak": {"strength": 0.1}})
-        ]
+        return [MatcherInfo(name, "a toy", lambda: matcher, presets={"weak": {"strength": 0.1}})]
 
     module.audiomatch_matchers = audiomatch_matchers  # type: ignore[attr-defined]
     for hook, function in hooks.items():
