@@ -7,7 +7,7 @@ import sys
 import click
 
 import audiomatch
-from audiomatch.commands import bench, fit, lists, predict
+from audiomatch.commands import bench, check, fit, lists, predict
 from audiomatch.errors import UserError
 
 
@@ -24,6 +24,7 @@ for command in (
     bench.bench,
     fit.fit,
     predict.predict,
+    check.check,
     lists.matchers,
     lists.plugins,
     lists.datasets,

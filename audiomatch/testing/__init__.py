@@ -1,0 +1,6 @@
+"""Test that a matcher keeps to the contract: `check_matcher`."""
+
+from audiomatch.testing.checking import check_matcher, run_checks
+from audiomatch.testing.results import ContractError, Report, Result
+
+__all__ = ["ContractError", "Report", "Result", "check_matcher", "run_checks"]
