@@ -1,0 +1,63 @@
+"""Texts as ids of the characters that a CTC model knows."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Where a text writes an apostrophe otherwise: typographic, cp1252's stray byte, backtick, accent.
+_APOSTROPHES = dict.fromkeys("’‘ʼ\x92`´", "'")
+
+
+class Alphabet:
+    """Characters and the word delimiter of a CTC vocabulary, in whichever case it has them."""
+
+    def __init__(self, vocabulary: Mapping[str, int], delimiter: str | None) -> None:
+        """`vocabulary` maps tokens to ids; only single characters are used."""
+        self.ids = {token: i for token, i in vocabulary.items() if len(token) == 1}
+        self.delimiter = self.ids.pop(delimiter, None) if delimiter else None
+        self.delimiter = self.ids.pop(" ", None) if self.delimiter is None else self.delimiter
+
+    @property
+    def letters(self) -> int:
+        """How many letters it knows."""
+        return sum(character.isalpha() for character in self.ids)
+
+    def encode(self, text: str) -> NDArray[np.int64]:
+        """Return the ids of the text's known characters, words parted by the delimiter.
+
+        A character is taken as it is, else in the other case, else by what Unicode's compatible
+        decomposition leaves of it without its marks. Dashes and slashes part words. What is still
+        unknown (punctuation, digits, other scripts) is left out; so the result may be empty.
+        """
+        words = "".join(_spaced(text)).split()
+        spelt = [ids for word in words if (ids := list(self._word(word)))]
+        out: list[int] = []
+        for ids in spelt:
+            if out and self.delimiter is not None:
+                out.append(self.delimiter)
+            out.extend(ids)
+        return np.array(out, dtype=np.int64)
+
+    def _word(self, word: str) -> Iterable[int]:
+        for character in unicodedata.normalize("NFC", word):
+            found = self._known(character)
+            if not found:
+                plain = unicodedata.normalize("NFKD", character)
+                found = [i for piece in plain for i in self._known(piece)]
+            yield from found
+
+    def _known(self, character: str) -> list[int]:
+        character = _APOSTROPHES.get(character, character)
+        for form in (character, character.upper(), character.lower(), character.casefold()):
+            ids = [self.ids.get(one) for one in form]
+            if ids and None not in ids:
+                return [i for i in ids if i is not None]
+        return []
+
+
+def _spaced(text: str) -> Iterable[str]:
+    return (" " if unicodedata.category(c) == "Pd" or c in "/_" else c for c in text)

@@ -1,0 +1,193 @@
+"""From weights on disk to a CTC model with its processor, or one from scratch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from audiomatch_torch import Weights, load_into, load_tensors, resolve_weights, save_tensors
+from torch import Tensor
+from transformers import (
+    MODEL_FOR_CTC_MAPPING,
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModelForCTC,
+    PreTrainedModel,
+    SeamlessM4TFeatureExtractor,
+    Wav2Vec2CTCTokenizer,
+    Wav2Vec2FeatureExtractor,
+)
+
+from audiomatch.audio import SAMPLE_RATE
+from audiomatch.errors import WeightsError
+from audiomatch_hubert.alphabet import Alphabet
+from audiomatch_hubert.features import Extractor
+from audiomatch_hubert.scratch import scratch_parts
+
+HUB_ID = "facebook/hubert-large-ls960-ft"
+HOW = f"with a hub at hand weights=auto takes {HUB_ID}; or give weights=FOLDER of a CTC model"
+# Published before torch named the parts of a weight norm otherwise.
+_RENAMED = {
+    ".weight_g": ".parametrizations.weight.original0",
+    ".weight_v": ".parametrizations.weight.original1",
+}
+# SpecAugment's filler, which many published checkpoints lack; it is not used here.
+_OPTIONAL = "masked_spec_embed"
+
+
+@dataclass
+class Backbone:
+    """A CTC model with what goes in: audio by the extractor, texts by the alphabet."""
+
+    model: PreTrainedModel
+    extractor: Extractor
+    tokenizer: Wav2Vec2CTCTokenizer
+
+    def __post_init__(self) -> None:
+        self.alphabet = Alphabet(self.tokenizer.get_vocab(), self.tokenizer.word_delimiter_token)
+        self.blank = int(self.tokenizer.pad_token_id)
+
+    def save(self, folder: Path) -> None:
+        """Write a Hugging Face folder: config, processor, model.safetensors."""
+        self.model.config.save_pretrained(folder)
+        self.extractor.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        save_tensors(self.model.state_dict(), folder / "model.safetensors")
+
+
+def find(asked: str) -> Weights:
+    """Resolve the option `weights`: `auto` without a hub is `scratch`; raises `WeightsError`."""
+    return resolve_weights(asked, HUB_ID, lambda: Weights("scratch"), pickled=True)
+
+
+def load(weights: Weights, width: int = 96, layers: int = 2) -> Backbone:
+    """Load what `find` found; raises `WeightsError` where it is no CTC model or damaged.
+
+    `width` and `layers` are those of a model from scratch.
+    """
+    if weights.folder is None:
+        config, extractor, tokenizer = scratch_parts(width, layers)
+        return Backbone(AutoModelForCTC.from_config(config).eval(), extractor, tokenizer)
+    folder = weights.folder
+    config = _config(folder)
+    with _quiet():
+        extractor, tokenizer = _extractor(folder), _tokenizer(folder)
+    if not 0 <= tokenizer.pad_token_id < config.vocab_size:
+        raise WeightsError(f"{folder}: the tokenizer's blank is not among the model's characters")
+    # SpecAugment and dropped layers are for long training, and fail on the shortest clips.
+    config.apply_spec_augment, config.layerdrop = False, 0.0
+    try:
+        model = AutoModelForCTC.from_config(config)
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise WeightsError(f"{folder}: config.json: {_line(error)}") from None
+    tensors = {k: v for file in weights.files for k, v in _tensors(file).items()}
+    _fill(model, tensors, str(folder))
+    backbone = Backbone(model.eval(), extractor, tokenizer)
+    largest = max(backbone.alphabet.ids.values(), default=0)
+    if not backbone.alphabet.letters or largest >= config.vocab_size:
+        raise WeightsError(f"{folder}: vocab.json does not hold the letters that the model writes")
+    return backbone
+
+
+def _fill(model: PreTrainedModel, tensors: dict[str, Tensor], name: str) -> None:
+    if not any(key.startswith("lm_head.") for key in tensors):
+        raise WeightsError(
+            f"{name}: has no CTC head (lm_head); take one fine-tuned for CTC, such as {HUB_ID}"
+        )
+    for old, new in _RENAMED.items():
+        tensors = {k.replace(old, new) if k.endswith(old) else k: v for k, v in tensors.items()}
+    for key, tensor in model.state_dict().items():
+        if key.endswith(_OPTIONAL):
+            tensors.setdefault(key, tensor)
+    load_into(model, tensors, name)
+
+
+def _config(folder: Path) -> Any:
+    file = folder / "config.json"
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WeightsError(f"{folder}: no config.json; give a Hugging Face folder") from None
+    except ValueError as error:
+        raise WeightsError(f"{file}: not readable as JSON ({error})") from None
+    kind = known.get("model_type")
+    fitting = sorted(config.model_type for config in MODEL_FOR_CTC_MAPPING)
+    if kind not in fitting:
+        raise WeightsError(
+            f"{folder}: holds a {kind or 'model of no known type'}, not a CTC model "
+            "(hubert, wav2vec2, wavlm, ...)"
+        )
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # validation errors of several libraries
+        raise WeightsError(f"{file}: {_line(error)}") from None
+
+
+def _extractor(folder: Path) -> Extractor:
+    try:
+        extractor = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise WeightsError(
+            f"{folder}: no readable preprocessor_config.json ({_line(error)})"
+        ) from None
+    if not isinstance(extractor, Wav2Vec2FeatureExtractor | SeamlessM4TFeatureExtractor):
+        raise WeightsError(
+            f"{folder}: its {type(extractor).__name__} is not supported; "
+            "Wav2Vec2FeatureExtractor and SeamlessM4TFeatureExtractor are"
+        )
+    if extractor.sampling_rate != SAMPLE_RATE:
+        raise WeightsError(f"{folder}: is for {extractor.sampling_rate} Hz, not {SAMPLE_RATE} Hz")
+    return extractor
+
+
+def _tokenizer(folder: Path) -> Wav2Vec2CTCTokenizer:
+    try:
+        vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+        settings = folder / "tokenizer_config.json"
+        kind = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+        if "Phoneme" in str(kind.get("tokenizer_class", "")):
+            raise WeightsError(f"{folder}: writes phonemes; take a model that writes letters")
+        if any(isinstance(ids, dict) for ids in vocabulary.values()):
+            raise WeightsError(f"{folder}: one vocabulary a language; take a model of one language")
+        return Wav2Vec2CTCTokenizer.from_pretrained(folder, local_files_only=True)
+    except FileNotFoundError:
+        raise WeightsError(f"{folder}: no vocab.json; copy it from the original model") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise WeightsError(f"{folder}: the tokenizer is not readable ({_line(error)})") from None
+
+
+def _tensors(file: Path) -> dict[str, Tensor]:
+    if file.suffix == ".safetensors":
+        return load_tensors(file)
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise WeightsError(
+            f"{file}: not readable as plain tensors ({_line(error)}); convert it to safetensors"
+        ) from None
+    if not isinstance(found, dict):
+        raise WeightsError(f"{file}: holds a {type(found).__name__}, not tensors by name")
+    return found
+
+
+def _line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from remarking on a processor's settings."""
+    logger = logging.getLogger("transformers")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,57 @@
+"""Texts as a CTC vocabulary spells them."""
+
+from __future__ import annotations
+
+import pytest
+from audiomatch_hubert.alphabet import Alphabet
+from hypothesis import given
+from hypothesis import strategies as st
+
+SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]
+UPPER = {t: i for i, t in enumerate([*SPECIAL, "|", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ'"])}
+LOWER = {t: i for i, t in enumerate(["|", *"abcdefghijklmnopqrstuvwxyzäöüß", "[PAD]"])}
+
+
+def spelt(text, vocabulary=UPPER, delimiter="|"):
+    back = {i: t for t, i in vocabulary.items()}
+    return "".join(back[i] for i in Alphabet(vocabulary, delimiter).encode(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The dog ran.", "THE|DOG|RAN"),
+        ("  Don’t  stop! ", "DON'T|STOP"),
+        ("don\x92t", "DON'T"),
+        ("re-do it/that", "RE|DO|IT|THAT"),
+        ("naïve café", "NAIVE|CAFE"),
+        ("ﬁne", "FINE"),
+        ("Straße", "STRASSE"),
+        ("a 7 b", "A|B"),
+        ("青い", ""),
+        ("42!", ""),
+        ("|", ""),
+    ],
+)
+def test_upper_case_vocabulary(text, expected):
+    assert spelt(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("ÄPFEL für dich", "äpfel|für|dich"), ("Straße", "straße")]
+)
+def test_lower_case_vocabulary_with_letters_of_its_own(text, expected):
+    assert spelt(text, LOWER) == expected
+
+
+def test_without_a_delimiter_words_run_together():
+    vocabulary = {t: i for t, i in UPPER.items() if t != "|"}
+    assert spelt("the dog", vocabulary, None) == "THEDOG"
+
+
+@given(st.text())
+def test_any_text_gives_known_ids_and_lone_delimiters(text):
+    ids = Alphabet(UPPER, "|").encode(text).tolist()
+    assert all(i >= UPPER["|"] for i in ids)
+    words = "".join("|" if i == UPPER["|"] else "x" for i in ids)
+    assert words == words.strip("|") and "||" not in words

@@ -1,0 +1,144 @@
+"""Checkpoints in the published format, loaded as a hub id's would be; and bad ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import audiomatch_torch.weights
+import numpy as np
+import pytest
+import torch
+from audiomatch_hubert.features import extract
+from audiomatch_hubert.loading import HUB_ID, find, load
+from audiomatch_hubert.matcher import HubertCTCMatcher
+from transformers import AutoModelForCTC
+
+from audiomatch.errors import WeightsError
+
+KINDS = ("hubert", "wav2vec2", "wavlm", "wav2vec2-bert")
+
+
+@pytest.fixture
+def no_hub(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(
+        audiomatch_torch.weights, "_unreachable", audiomatch_torch.weights._unreachable.__wrapped__
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_published_checkpoints_give_transformers_own_logits(kind, checkpoint):
+    folder = checkpoint(kind)
+    backbone = load(find(str(folder)))
+    assert backbone.alphabet.encode("ten").tolist() == [6, 5, 9]
+    assert backbone.blank == 0
+    theirs = AutoModelForCTC.from_pretrained(folder, local_files_only=True).eval()
+    audio = np.random.default_rng(0).normal(size=16_000).astype(np.float32)
+    own = torch.from_numpy(extract(audio, backbone.extractor))[None]
+    with torch.inference_mode():
+        assert torch.equal(backbone.model(own).logits, theirs(own).logits)
+
+
+def test_pickled_tensors_are_read_without_running_code(checkpoint):
+    backbone = load(find(str(checkpoint("hubert", pickled=True))))
+    assert backbone.model.config.model_type == "hubert"
+
+
+def test_a_pickle_that_wants_to_run_code_is_refused(checkpoint, tmp_path):
+    folder = checkpoint("hubert", pickled=True)
+
+    class Evil:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path / 'ran'}",)
+
+    torch.save({"lm_head.weight": Evil()}, folder / "pytorch_model.bin")
+    assert "not readable as plain tensors" in refused(folder)
+    assert not (tmp_path / "ran").exists()
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(WeightsError) as error:
+        load(find(str(folder)))
+    line = str(error.value)
+    assert "\n" not in line and str(folder) in line
+    return line
+
+
+def test_a_whisper_is_refused(checkpoint):
+    folder = checkpoint("hubert")
+    (folder / "config.json").write_text(json.dumps({"model_type": "whisper"}))
+    assert "holds a whisper, not a CTC model" in refused(folder)
+
+
+def test_a_model_without_ctc_head_is_refused(checkpoint):
+    assert "has no CTC head" in refused(checkpoint("hubert", ctc=False))
+
+
+def test_another_shape_is_refused(checkpoint):
+    folder = checkpoint("hubert")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "hidden_size": 32}))
+    assert "the model wants" in refused(folder)
+
+
+def test_truncated_weights_are_refused(checkpoint):
+    file = checkpoint("hubert") / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    assert "not readable as safetensors" in refused(file.parent)
+
+
+@pytest.mark.parametrize(
+    ("missing", "line"),
+    [
+        ("config.json", "no config.json"),
+        ("vocab.json", "no vocab.json"),
+        ("preprocessor_config.json", "no readable preprocessor_config.json"),
+        ("model.safetensors", "no *.safetensors"),
+    ],
+)
+def test_a_missing_file_is_named(missing, line, checkpoint):
+    folder = checkpoint("wav2vec2")
+    (folder / missing).unlink()
+    assert line in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "line"),
+    [
+        ("vocab.json", {"eng": {"A": 0}}, "one vocabulary a language"),
+        ("vocab.json", {"<pad>": 0, "|": 1}, "does not hold the letters"),
+        ("tokenizer_config.json", {"tokenizer_class": "Wav2Vec2PhonemeCTCTokenizer"}, "phonemes"),
+        ("preprocessor_config.json",
+         {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": 8000}, "8000 Hz"),
+    ],
+)  # fmt: skip
+def test_a_processor_that_does_not_fit_is_refused(file, change, line, checkpoint):
+    folder = checkpoint("hubert")
+    (folder / file).write_text(json.dumps(change))
+    assert line in refused(folder)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_a_hub_id_in_the_cache_is_taken_without_asking(name, checkpoint, no_hub, tmp_path):
+    source = checkpoint("hubert", pickled=name.endswith(".bin"))
+    repository = tmp_path / "hub" / f"models--{HUB_ID.replace('/', '--')}"
+    snapshot = repository / "snapshots" / ("0" * 40)
+    shutil.copytree(source, snapshot)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+    matcher = HubertCTCMatcher(HubertCTCMatcher.Config())
+    found = find("auto")
+    assert found.name == HUB_ID
+    assert matcher.fingerprint() == {"weights_digest": found.digest}
+    assert load(found).model.config.model_type == "hubert"
+
+
+def test_without_a_hub_auto_is_scratch_and_an_id_is_an_error(no_hub):
+    assert HubertCTCMatcher(HubertCTCMatcher.Config()).fingerprint() == {"weights": "scratch"}
+    with pytest.raises(WeightsError, match="not in the hub's cache") as error:
+        find(HUB_ID)
+    assert "\n" not in str(error.value)
