@@ -7,7 +7,7 @@ import sys
 import click
 
 import audiomatch
-from audiomatch.commands import bench, check, fit, lists, predict
+from audiomatch.commands import bench, check, fit, lists, new_plugin, predict
 from audiomatch.errors import UserError
 
 
@@ -25,6 +25,7 @@ for command in (
     fit.fit,
     predict.predict,
     check.check,
+    new_plugin.new_plugin,
     lists.matchers,
     lists.plugins,
     lists.datasets,
