@@ -1,0 +1,36 @@
+"""Matcher `clap`: audio and text embeddings of a CLAP, compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from audiomatch import hookimpl
+from audiomatch.matcher import Matcher, MatcherInfo
+
+__version__ = "0.1.0"
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "quick": {"epochs": 5},
+    "head": {"mode": "head"},
+    "fine-tune": {"mode": "fine-tune"},
+}
+
+
+def _load() -> type[Matcher]:
+    from audiomatch_clap.matcher import ClapMatcher
+
+    return ClapMatcher
+
+
+@hookimpl
+def audiomatch_matchers() -> list[MatcherInfo]:
+    """Offer `clap`."""
+    return [
+        MatcherInfo(
+            name="clap",
+            summary="CLAP: how near the audio's embedding is to the text's, calibrated",
+            load=_load,
+            presets=PRESETS,
+        )
+    ]

@@ -1,0 +1,73 @@
+"""From embeddings to logits, and from logits to calibrated ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor, nn
+
+FIRST_SCALE = 1 / 0.07  # CLAP's own, before it is learned (Wu et al., 2023)
+
+
+class Similarity(nn.Module):
+    """The cosine of two embeddings of length 1, scaled and moved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE)))
+        self.offset = nn.Parameter(torch.zeros(()))
+
+    def forward(self, audio: Tensor, text: Tensor) -> Tensor:
+        """Embeddings (n, width) to logits (n,)."""
+        with torch.autocast(audio.device.type, enabled=False):
+            cosine = (audio.float() * text.float()).sum(-1)
+            return cosine * self.log_scale.exp() + self.offset
+
+
+class Head(nn.Module):
+    """A layer of hidden units over both embeddings, their product and their difference."""
+
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.scale = math.sqrt(width)  # the numbers of an embedding of length 1 are that small
+        self.layers = nn.Sequential(
+            nn.Linear(4 * width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, 1)
+        )
+
+    def forward(self, audio: Tensor, text: Tensor) -> Tensor:
+        """Embeddings (n, width) to logits (n,)."""
+        with torch.autocast(audio.device.type, enabled=False):
+            a, t = audio.float() * self.scale, text.float() * self.scale
+            logits: Tensor = self.layers(torch.cat([a, t, a * t, (a - t).abs()], dim=-1))
+            return logits.squeeze(-1)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """`slope * logit + offset`, with a slope that never turns the order round (Platt, 1999)."""
+
+    slope: float = 1.0
+    offset: float = 0.0
+
+    @classmethod
+    def fit(cls, logits: NDArray[np.float64], labels: NDArray[np.int8]) -> Calibration:
+        """Fit two numbers by logistic regression; the identity where there is one class only."""
+        if len(np.unique(labels)) < 2:
+            return cls()
+        mean, scale = float(logits.mean()), float(logits.std())
+        prior = float(labels.mean())
+        level = cls(0.0, math.log(prior / (1 - prior)))
+        if scale < 1e-9:
+            return level
+        fitted = LogisticRegression().fit((logits[:, None] - mean) / scale, labels)
+        slope = float(fitted.coef_[0, 0]) / scale
+        return level if slope <= 0 else cls(slope, float(fitted.intercept_[0]) - slope * mean)
+
+    def __call__(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Logits to probabilities, float64 of the same shape."""
+        return np.asarray(1 / (1 + np.exp(-(self.slope * logits + self.offset))), dtype=np.float64)
