@@ -7,7 +7,7 @@ import sys
 import click
 
 import audiomatch
-from audiomatch.commands import bench, check, fit, lists, new_plugin, predict
+from audiomatch.commands import bench, check, explain, fit, lists, new_plugin, predict
 from audiomatch.errors import UserError
 
 
@@ -24,6 +24,7 @@ for command in (
     bench.bench,
     fit.fit,
     predict.predict,
+    explain.explain,
     check.check,
     new_plugin.new_plugin,
     lists.matchers,

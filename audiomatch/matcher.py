@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from audiomatch.clips import Clips
     from audiomatch.config import MatcherConfig
+    from audiomatch.explanation import Explanation
 
 
 @dataclass
@@ -83,6 +84,21 @@ class Matcher(ABC):
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote; `predict` then gives the same numbers."""
 
+    def explain(self, clips: Clips, run: Run) -> list[Explanation]:
+        """Return for each clip what is known of every word of its text; optional.
+
+        Words, joined, are the expected text; times are seconds within the clip and do not fall.
+        Raises `UserError` where the matcher cannot; set `MatcherInfo.explains` where it can.
+        """
+        from audiomatch.errors import UserError
+        from audiomatch.plugins import registry
+
+        able = [name for name, offer in registry().matchers().items() if offer.info.explains]
+        raise UserError(
+            f"{type(self).__name__} judges a text as a whole and cannot say where the error is; "
+            f"installed matchers that can: {', '.join(able) or 'none'}"
+        )
+
     def fingerprint(self) -> dict[str, str]:
         """Return what decides the numbers beyond code, config, data and seed.
 
@@ -106,6 +122,7 @@ class MatcherInfo:
         ignores: what the matcher does not use, by design: `text`, `audio` or both. `audiomatch
             check` holds it to that: with `text`, the predictions must not move with the text; with
             `audio`, they need not beat the base rate on the toy corpus.
+        explains: whether `Matcher.explain` says which word is wrong.
     """
 
     name: str
@@ -114,3 +131,4 @@ class MatcherInfo:
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     kind: Literal["matcher", "floor"] = "matcher"
     ignores: frozenset[Literal["text", "audio"]] = frozenset()
+    explains: bool = False

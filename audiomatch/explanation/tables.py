@@ -1,0 +1,65 @@
+"""Explanations as a table in the terminal, and as files."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from rich.table import Table
+from rich.text import Text
+
+from audiomatch.explanation import Explanation, WordEvidence
+from audiomatch.explanation.colours import colour_of, ink_on
+from audiomatch.files import atomic_file
+
+BAR = 10
+
+
+def explanation_table(one: Explanation) -> Table:
+    """Return a table with a row a word; the least probable one is marked."""
+    table = Table(
+        title=Text(f"{one.id}: P(match) {one.p_match:.3f}\nexpected  {one.text}\n")
+        + Text(f"heard     {one.heard or '(nothing)'}"),
+        box=None,
+        title_justify="left",
+        title_style="",
+        pad_edge=False,
+    )
+    for name in ("word", "P(said)", "", "seconds", "heard", "would rather", "tokens", ""):
+        table.add_column(name, justify="right" if name in ("P(said)", "seconds") else "left")
+    for i, word in enumerate(one.words):
+        colour = colour_of(word.probability)
+        table.add_row(
+            Text(word.word, style=f"{ink_on(colour)} on {colour}"),
+            f"{word.probability:.3f}",
+            Text("█" * round(BAR * word.probability), style=colour),
+            f"{word.start:.2f}–{word.end:.2f}",
+            Text(word.heard or "–"),
+            Text(word.rather or "–"),
+            Text(_tokens(word), style="dim"),
+            "◀ worst" if i == one.worst and len(one.words) > 1 else "",
+        )
+    return table
+
+
+def _tokens(word: WordEvidence) -> str:
+    return " ".join(f"{t.token.strip() or '·'} {math.exp(t.log_prob):.2f}" for t in word.tokens)
+
+
+def write_explanations(path: Path, found: Sequence[Explanation]) -> None:
+    """Write .jsonl with a clip a line, or .csv or .parquet with a word a row."""
+    with atomic_file(path) as temporary:
+        if path.suffix.lower() == ".jsonl":
+            lines = (
+                json.dumps(one.as_dict(), ensure_ascii=False, allow_nan=False) for one in found
+            )
+            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            return
+        table = pd.DataFrame([row for one in found for row in one.rows()])
+        if path.suffix.lower() == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
