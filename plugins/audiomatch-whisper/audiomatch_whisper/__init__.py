@@ -14,6 +14,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"train": "decoder", "epochs": 2, "batch_size": 16},
     "seed": {
         "score": "same-position",
+        "prompt": "four",
         "pad": "30s",
         "train": "all",
         "epochs": 2,

@@ -31,7 +31,12 @@ class WhisperConfig(MatcherConfig):
         "head",
         description="same-position: the sigmoid of the mean logit of each token at its own "
         "position; head: a logistic over that, the mean and least next-token log probability, "
-        "and the token count.",
+        "that of the text ending where it does, and the token count.",
+    )
+    prompt: Literal["own", "four"] = Field(
+        "own",
+        description="What comes before the text. four: start, English, transcribe, no timestamps; "
+        "own: what the model was trained with, for English-only ones start and no timestamps.",
     )
     train: Literal["all", "decoder"] = Field(
         "all",

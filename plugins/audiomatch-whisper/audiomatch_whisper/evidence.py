@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import WhisperForConditionalGeneration
 
-NAMES = ("mean log p", "min log p", "mean same-position logit", "log tokens")
+NAMES = ("mean log p", "min log p", "mean same-position logit", "log tokens", "end log p")
 
 
 def encode(model: WhisperForConditionalGeneration, mel: Tensor) -> Tensor:
@@ -85,10 +85,17 @@ def next_token(
 def evidence(
     model: WhisperForConditionalGeneration, hidden: Tensor, ids: Tensor, mask: Tensor, prompt: int
 ) -> Tensor:
-    """Return the numbers of `NAMES` for each text, shape (n, 4)."""
-    own = mask[:, prompt:]
+    """Return the numbers of `NAMES` for each text, shape (n, 5); each text closes with its end.
+
+    The end's own log probability says whether speech is left when the text is over.
+    """
+    last = mask.sum(1, keepdim=True).long() - 1
+    text = mask.scatter(1, last, 0.0)
     log_p = next_token(model, hidden, ids, mask, prompt)
+    end = log_p.gather(1, last - prompt).squeeze(1)
+    own = text[:, prompt:]
     count = own.sum(1)
+    mean = (log_p * own).sum(1) / count
     least = log_p.masked_fill(own == 0, torch.inf).amin(1)
-    same = same_position(model, hidden, ids, mask, prompt)
-    return torch.stack([log_p.sum(1) / count, least, same, count.log()], dim=1)
+    same = same_position(model, hidden, ids, text, prompt)
+    return torch.stack([mean, least, same, count.log(), end], dim=1)

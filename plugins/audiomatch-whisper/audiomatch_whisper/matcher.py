@@ -39,13 +39,14 @@ class Judge(nn.Module):
         self.backbone = backbone
         self.whisper = backbone.model
         self.head = Head(len(NAMES)) if config.score == "head" else None
-        self.prompt = len(backbone.text.prompt)
+        text = backbone.text
+        self.prompt = text.own_prompt if config.prompt == "own" else text.prompt
 
     def evidence(self, states: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-        """Encoder states and texts to what the score is made of: (n, 4), or (n,) without a head."""
+        """Encoder states and texts to what the score is made of: (n, 5), or (n,) without a head."""
         hidden = decode(self.whisper, ids, states)
         of = same_position if self.head is None else evidence
-        return of(self.whisper, hidden, ids, mask, self.prompt)
+        return of(self.whisper, hidden, ids, mask, len(self.prompt))
 
     def forward(self, states: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         """Logits of match, shape (n,)."""
@@ -62,7 +63,7 @@ class _Inputs:
         self.judge, self.compute, self.run = judge, compute, run
         backbone = judge.backbone
         most = backbone.model.config.max_target_positions
-        self.ids = backbone.text.encode(clips, most)
+        self.ids = backbone.text.encode(clips, most, judge.prompt, end=judge.head is not None)
         self.features = Features(clips, backbone.extractor, run, config.pad, config.margin)
         self.lengths = self.features.seconds
         at_once = config.seconds_at_once

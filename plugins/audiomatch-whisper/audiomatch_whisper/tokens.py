@@ -13,13 +13,15 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError, WeightsError
 
+# English-only models know the middle two, but were never trained with them.
 PROMPT = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>")
 END = "<|endoftext|>"
+ENGLISH_ONLY_END = 50256
 
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """A Whisper tokenizer that writes the prompt, a space and the text, and no end token.
+    """A Whisper tokenizer that writes the prompt, a space and the text.
 
     Attributes:
         tokenizer: of the library `tokenizers`.
@@ -77,17 +79,35 @@ class TextEncoder:
         """Return the text that ids spell, without special tokens."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 
-    def encode(self, clips: Clips, most: int) -> list[NDArray[np.int64]]:
-        """Return prompt and text of each clip; raises `UserError` where one has over `most`."""
+    @property
+    def english_only(self) -> bool:
+        """Whether the vocabulary is that of the .en models: their end token is id 50256."""
+        return self.end == ENGLISH_ONLY_END
+
+    @property
+    def own_prompt(self) -> tuple[int, ...]:
+        """The prompt the model was trained with, without timestamps."""
+        return (self.prompt[0], self.prompt[-1]) if self.english_only else self.prompt
+
+    def encode(
+        self, clips: Clips, most: int, prompt: tuple[int, ...] | None = None, end: bool = False
+    ) -> list[NDArray[np.int64]]:
+        """Return the ids of each clip: prompt (the four tokens where None), text, perhaps the end.
+
+        Raises `UserError` where a clip has over `most`.
+        """
+        before = self.prompt if prompt is None else prompt
+        after = [self.end] if end else []
         encoded = self.tokenizer.encode_batch(
             [f" {text.strip()}" for text in clips.texts], add_special_tokens=False
         )
-        out = [np.array([*self.prompt, *one.ids], dtype=np.int64) for one in encoded]
+        out = [np.array([*before, *one.ids, *after], dtype=np.int64) for one in encoded]
         for i, ids in enumerate(out):
             if len(ids) > most:
+                extra = len(before) + len(after)
                 raise UserError(
-                    f"{clips.where(i)}: expected_text has {len(ids) - len(self.prompt)} tokens; "
-                    f"this Whisper's decoder holds {most - len(self.prompt)}"
+                    f"{clips.where(i)}: expected_text has {len(ids) - extra} tokens; "
+                    f"this Whisper's decoder holds {most - extra}"
                 )
         return out
 

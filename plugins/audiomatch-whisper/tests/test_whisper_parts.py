@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from audiomatch_whisper.evidence import decode, encode, next_token, pad_ids, same_position
+from audiomatch_whisper.evidence import decode, encode, evidence, next_token, pad_ids, same_position
 from audiomatch_whisper.features import log_mel, pad_frames, padded_samples
 from transformers import WhisperFeatureExtractor
 
@@ -57,3 +57,22 @@ def test_logits_of_the_tokens_asked_for_equal_the_full_vocabulary(helpers):
             plain = logits.log_softmax(-1)[positions - 1, alone[0, 4:]]
             torch.testing.assert_close(log_p[i, : len(plain)], plain, atol=1e-4, rtol=0)
             assert (log_p[i, len(plain) :] == 0).all()
+
+
+def test_evidence_is_made_of_the_plain_log_probabilities(helpers):
+    model = helpers.make_model("english")
+    end = 50256
+    generator = np.random.default_rng(0)
+    texts = [np.array([50257, 50362, *generator.integers(0, 50000, n), end]) for n in (5, 1, 3)]
+    ids, mask = pad_ids(texts, end)
+    states = torch.randn(3, 50, 64)
+    with torch.inference_mode():
+        found = evidence(model, decode(model, ids, states), ids, mask, prompt=2)
+        for i, text in enumerate(texts):
+            alone = torch.from_numpy(text)[None]
+            logits = model(encoder_outputs=(states[i : i + 1],), decoder_input_ids=alone).logits[0]
+            at = torch.arange(2, len(text))
+            log_p = logits.log_softmax(-1)[at - 1, alone[0, 2:]]
+            same = logits[at, alone[0, 2:]][:-1].mean()
+            plain = [log_p[:-1].mean(), log_p[:-1].min(), same, np.log(len(text) - 3), log_p[-1]]
+            np.testing.assert_allclose(found[i].numpy(), np.array(plain), atol=1e-4)

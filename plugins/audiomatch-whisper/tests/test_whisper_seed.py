@@ -53,7 +53,9 @@ def test_epochs_0_equals_a_direct_computation(vocabulary, folders, whisper, corp
 @pytest.mark.parametrize("vocabulary", ["english", "multilingual", "large-v3"])
 def test_prompt_has_the_ids_of_openai(vocabulary, folders, helpers):
     text = TextEncoder.read(folders[vocabulary])
-    assert text.prompt == helpers.vocabularies[vocabulary][3]
+    four = helpers.vocabularies[vocabulary][3]
+    assert text.prompt == four
+    assert text.own_prompt == ((four[0], four[3]) if vocabulary == "english" else four)
 
 
 @without_tiny
@@ -103,4 +105,5 @@ def test_learning_rate_and_warm_up_follow_the_size(width, expected):
 def test_seed_trains_everything_in_batches_of_128_for_2_epochs(whisper):
     config = whisper("seed").config
     assert (config.epochs, config.batch_size, config.train, config.pad) == (2, 128, "all", "30s")
-    assert (config.weight_decay, config.score, config.order) == (0, "same-position", "shuffle")
+    assert (config.weight_decay, config.order) == (0, "shuffle")
+    assert (config.score, config.prompt) == ("same-position", "four")
