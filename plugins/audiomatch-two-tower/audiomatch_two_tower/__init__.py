@@ -1,0 +1,36 @@
+"""Matcher `two-tower`: an audio tower and a text tower, and a head that compares them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from audiomatch import hookimpl
+from audiomatch.matcher import Matcher, MatcherInfo
+
+__version__ = "0.1.0"
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "quick": {"epochs": 6},
+    "transformer": {"audio": "transformer"},
+    "seed": {"audio": "transformer", "tune_audio": True, "tune_text": True, "epochs": 4},
+}
+
+
+def _load() -> type[Matcher]:
+    from audiomatch_two_tower.matcher import TwoTowerMatcher
+
+    return TwoTowerMatcher
+
+
+@hookimpl
+def audiomatch_matchers() -> list[MatcherInfo]:
+    """Offer `two-tower`."""
+    return [
+        MatcherInfo(
+            name="two-tower",
+            summary="A CNN or speech transformer and a BERT, and a head over both embeddings",
+            load=_load,
+            presets=PRESETS,
+        )
+    ]

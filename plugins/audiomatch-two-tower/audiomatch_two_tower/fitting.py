@@ -1,0 +1,124 @@
+"""Training with the best epoch kept."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from audiomatch_torch import Compute, TrainOptions, predict, train
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.metrics import log_loss
+from torch import Tensor, nn
+from torch.nn import functional
+
+from audiomatch.matcher import Run
+from audiomatch_two_tower.audio import CnnEncoder
+from audiomatch_two_tower.config import TwoTowerConfig
+from audiomatch_two_tower.inputs import Inputs
+from audiomatch_two_tower.towers import Towers
+
+CLIP_NORM = 1.0
+
+
+def fit_towers(
+    towers: Towers,
+    inputs: Inputs,
+    labels: NDArray[np.int8],
+    split: tuple[NDArray[np.int64], NDArray[np.int64]],
+    config: TwoTowerConfig,
+    compute: Compute,
+    run: Run,
+) -> NDArray[np.float64]:
+    """Train on the first part of `split` with one binary cross-entropy a clip.
+
+    Leaves the weights of the epoch with the least log loss on the second part, and returns that
+    epoch's logits there, float64 of shape (validation clips,).
+    """
+    fitted, validation = split
+    wanted = torch.tensor(labels, dtype=torch.float32).to(compute.device)
+    best = _Best(towers, labels[validation])
+    steps = math.ceil(len(fitted) / config.batch_size)
+
+    def losses(rows: NDArray[np.int64]) -> Tensor:
+        own = fitted[rows]
+        return functional.binary_cross_entropy_with_logits(
+            inputs.logits(own).float(), wanted[torch.from_numpy(own)], reduction="none"
+        )
+
+    def validate(step: int, _loss: float) -> None:
+        if step % steps:
+            return
+        towers.eval()
+        logits = predict(
+            lambda rows: inputs.logits(validation[rows]),
+            inputs.padded[validation],
+            compute,
+            run,
+            capacity=inputs.capacity,
+            label="validate",
+        )
+        best.offer(step // steps, logits)
+        towers.train()
+
+    train(
+        towers,
+        losses,
+        inputs.padded[fitted],
+        TrainOptions(
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            lr=config.lr,
+            warmup=config.warmup,
+            weight_decay=config.weight_decay,
+            clip_norm=CLIP_NORM,
+            capacity=inputs.capacity,
+        ),
+        compute,
+        run,
+        groups=_groups(towers, config),
+        on_step=validate,
+    )
+    best.restore()
+    rate = np.full(len(validation), labels[fitted].mean())
+    floor = log_loss(labels[validation], rate, labels=[0, 1])
+    run.note(best_epoch=best.epoch, validation_log_loss=round(best.loss, 4))
+    if best.loss >= floor:
+        run.note(
+            warning=f"no epoch beat the base rate on the inner validation part "
+            f"(log loss {best.loss:.3f}, base rate {floor:.3f})"
+        )
+    return best.logits
+
+
+def _groups(towers: Towers, config: TwoTowerConfig) -> list[dict[str, object]]:
+    new = [*towers.comparison.parameters()]
+    old = [p for p in towers.text.parameters() if p.requires_grad]
+    audio = [p for p in towers.audio.parameters() if p.requires_grad]
+    (new if isinstance(towers.audio, CnnEncoder) else old).extend(audio)
+    return [{"params": new}, *([{"params": old, "lr": config.tune_lr}] if old else [])]
+
+
+class _Best:
+    """The trained weights of the epoch with the least log loss on the validation part."""
+
+    def __init__(self, model: nn.Module, labels: NDArray[np.int8]) -> None:
+        self.model, self.labels = model, labels
+        self.loss, self.epoch = np.inf, 0
+        self.logits: NDArray[np.float64] = np.zeros(len(labels))
+        self._weights: list[Tensor] = []
+
+    def offer(self, epoch: int, logits: NDArray[np.float64]) -> None:
+        loss = float(log_loss(self.labels, expit(logits), labels=[0, 1]))
+        if loss < self.loss:
+            self.loss, self.epoch, self.logits = loss, epoch, logits
+            self._weights = [p.detach().cpu().clone() for p in self._trained()]
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        for parameter, weight in zip(self._trained(), self._weights, strict=True):
+            parameter.copy_(weight)
+
+    def _trained(self) -> list[nn.Parameter]:
+        return [p for p in self.model.parameters() if p.requires_grad]

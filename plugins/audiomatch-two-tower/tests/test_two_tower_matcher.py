@@ -1,0 +1,155 @@
+import numpy as np
+import pytest
+
+from audiomatch import Run
+from audiomatch.errors import UserError
+
+TOWERS = ("cnn", "whisper", "hubert")
+
+
+@pytest.fixture
+def fitted(two_tower, corpus, run):
+    def make(audio="cnn", seed=0, **options):
+        matcher = two_tower(audio, **options)
+        matcher.fit(corpus, Run(cache=run.cache, seed=seed))
+        return matcher
+
+    return make
+
+
+@pytest.mark.parametrize("audio", TOWERS)
+def test_mates_and_order_do_not_matter(fitted, corpus, run, audio):
+    matcher = fitted(audio)
+    together = matcher.predict(corpus.unlabelled(), run)
+    assert together.dtype == np.float64
+    assert together.shape == (60,)
+    assert together.std() > 1e-6
+    order = np.random.default_rng(1).permutation(60)
+    mixed = matcher.predict(corpus.take(order).unlabelled(), run)
+    np.testing.assert_allclose(mixed, together[order], atol=1e-6)
+    for i in (0, 13):
+        alone = matcher.predict(corpus.take([i]).unlabelled(), run)
+        np.testing.assert_allclose(alone, together[[i]], atol=1e-6)
+
+
+@pytest.mark.parametrize("audio", TOWERS)
+def test_what_is_saved_is_all_that_is_needed(
+    two_tower, copy_of, corpus, run, tmp_path, offline, audio
+):
+    import shutil
+
+    sources = {"text_weights": copy_of("minilm")}
+    if audio != "cnn":
+        sources["audio_weights"] = copy_of(audio)
+    options = {name: str(folder) for name, folder in sources.items()}
+    matcher = two_tower(audio, **options)
+    matcher.fit(corpus, run)
+    expected = matcher.predict(corpus.unlabelled(), run)
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    matcher.save(saved)
+    for folder in sources.values():
+        shutil.rmtree(folder)
+    again = two_tower(audio, **options)
+    again.load(saved)
+    np.testing.assert_allclose(again.predict(corpus.unlabelled(), run), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"tune_text": True}])
+def test_the_seed_decides_the_numbers(fitted, corpus, run, options):
+    first, second, other = (
+        fitted(seed=seed, **options).predict(corpus.unlabelled(), run) for seed in (4, 4, 5)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert np.abs(first - other).max() > 1e-4
+
+
+def test_it_learns_what_lengths_tell_and_the_text_matters(fitted, corpus, run):
+    matcher = fitted(epochs=14, batch_size=8, lr=2e-3, width=16, hidden=32, dropout=0)
+    p = matcher.predict(corpus.unlabelled(), run)
+    assert -np.log(np.where(corpus.labels, p, 1 - p)).mean() < 0.5
+    swapped = corpus.with_column("expected_text", corpus.texts[1:] + corpus.texts[:1])
+    assert np.abs(matcher.predict(swapped.unlabelled(), run) - p).mean() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("audio", "options", "moves"),
+    [
+        ("cnn", {}, {"audio": True, "text": False}),
+        ("cnn", {"tune_text": True}, {"audio": True, "text": True}),
+        ("whisper", {}, {"audio": False, "text": False}),
+        ("whisper", {"tune_audio": True}, {"audio": True, "text": False}),
+        ("hubert", {"tune_audio": True, "tune_text": True}, {"audio": True, "text": True}),
+    ],
+)
+def test_only_what_is_tuned_moves(fitted, corpus, run, audio, options, moves):
+    from audiomatch_two_tower.text import find_text, read_text_tower
+
+    matcher = fitted(audio, epochs=1, tune_lr=1e-2, **options)
+    before = read_text_tower(find_text(matcher.config.text_weights)).state_dict()
+    after = matcher._towers.text.state_dict()
+    assert any(not before[name].equal(after[name]) for name in before) == moves["text"]
+    if audio != "cnn":
+        from audiomatch_two_tower.speech import find_audio, load_audio_encoder
+
+        audio_before = load_audio_encoder(matcher.config, find_audio(matcher.config)).state_dict()
+        audio_after = matcher._towers.audio.state_dict()
+        same = all(audio_before[name].equal(audio_after[name]) for name in audio_before)
+        assert same != moves["audio"]
+
+
+def test_what_was_loaded_is_noted(two_tower, corpus, run, folders):
+    matcher = two_tower(epochs=1)
+    matcher.fit(corpus, run)
+    assert run.notes["weights"] == f"cnn scratch + {folders['minilm']}"
+    assert run.notes["weights_digest"] == matcher.fingerprint()["text_weights"]
+    assert matcher.fingerprint()["audio_weights"] == "scratch"
+    assert run.notes["best_epoch"] == 1
+    whisper = two_tower("whisper", epochs=1)
+    whisper.fit(corpus, run)
+    assert run.notes["weights"] == f"{folders['whisper']} + {folders['minilm']}"
+    assert len(whisper.fingerprint()["audio_weights"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epoch": 3}, r"no option 'epoch'; did you mean 'epochs'"),
+        ({"width": 1}, r"option 'width'"),
+        ({"audio": "rnn"}, r"option 'audio'"),
+        ({"text_weights": "scratch"}, r"option 'text_weights': the text tower has no scratch"),
+        ({"tune_audio": "false"}, r"needs audio=transformer"),
+        ({"audio_weights": "facebook/hubert-base-ls960"}, r"needs audio=transformer"),
+    ],
+)
+def test_options_are_refused_by_name(two_tower, options, message):
+    with pytest.raises(UserError, match=message):
+        two_tower(**options)
+
+
+def test_a_missing_clip_is_named_with_its_row(fitted, corpus, run):
+    matcher = fitted(epochs=1)
+    paths = [str(path) for path in corpus.paths]
+    broken = corpus.with_column("audio", [*paths[:-1], "/nowhere.wav"])
+    with pytest.raises(UserError, match=r"row 59 \(id 'c59'\): no such audio file"):
+        matcher.predict(broken.unlabelled(), run)
+
+
+def test_the_entry_point_is_light():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, audiomatch_two_tower as plugin\n"
+        "assert plugin.audiomatch_matchers()[0].name == 'two-tower'\n"
+        "assert not {'torch', 'pandas', 'numpy', 'transformers'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_preset_is_a_config():
+    from audiomatch_two_tower import PRESETS
+    from audiomatch_two_tower.config import TwoTowerConfig
+
+    for options in PRESETS.values():
+        TwoTowerConfig(**options)
