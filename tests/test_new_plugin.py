@@ -13,6 +13,7 @@ from tests.toys import toy_plugin
 
 COMMAND = "from audiomatch.cli import main; main()"
 PIP = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+EXAMPLE = Path(__file__).parents[1] / "examples" / "audiomatch-speaking-rate"
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -29,10 +30,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(made: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment where pip installed it, as `test_plugins.py` does."""
+    """An environment where pip installed it and the example, as `test_plugins.py` does."""
     target = tmp_path_factory.mktemp("site")
     subprocess.run(
-        [*PIP, "--no-index", "--target", str(target), str(made)],
+        [*PIP, "--no-index", "--target", str(target), str(made), str(EXAMPLE)],
         check=True,
         capture_output=True,
     )
@@ -56,16 +57,21 @@ def test_it_is_short(made: Path) -> None:
     assert max(len(line) for file in files for line in file.read_text().splitlines()) <= 100
 
 
-def test_it_passes_check_as_written(environment: dict[str, str], tmp_path: Path) -> None:
-    done = run(environment, tmp_path, "-c", COMMAND, "check", "my-model2", "--device", "cpu")
+@pytest.mark.parametrize("name", ["my-model2", "speaking-rate", "speaking-rate:letters"])
+def test_it_passes_check(name: str, environment: dict[str, str], tmp_path: Path) -> None:
+    done = run(environment, tmp_path, "-c", COMMAND, "check", name, "--device", "cpu")
     assert done.returncode == 0, done.stdout + done.stderr
     assert " 0 failed, " in done.stdout
 
 
-def test_its_own_test_passes(environment: dict[str, str], made: Path, tmp_path: Path) -> None:
-    done = run(environment, tmp_path, "-m", "pytest", "-p", "no:cacheprovider", str(made / "tests"))
+@pytest.mark.parametrize("which", ["made", "example"])
+def test_its_own_tests_pass(
+    which: str, environment: dict[str, str], made: Path, tmp_path: Path
+) -> None:
+    tests = (made if which == "made" else EXAMPLE) / "tests"
+    done = run(environment, tmp_path, "-m", "pytest", "-p", "no:cacheprovider", str(tests))
     assert done.returncode == 0, done.stdout
-    assert "1 passed" in done.stdout
+    assert "passed" in done.stdout and "skipped" not in done.stdout
 
 
 def test_names_that_will_not_do(

@@ -20,6 +20,6 @@ def audiomatch_matchers() -> list[MatcherInfo]:
             name="speaking-rate",
             summary="logistic regression on letters per second",
             load=load,
-            presets={"flat": {"regularisation": 100.0}},
+            presets={"letters": {"spaces": False}},
         )
     ]

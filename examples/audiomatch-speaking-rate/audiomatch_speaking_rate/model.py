@@ -11,54 +11,55 @@ from pydantic import Field
 from sklearn.linear_model import LogisticRegression
 
 from audiomatch import Matcher, Run
-from audiomatch.audio import SAMPLE_RATE, load_audio
 from audiomatch.clips import Clips
 from audiomatch.config import MatcherConfig
+from audiomatch_speaking_rate.durations import durations
 
 
 class SpeakingRateConfig(MatcherConfig):
     """Options of `speaking-rate`."""
 
-    regularisation: float = Field(1.0, gt=0, le=1e6, description="inverse of sklearn's C")
-
-
-def features(clips: Clips, run: Run) -> NDArray[np.float64]:
-    """Return log letters per second, its square, and log seconds: shape (n, 3)."""
-    rows = []
-    with run.progress.task("speaking rate", total=len(clips)) as task:
-        for path, text in zip(clips.paths, clips.texts, strict=True):
-            seconds = load_audio(path).size / SAMPLE_RATE
-            rate = np.log((1 + len(text)) / seconds)
-            rows.append([rate, rate * rate, np.log(seconds)])
-            task.advance()
-    return np.asarray(rows)
+    c: float = Field(1.0, gt=0, le=1e6, description="inverse of the penalty on the weights")
+    spaces: bool = Field(True, description="count the spaces of the text as letters")
 
 
 class SpeakingRate(Matcher):
-    """P(match) from letters per second alone: a clip far too short or long is a mismatch."""
+    """P(match) from letters per second: far from what is usual for a match is a mismatch."""
 
     Config = SpeakingRateConfig
 
     def fit(self, train: Clips, run: Run) -> None:
-        """Fit the regression."""
-        x = features(train, run)
-        self.mean, self.scale = x.mean(axis=0), x.std(axis=0) + 1e-9
-        regression = LogisticRegression(C=1 / self.config.regularisation, max_iter=1000)
-        regression.fit((x - self.mean) / self.scale, train.labels)
-        self.weights = np.append(regression.coef_[0], regression.intercept_)
+        """Learn the usual rate of matches, and how much a distance from it tells."""
+        rates = self.rates(train, run)
+        self.usual = float(rates[train.labels == 1].mean())
+        model = LogisticRegression(C=self.config.c, random_state=run.seed)
+        model.fit(self.features(rates), train.labels)
+        self.weights = [*model.coef_[0].tolist(), float(model.intercept_[0])]
+        run.note(letters_per_second=float(np.exp(self.usual)))
 
     def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
         """Return P(match) of each clip."""
-        x = (features(clips, run) - self.mean) / self.scale
-        return 1 / (1 + np.exp(-(x @ self.weights[:-1] + self.weights[-1])))
+        x = self.features(self.rates(clips, run))
+        score = x[:, 0] * self.weights[0] + x[:, 1] * self.weights[1] + self.weights[2]
+        return 1 / (1 + np.exp(-np.clip(score, -500, 500)))
+
+    def rates(self, clips: Clips, run: Run) -> NDArray[np.float64]:
+        """Return log letters per second of each clip, shape (n,)."""
+        texts = clips.texts if self.config.spaces else ["".join(t.split()) for t in clips.texts]
+        letters = np.asarray([len(text) for text in texts])
+        return np.log(letters / np.asarray(durations(clips, run)))
+
+    def features(self, rates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how far each rate is from the usual one, and the square of that, shape (n, 2)."""
+        apart = rates - self.usual
+        return np.stack([apart, apart**2], axis=1)
 
     def save(self, folder: Path) -> None:
-        """Write the numbers as JSON."""
-        state = {name: getattr(self, name).tolist() for name in ("mean", "scale", "weights")}
+        """Write what `fit` learned."""
+        state = {"usual": self.usual, "weights": self.weights}
         (folder / "speaking_rate.json").write_text(json.dumps(state), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
-        """Read them back."""
+        """Read it back."""
         state = json.loads((folder / "speaking_rate.json").read_text(encoding="utf-8"))
-        for name, value in state.items():
-            setattr(self, name, np.asarray(value))
+        self.usual, self.weights = state["usual"], state["weights"]

@@ -1,0 +1,89 @@
+"""Writes what of the documentation is made from the code: `python docs/build.py [--check]`.
+
+The reference pages are whole files. In the tutorial, the code block after a line
+`<!-- code: FILE -->` or `<!-- code: FILE#Class.method -->` is filled from the example plugin.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from docs.pages import api_page, commands_page, hooks_page, matchers_page
+
+DOCS = Path(__file__).parent
+EXAMPLE = DOCS.parent / "examples" / "audiomatch-speaking-rate"
+BLOCK = re.compile(r"(<!-- code: (\S+) -->\n```(\w+)\n).*?(^```$)", re.DOTALL | re.MULTILINE)
+
+
+def excerpt(file: Path, name: str) -> str:
+    """Return the source of a class, method or function of `file`, its own indentation removed."""
+    source = file.read_text(encoding="utf-8")
+    scope: ast.AST = ast.parse(source)
+    for part in name.split("."):
+        scope = next(
+            node
+            for node in ast.iter_child_nodes(scope)
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == part
+        )
+    assert isinstance(scope, ast.ClassDef | ast.FunctionDef)
+    first = min([scope.lineno, *(d.lineno for d in scope.decorator_list)])
+    lines = source.splitlines()[first - 1 : scope.end_lineno]
+    return "\n".join(line[scope.col_offset :] for line in lines) + "\n"
+
+
+def tutorial(text: str) -> str:
+    """Return the tutorial with each code block filled from the example."""
+
+    def fill(found: re.Match[str]) -> str:
+        file, _, name = found[2].partition("#")
+        place = EXAMPLE / file
+        code = excerpt(place, name) if name else place.read_text(encoding="utf-8")
+        return found[1] + code + found[4]
+
+    return BLOCK.sub(fill, text)
+
+
+def pages() -> dict[Path, str]:
+    """Return the content that each page should have."""
+    reference = DOCS / "reference"
+    matchers = reference / "matchers.md"
+    teach = DOCS / "tutorial" / "README.md"
+    known = matchers.read_text(encoding="utf-8") if matchers.is_file() else ""
+    return {
+        reference / "hooks.md": hooks_page(),
+        reference / "commands.md": commands_page(),
+        reference / "api.md": api_page(),
+        matchers: matchers_page(known),
+        teach: tutorial(teach.read_text(encoding="utf-8")),
+    }
+
+
+def stale() -> list[Path]:
+    """Return the pages that are not what they should be."""
+    return [
+        page
+        for page, text in pages().items()
+        if not page.is_file() or page.read_text(encoding="utf-8") != text
+    ]
+
+
+def main() -> int:
+    """Write the pages, or with `--check` say which are stale (exit code 1)."""
+    if sys.argv[1:] == ["--check"]:
+        found = stale()
+        for page in found:
+            print(f"stale: {page.relative_to(DOCS.parent)}; run python docs/build.py")
+        return 1 if found else 0
+    for page, text in pages().items():
+        page.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

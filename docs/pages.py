@@ -1,0 +1,232 @@
+"""The reference pages, made of docstrings, click commands and matchers' options."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+import audiomatch.plugins
+from audiomatch import Matcher, MatcherInfo, Run, hookspecs
+from audiomatch.audio import load_audio
+from audiomatch.cli import cli
+from audiomatch.clips import Clips
+from audiomatch.config import MatcherConfig
+from audiomatch.datasets import DatasetInfo
+from audiomatch.errors import ClipError, UserError, WeightsError
+from audiomatch.files import atomic_file, atomic_folder, write_json
+from audiomatch.folds import inner_folds, inner_split
+from audiomatch.plugins import Offer
+from audiomatch.progress import Progress
+from audiomatch.testing import ContractError, Report, Result, check_matcher
+from audiomatch.testing.registry import CHECKS
+
+MADE = "<!-- made by docs/build.py from the code; edit that, and run it -->\n"
+ROOT = Path(__file__).parents[1]
+API: dict[str, tuple[Any, ...]] = {
+    "The contract": (Matcher, MatcherConfig, MatcherInfo, Run, Progress, DatasetInfo),
+    "The clips": (Clips, load_audio, inner_split, inner_folds),
+    "Files and errors": (
+        atomic_file,
+        atomic_folder,
+        write_json,
+        UserError,
+        ClipError,
+        WeightsError,
+    ),
+    "Testing": (check_matcher, Report, Result, ContractError),
+}
+
+
+def hooks() -> dict[str, Any]:
+    """Return every hook that a plugin may implement, by name."""
+    marker = f"{hookspecs.PROJECT}_spec"
+    return {name: value for name, value in vars(hookspecs).items() if hasattr(value, marker)}
+
+
+def hooks_page() -> str:
+    """Return the page of the hooks, of their specs' docstrings."""
+    parts = [MADE, "# Hooks\n", _text(hookspecs.__doc__)]
+    for name, hook in hooks().items():
+        parts += [f"## {name}\n", _code(f"{name}{_signature(hook)}"), _text(hook.__doc__)]
+    return "\n".join(parts)
+
+
+def commands_page() -> str:
+    """Return the page of the commands, of click's own facts."""
+    parts = [MADE, "# Commands\n", _text(cli.help)]
+    for name, command in cli.commands.items():
+        context = click.Context(command, info_name=f"audiomatch {name}")
+        usage = " ".join(command.collect_usage_pieces(context))
+        parts += [f"## audiomatch {name}\n", _code(f"audiomatch {name} {usage}", "")]
+        parts += [_text(command.help), "| option | default | |\n|---|---|---|"]
+        for option in options(command):
+            record = option.get_help_record(context)
+            shown = record[0] if record else ", ".join(option.opts)
+            default = "" if not option.show_default else _default(option, context)
+            parts.append(f"| `{_cell(shown)}` | {default} | {_cell(option.help or '')} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def options(command: click.Command) -> Iterator[click.Option]:
+    """Give the options of a command."""
+    return (p for p in command.params if isinstance(p, click.Option))
+
+
+def _default(option: click.Option, context: click.Context) -> str:
+    if isinstance(option.show_default, str):
+        return option.show_default
+    return f"`{option.get_default(context)}`"
+
+
+def api_page() -> str:
+    """Return the page of what a plugin imports, of docstrings."""
+    parts = [MADE, "# What a plugin imports\n"]
+    for title, members in API.items():
+        parts.append(f"## {title}\n")
+        for member in members:
+            path = f"{member.__module__}.{member.__name__}"
+            parts += [f"### {member.__name__}\n", f"`{path}`\n"]
+            if inspect.isfunction(member):
+                parts.append(_code(member.__name__ + _signature(member)))
+            parts.append(_text(member.__doc__))
+            if inspect.isclass(member):
+                parts += list(_methods(member))
+    parts += ["## Checks\n", "What `audiomatch check` and `check_matcher` prove, in order.\n"]
+    parts += [f"- `{check.name}`: {check.proves}." for check in CHECKS.values()]
+    return "\n".join([*parts, ""])
+
+
+def _methods(member: type) -> Iterator[str]:
+    for name, value in vars(member).items():
+        if name.startswith("_"):
+            continue
+        if isinstance(value, property):
+            yield f"- `{name}`: {_line(value.__doc__)}"
+        elif inspect.isfunction(value):
+            yield f"- `{name}{_signature(value)}`: {_line(value.__doc__)}"
+    yield ""
+
+
+def matchers_page(known: str) -> str:
+    """Return the page of the matchers' options.
+
+    A section is made anew for each matcher of this repository that is installed and loads; of the
+    others the section in `known` stays, so that what is installed here does not decide the page.
+    """
+    sections = {**sections_of(known), **made_sections()}
+    head = [MADE, "# Matchers and their options\n"]
+    head.append("As in `whisper:seed@epochs=1`; `audiomatch matchers` lists what is installed.\n")
+    return "\n".join(head) + "\n" + "".join(sections[name] for name in sorted(sections))
+
+
+def sections_of(page: str) -> dict[str, str]:
+    """Return the sections of the page of matchers, by the matcher's name."""
+    found = re.split(r"^(?=## )", page, flags=re.MULTILINE)[1:]
+    return {text.splitlines()[0].removeprefix("## "): text for text in found}
+
+
+def made_sections() -> dict[str, str]:
+    """Return a section for each installed matcher of this repository whose code loads."""
+    sections = {}
+    for name, offer in audiomatch.plugins.registry().matchers().items():
+        ours = offer.plugin.distribution
+        if ours == "audiomatch" or (ROOT / "plugins" / ours).is_dir():
+            try:
+                config = offer.info.load().Config
+            except ImportError:
+                continue  # its libraries are not installed here
+            sections[name] = _section(name, offer, config)
+    return sections
+
+
+def _section(name: str, offer: Offer, config: type[MatcherConfig]) -> str:
+    info = offer.info
+    parts = [f"## {name}\n", f"{_sentence(info.summary)} From `{offer.plugin.distribution}`.\n"]
+    if info.ignores:
+        parts.append(f"Ignores the {' and the '.join(sorted(info.ignores))}.\n")
+    if config.model_fields:
+        parts.append("| option | type | default | range | |\n|---|---|---|---|---|")
+        schema = config.model_json_schema()
+        for option, field in config.model_fields.items():
+            kind, bounds = _kind(schema, schema["properties"][option])
+            default = _cell(repr(field.default))
+            says = _cell(field.description or "")
+            parts.append(f"| `{option}` | {_cell(kind)} | `{default}` | {bounds} | {says} |")
+        parts.append("")
+    for preset, values in info.presets.items():
+        shown = ", ".join(f"`{key}={value}`" for key, value in values.items()) or "the defaults"
+        parts.append(f"- preset `{preset}`: {shown}")
+    if info.presets:
+        parts.append("")
+    return "\n".join(parts) + "\n"
+
+
+def _kind(whole: dict[str, Any], schema: dict[str, Any]) -> tuple[str, str]:
+    """Return the type and the range that a JSON schema declares."""
+    if "$ref" in schema:
+        schema = whole["$defs"][schema["$ref"].rpartition("/")[2]]
+    if "anyOf" in schema:
+        parts = [_kind(whole, part) for part in schema["anyOf"]]
+        return " or ".join(kind for kind, _ in parts), ", ".join(b for _, b in parts if b)
+    if "const" in schema:
+        return f"`{schema['const']}`", ""
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"]), ""
+    words = {
+        "minimum": "≥",
+        "exclusiveMinimum": ">",
+        "maximum": "≤",
+        "exclusiveMaximum": "<",
+    }
+    bounds = [f"{sign} {schema[key]:g}" for key, sign in words.items() if key in schema]
+    return str(schema.get("type", "any")), ", ".join(bounds)
+
+
+def _signature(function: Any) -> str:
+    signature = inspect.signature(function)
+    wanted = [p for name, p in signature.parameters.items() if name != "self"]
+    # Annotations are text here, and would be shown in quotes.
+    return re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(signature.replace(parameters=wanted)))
+
+
+def _text(doc: str | None) -> str:
+    """Return a docstring as Markdown: its sections as lists."""
+    lines = inspect.cleandoc(doc or "").splitlines()
+    out: list[str] = []
+    section = False
+    for line in lines:
+        if re.fullmatch(r"(Args|Attributes|Returns|Raises):", line):
+            section = True
+            out += [f"**{line[:-1]}**", ""]
+            continue
+        if section and line.startswith("    "):
+            inner = line[4:]
+            item = re.match(r"(\w+): (.*)", inner)
+            out.append(f"- `{item[1]}`: {item[2]}" if item else inner)
+            continue
+        section = section and not line
+        out.append(line)
+    return "\n".join(out) + "\n"
+
+
+def _line(doc: str | None) -> str:
+    paragraphs = inspect.cleandoc(doc or "").split("\n\n")
+    return " ".join(" ".join(paragraphs).split())
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _code(text: str, language: str = "python") -> str:
+    return f"```{language}\n{text}\n```\n"

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pandas as pd
+import pytest
+
+from audiomatch.builtin import audiomatch_matchers
+from audiomatch.cli import cli
+from audiomatch.plugins import Registry, registry
+from docs import build, pages
+from tests.toys import toy_plugin
+
+REFERENCE = build.DOCS / "reference"
+
+
+def test_no_page_is_stale() -> None:
+    assert not build.stale(), "run python docs/build.py"
+
+
+def test_every_hook_command_and_option_is_documented() -> None:
+    hooks = pages.hooks()
+    assert len(hooks) >= 4
+    for name, hook in hooks.items():
+        assert (hook.__doc__ or "").strip(), name
+        assert f"## {name}\n" in (REFERENCE / "hooks.md").read_text()
+    page = (REFERENCE / "commands.md").read_text()
+    for name, command in cli.commands.items():
+        assert (command.help or "").strip(), name
+        assert f"## audiomatch {name}\n" in page
+        for option in pages.options(command):
+            assert (option.help or "").strip(), f"{name} {option.opts}"
+            assert any(f"`{spelled}" in page or f", {spelled}" in page for spelled in option.opts)
+
+
+def test_every_option_of_a_matcher_is_described() -> None:
+    for name, section in pages.made_sections().items():
+        config = registry().matchers()[name].info.load().Config
+        for option, field in config.model_fields.items():
+            assert field.description, f"{name}@{option}"
+            assert f"`{option}`" in section
+
+
+def test_all_floors_have_a_section() -> None:
+    assert {info.name for info in audiomatch_matchers()} <= set(pages.made_sections())
+
+
+def test_an_undocumented_option_makes_the_page_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    @click.option("--new")
+    def fresh(new: str) -> None:
+        """Do something new."""
+
+    monkeypatch.setitem(cli.commands, "fresh", fresh)
+    assert [page.name for page in build.stale()] == ["commands.md"]
+
+
+def test_plugins_that_are_missing_or_foreign_do_not_change_the_matchers_page(
+    plugin: Callable[..., Registry],
+) -> None:
+    page = (REFERENCE / "matchers.md").read_text()
+    plugin(stranger=toy_plugin())  # and none of our plugins
+    assert pages.matchers_page(page) == page
+    assert "## whisper\n" in page and "## toy\n" not in page
+
+
+def test_a_changed_option_makes_the_matchers_page_stale() -> None:
+    page = (REFERENCE / "matchers.md").read_text()
+    assert pages.matchers_page(page.replace("clips' worth of belief", "clips worth")) == page
+
+
+def test_the_tutorial_shows_the_example() -> None:
+    text = (build.DOCS / "tutorial" / "README.md").read_text()
+    blocks = build.BLOCK.findall(text)
+    assert len(blocks) >= 8
+    assert text.count("```python") + text.count("```toml") == len(blocks)  # none by hand
+    assert "def fit(self, train: Clips, run: Run)" in text
+    assert build.tutorial(text.replace("self.usual", "self.common")) == text
+
+
+@pytest.mark.parametrize("page", sorted(build.DOCS.rglob("*.md")), ids=lambda p: p.parent.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_page_of_files_names_what_a_run_writes(
+    command: Callable[..., tuple[int, str, str]], corpus: Path, tmp_path: Path
+) -> None:
+
+    page = (REFERENCE / "files.md").read_text()
+    run = tmp_path / "run"
+    assert command("bench", corpus, "--matchers", "prior", "--folds", 2, "--out", run)[0] == 0
+    documents = [run / name for name in ("leaderboard.json", "folds.json", "run.json")]
+    documents.append(next((run / "folds").iterdir()))
+    for document in documents:
+        for key in json.loads(document.read_text()):
+            assert f"`{key}`" in page, f"{document.name}: {key}"
+    for key in json.loads(documents[0].read_text())["rows"][0]:
+        assert f"`{re.sub('_(low|high)$', '', key)}`" in page, key
+    for column in pd.read_parquet(run / "predictions.parquet").columns:
+        assert f"`{column}`" in page, column
+    model = tmp_path / "model"
+    assert command("fit", "prior", corpus, "--out", model)[0] == 0
+    card = json.loads((model / "audiomatch.json").read_text())
+    for key in (*card, *card["fit"]):
+        assert f"`{key}`" in page, key
+    for file in run.iterdir():
+        assert file.name in page or file.name == "folds", file.name
