@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUN ?= runs/mini-screener
-MATCHERS ?= whisper:quick,xgboost,lightgbm
+MATCHERS ?= whisper:quick,clap:quick,two-tower:quick,hubert-ctc:quick,xgboost,lightgbm,ensemble
 PLUGINS := $(sort $(wildcard plugins/*))
 SOURCES := pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 
