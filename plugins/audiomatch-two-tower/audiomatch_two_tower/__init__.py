@@ -13,7 +13,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "quick": {"epochs": 6},
     "transformer": {"audio": "transformer"},
-    "seed": {"audio": "transformer", "tune_audio": True, "tune_text": True, "epochs": 4},
+    "tuned": {"audio": "transformer", "tune_audio": True, "tune_text": True, "epochs": 4},
 }
 
 
