@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt
 RUN ?= runs/mini-screener
 MATCHERS ?= whisper:quick,clap:quick,two-tower:quick,hubert-ctc:quick,xgboost,lightgbm,ensemble
 PLUGINS := $(sort $(wildcard plugins/*))
@@ -25,12 +26,13 @@ lint: $(VENV)/.ready
 
 environment: $(VENV)/.ready
 
-# torch first and alone: a resolver that sees it beside other requests may take another build.
+# torch first and alone: a resolver that sees it beside other requests may take another build. Extras
+# last: asked for by path they hide the distribution itself from others that need it.
 $(VENV)/.ready: $(SOURCES)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt hatchling editables \
-	    --editable '.[dev]' $(foreach p,$(PLUGINS),--editable '$(p)[quickstart]')
+	$(INSTALL) torch
+	$(INSTALL) hatchling editables --editable . $(addprefix --editable ,$(PLUGINS))
+	$(INSTALL) 'audiomatch[dev]' 'audiomatch-whisper[quickstart]' 'audiomatch-two-tower[quickstart]'
 	touch $@
 
 clean:
