@@ -20,6 +20,7 @@ from audiomatch.testing.results import Failed, Skipped
 from audiomatch.testing.subject import Subject, require_equal
 
 HEAVY = ("torch", "transformers", "tensorflow", "jax", "pandas", "numpy", "sklearn", "scipy")
+PATIENCE = 1800  # seconds
 # What hubs keep for themselves, wherever the user has it.
 HUBS = {"HF_HOME": "huggingface", "TORCH_HOME": "torch"}
 
@@ -169,14 +170,18 @@ def _in_new_process(
     with tempfile.TemporaryDirectory(prefix="audiomatch-child-") as folder:
         question, answer = Path(folder, "question.json"), Path(folder, "answer.json")
         question.write_text(json.dumps({**job, "clips": clips}), encoding="utf-8")
-        done = subprocess.run(
-            [sys.executable, "-m", "audiomatch.testing.child", str(question), str(answer)],
-            cwd=cwd,
-            env=_environment(environment),
-            capture_output=True,
-            text=True,
-            errors="replace",
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "audiomatch.testing.child", str(question), str(answer)],
+                cwd=cwd,
+                env=_environment(environment),
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=PATIENCE,
+            )
+        except subprocess.TimeoutExpired:
+            raise Failed(f"the new process did not end within {PATIENCE} s") from None
         if not answer.is_file():
             last = (done.stderr.strip().splitlines() or ["nothing on stderr"])[-1]
             raise Failed(f"the new process ended with code {done.returncode}: {last}")
