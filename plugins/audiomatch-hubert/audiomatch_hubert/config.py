@@ -53,12 +53,18 @@ class HubertCTCConfig(MatcherConfig):
         description="Share of the training clips kept apart, by group, to scale and shift the "
         "head's logits on after training; 0 leaves them as trained.",
     )
-    batch_size: int = Field(16, ge=1, le=65536, description="Clips an optimiser step.")
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        le=65536,
+        description="Clips an optimiser step; where not given 4 from scratch, which needs many "
+        "steps more than steady ones, 16 from pretrained weights.",
+    )
     lr: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="Peak learning rate; where not given 1e-3 from scratch, 3e-5 from pretrained "
+        description="Peak learning rate; where not given 3e-3 from scratch, 3e-5 from pretrained "
         "weights, 1e-3 with freeze=encoder.",
     )
     head_lr: float = Field(1e-2, gt=0, le=1, description="Peak learning rate of the head.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,10 +32,16 @@ def extract(audio: NDArray[np.float32], extractor: Extractor) -> NDArray[np.floa
     return np.asarray(out[extractor.model_input_names[0]][0], dtype=np.float32)
 
 
-def _unpadded(extractor: Extractor) -> dict[str, object]:
+def _unpadded(extractor: Extractor) -> dict[str, Any]:
     if isinstance(extractor, SeamlessM4TFeatureExtractor):
         return {"padding": False, "pad_to_multiple_of": None}
     return {"padding": False}
+
+
+def _samples_a_step(extractor: Extractor) -> int:
+    """How many samples the smallest piece of input holds: one, or those of stacked frames."""
+    mel = isinstance(extractor, SeamlessM4TFeatureExtractor)
+    return _HOP * int(getattr(extractor, "stride", 1)) if mel else 1
 
 
 class Inputs:
@@ -66,13 +73,12 @@ class Inputs:
             ThreadPoolExecutor(max(1, run.workers)) as pool,
         ):
             self._own = list(pool.map(one, range(len(clips))))
-        mel = isinstance(extractor, SeamlessM4TFeatureExtractor)
-        rate = SAMPLE_RATE / (_HOP * extractor.stride if mel else 1)
+        rate = SAMPLE_RATE / _samples_a_step(extractor)
         step = max(1, round(STEP_SECONDS * rate))
         self.sizes = np.array([len(own) for own in self._own], dtype=np.int64)
         self._padded = -(-self.sizes // step) * step
         self.seconds = self._padded / rate
-        self._masked = bool(mel or extractor.return_attention_mask)
+        self._masked = bool(extractor.return_attention_mask)
 
     def __call__(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor | None]:
         """Return the inputs of equally long rows, (n, padded, ...), and their mask if one is used.

@@ -66,8 +66,8 @@ class Head(nn.Module):
             mean, scale = logits.mean(), max(logits.std(), LEAST_SCALE)
             weights, offset = _logistic(((logits - mean) / scale)[:, None], labels, SHRINKAGE)
             factor = max(float(weights[0]) / scale, LEAST_SLOPE)
-            self.log_slope += float(np.log(factor))
-            self.rest *= factor
+            self.log_slope.add_(float(np.log(factor)))
+            self.rest.mul_(factor)
             self.offset.fill_(factor * (float(self.offset) - mean) + offset)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from audiomatch_torch import Compute, predict
@@ -29,17 +31,19 @@ class Judge(nn.Module):
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.backbone = backbone
-        self.ctc = backbone.model
+        self.ctc: Any = backbone.model
         self.head = Head()
 
     def hidden(self, inputs: Tensor, mask: Tensor | None) -> Tensor:
         """Run the encoder: inputs and mask of equal length to hidden states (n, t, d)."""
         encoder = getattr(self.ctc, self.ctc.base_model_prefix)
-        return encoder(inputs, attention_mask=mask)[0]
+        states: Tensor = encoder(inputs, attention_mask=mask)[0]
+        return states
 
     def log_probs(self, hidden: Tensor) -> Tensor:
         """Hidden states to the log probabilities of the characters and the blank (n, t, v)."""
-        return self.ctc.lm_head(self.ctc.dropout(hidden)).float().log_softmax(-1)
+        logits: Tensor = self.ctc.lm_head(self.ctc.dropout(hidden))
+        return logits.float().log_softmax(-1)
 
     def freeze(self, what: str) -> None:
         """Take the waveform's convolutions (`features`) or all but the CTC layer (`encoder`)."""
@@ -68,9 +72,7 @@ class View:
             run.note(texts_without_known_characters=unread)
         self.inputs = Inputs(clips, backbone.extractor, run)
         self.seconds = self.inputs.seconds
-        lengths = backbone.model._get_feat_extract_output_lengths(
-            torch.from_numpy(self.inputs.sizes)
-        )
+        lengths = judge.ctc._get_feat_extract_output_lengths(torch.from_numpy(self.inputs.sizes))
         self.frames = lengths.long()
         self.capacity = seconds_at_once
         if seconds_at_once is None and compute.device.type == "cpu":

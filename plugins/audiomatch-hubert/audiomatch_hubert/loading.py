@@ -73,8 +73,8 @@ def load(weights: Weights, width: int = 96, layers: int = 2) -> Backbone:
     `width` and `layers` are those of a model from scratch.
     """
     if weights.folder is None:
-        config, extractor, tokenizer = scratch_parts(width, layers)
-        return Backbone(AutoModelForCTC.from_config(config).eval(), extractor, tokenizer)
+        shape, mel, letters = scratch_parts(width, layers)
+        return Backbone(AutoModelForCTC.from_config(shape).eval(), mel, letters)
     folder = weights.folder
     config = _config(folder)
     with _quiet():
@@ -156,7 +156,10 @@ def _tokenizer(folder: Path) -> Wav2Vec2CTCTokenizer:
             raise WeightsError(f"{folder}: writes phonemes; take a model that writes letters")
         if any(isinstance(ids, dict) for ids in vocabulary.values()):
             raise WeightsError(f"{folder}: one vocabulary a language; take a model of one language")
-        return Wav2Vec2CTCTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer: Wav2Vec2CTCTokenizer = Wav2Vec2CTCTokenizer.from_pretrained(
+            folder, local_files_only=True
+        )
+        return tokenizer
     except FileNotFoundError:
         raise WeightsError(f"{folder}: no vocab.json; copy it from the original model") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -167,14 +170,14 @@ def _tensors(file: Path) -> dict[str, Tensor]:
     if file.suffix == ".safetensors":
         return load_tensors(file)
     try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
+        found: Any = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise WeightsError(
             f"{file}: not readable as plain tensors ({_line(error)}); convert it to safetensors"
         ) from None
     if not isinstance(found, dict):
         raise WeightsError(f"{file}: holds a {type(found).__name__}, not tensors by name")
-    return found
+    return dict(found)
 
 
 def _line(error: Exception) -> str:

@@ -126,7 +126,8 @@ class _Training:
         self.match = clips.labels
         self.labels = torch.tensor(self.match, dtype=torch.float64)
         frozen = not scratch and config.freeze == "encoder"
-        self.lr = config.lr or (1e-3 if scratch or frozen else 3e-5)
+        self.lr = config.lr or (3e-3 if scratch else 1e-3 if frozen else 3e-5)
+        self.batch_size = config.batch_size or (4 if scratch else 16)
         default = (20, 5) if scratch else (0, 2)
         self.ctc_epochs = default[0] if config.ctc_epochs is None else config.ctc_epochs
         self.epochs = default[1] if config.epochs is None else config.epochs
@@ -163,7 +164,7 @@ class _Training:
             self.view.seconds[rows],
             TrainOptions(
                 epochs=epochs,
-                batch_size=config.batch_size,
+                batch_size=self.batch_size,
                 lr=self.lr,
                 warmup=config.warmup,
                 weight_decay=config.weight_decay,

@@ -23,7 +23,7 @@ STACKED = 4
 def scratch_parts(
     width: int, layers: int
 ) -> tuple[Wav2Vec2BertConfig, SeamlessM4TFeatureExtractor, Wav2Vec2CTCTokenizer]:
-    """Return shape, feature extractor and tokenizer; 1.2 million parameters at 128 x 3."""
+    """Return shape, feature extractor and tokenizer; see `VOCABULARY` for what it writes."""
     config = Wav2Vec2BertConfig(
         vocab_size=len(VOCABULARY),
         hidden_size=width,

@@ -1,0 +1,71 @@
+"""The head: its sign, its calibration, and texts without evidence."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from audiomatch_hubert.head import Head
+
+
+def make(rows, signal, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(rows) % 2
+    score = rng.normal(-3, 2, rows) + signal * (labels - 0.5)
+    rest = np.stack([rng.normal(-0.5, 0.2, rows), rng.uniform(1, 3, rows)], axis=1)
+    return np.concatenate([score[:, None], rest], axis=1), labels.astype(np.int8)
+
+
+def logits(head, evidence):
+    with torch.no_grad():
+        return head(torch.from_numpy(evidence)).numpy()
+
+
+def test_a_better_score_never_makes_a_match_less_likely():
+    evidence, labels = make(200, -6)  # turned round
+    for part in ("fit", "calibrate"):
+        head = Head()
+        getattr(head, part)(evidence, labels)
+        better = evidence + np.array([1.0, 0.0, 0.0])
+        assert (logits(head, better) > logits(head, evidence)).all()
+        assert abs(logits(head, evidence).mean()) < 0.5
+
+
+def test_what_tells_nothing_gives_the_rate_of_matches():
+    head = Head()
+    head.fit(*make(40, 8))
+    evidence, _ = make(400, 0)
+    labels = (np.arange(400) % 4 == 0).astype(np.int8)
+    head.calibrate(evidence, labels)
+    p = 1 / (1 + np.exp(-logits(head, evidence)))
+    assert np.allclose(p, 0.25, atol=0.1)
+
+
+def test_calibration_mends_the_scale_and_keeps_the_order():
+    evidence, labels = make(400, 6)
+    head = Head()
+    head.fit(evidence, labels)
+    with torch.no_grad():
+        head.log_slope += 2
+    before = logits(head, evidence)
+    head.calibrate(evidence, labels)
+    after = logits(head, evidence)
+    assert (np.argsort(before) == np.argsort(after)).all()
+
+    def loss(found):
+        return np.log1p(np.exp(-(2 * labels - 1) * found)).mean()
+
+    assert loss(after) < loss(before) and loss(after) < 0.4
+
+
+def test_one_class_gives_its_smoothed_rate():
+    head = Head()
+    evidence, _ = make(8, 1)
+    head.fit(evidence, np.ones(8, dtype=np.int8))
+    assert np.allclose(1 / (1 + np.exp(-logits(head, evidence))), 0.9, atol=0.01)
+
+
+def test_a_text_without_evidence_gets_the_offset():
+    head = Head()
+    head.fit(*make(40, 4))
+    found = logits(head, np.zeros((1, 3)))
+    assert np.isclose(found[0], head.offset.item())
