@@ -17,6 +17,7 @@ WAVE_TOP, WAVE_HEIGHT = 84.0, 120.0
 BAND_TOP, BAND_HEIGHT = WAVE_TOP + WAVE_HEIGHT + 26, 12.0
 LABEL_TOP = BAND_TOP + BAND_HEIGHT + 22
 LETTER, GAP = 8.4, 10.0  # width of a letter of the labels; least room between two
+MOST_HEARD = 22  # letters of what was heard in a word's place
 STYLE = """
   .back { fill: #ffffff } .ink { fill: #1b1b1b } .soft { fill: #5f6368 }
   .line { stroke: #9aa0a6; fill: none } .wave { fill: #5f6368 }
@@ -33,7 +34,7 @@ STYLE = """
 def draw_explanation(one: Explanation, audio: NDArray[np.float32]) -> str:
     """Return an SVG of the clip `audio` (16 kHz, shape (samples,)) and what `one` says of it."""
     seconds = len(audio) / SAMPLE_RATE
-    labels = [max(len(w.word), 4, len(_heard(w))) * LETTER for w in one.words]
+    labels = [max(len(w.word), 4, 0.8 * len(_heard(w))) * LETTER + 8 for w in one.words]
     width = max(WIDTH, 2 * EDGE + sum(labels) + GAP * (len(labels) - 1))
     scale = (width - 2 * EDGE) / seconds
     spans = [(EDGE + w.start * scale, EDGE + w.end * scale) for w in one.words]
@@ -42,7 +43,7 @@ def draw_explanation(one: Explanation, audio: NDArray[np.float32]) -> str:
     words = zip(one.words, spans, centres, labels, strict=True)
     parts = [
         f'<rect class="back" width="{width:.0f}" height="{height:.0f}"/>',
-        *_head(one),
+        *_head(one, width),
         _wave(audio, width),
         *_axis(seconds, scale),
         *(line for i, word in enumerate(words) for line in _word(*word, i == one.worst)),
@@ -84,11 +85,11 @@ def _text(x: float, y: float, text: str, kind: str, more: str = "") -> str:
 MIDDLE = ' text-anchor="middle"'
 
 
-def _head(one: Explanation) -> list[str]:
-    heard = one.heard or "(nothing)"
+def _head(one: Explanation, width: float) -> list[str]:
+    most = int((width - 2 * EDGE) / LETTER)
     return [
-        _text(EDGE, 30, one.text, "ink title"),
-        _text(EDGE, 50, f"heard: {heard}", "soft"),
+        _text(EDGE, 30, _cut(one.text, most), "ink title"),
+        _text(EDGE, 50, _cut(f"heard: {one.heard or '(nothing)'}", most), "soft"),
         _text(EDGE, 68, f"{one.id} · P(match) {one.p_match:.3f}", "soft"),
     ]
 
@@ -123,7 +124,11 @@ def _axis(seconds: float, scale: float) -> list[str]:
 def _heard(word: WordEvidence) -> str:
     if " ".join(word.heard.lower().split()) == word.word.lower():
         return ""
-    return f"heard: {word.heard or '–'}"
+    return f"heard: {_cut(word.heard, MOST_HEARD) or '–'}"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
 def _word(

@@ -39,5 +39,6 @@ def audiomatch_matchers() -> list[MatcherInfo]:
             summary="Whisper, fine-tuned: how well the decoder expects the text, given the speech",
             load=_load,
             presets=PRESETS,
+            explains=True,
         )
     ]

@@ -72,3 +72,9 @@ class WhisperConfig(MatcherConfig):
         description="Most seconds of padded audio in one forward pass; where not given 60 on a "
         "CPU, else as memory allows.",
     )
+    explain_clips: int = Field(
+        96,
+        ge=1,
+        le=100_000,
+        description="Matches of the training part on which the words of `explain` are calibrated.",
+    )

@@ -92,11 +92,13 @@ def load(weights: Weights, size: str = "tiny") -> Backbone:
         try:
             ct2 = read_tensors(weights.files)
             shape, tensors = _ct2_shape(ct2, text), to_transformers(ct2)
+            _add_alignment_heads(shape, weights.folder / "config.json")
         except KeyError as error:
             raise WeightsError(f"{source}: not a Whisper; tensor {error} is missing") from None
     else:
         source = str(weights.folder)
         shape = read_shape(weights.folder)
+        _add_alignment_heads(shape, weights.folder / "generation_config.json")
         tensors = {k: v for file in weights.files for k, v in load_tensors(file).items()}
     most = vocabulary_size(text.tokenizer)
     if most > shape.vocab_size + 1501:  # older tokenizer.json list timestamps that models lack
@@ -125,6 +127,21 @@ def read_shape(folder: Path) -> Shape:
     if kind != "whisper":
         raise WeightsError(f"{folder}: holds a {kind or 'model of no known type'}, not a Whisper")
     return Shape.from_pretrained(folder, local_files_only=True)
+
+
+def _add_alignment_heads(shape: Shape, file: Path) -> None:
+    """Add to `shape` the attention heads that follow the speech, where `file` names them.
+
+    They are then kept in the config.json of what is saved.
+    """
+    try:
+        heads = json.loads(file.read_text(encoding="utf-8")).get("alignment_heads")
+    except (OSError, ValueError, AttributeError):
+        return
+    layers, across = shape.decoder_layers, shape.decoder_attention_heads
+    fit = [[a, b] for a, b in heads or [] if 0 <= a < layers and 0 <= b < across]
+    if fit:
+        shape.alignment_heads = fit
 
 
 def _ct2_shape(ct2: dict[str, Tensor], text: TextEncoder) -> Shape:

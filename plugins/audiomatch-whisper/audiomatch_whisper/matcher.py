@@ -21,9 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiomatch.clips import Clips
+from audiomatch.explanation import Explanation
 from audiomatch.matcher import Matcher, Run
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.evidence import NAMES, decode, encode, evidence, pad_ids, same_position
+from audiomatch_whisper.explainer import Explainer
 from audiomatch_whisper.features import Features
 from audiomatch_whisper.head import Head
 from audiomatch_whisper.loading import Backbone, find, load
@@ -106,6 +108,7 @@ class WhisperMatcher(Matcher):
         super().__init__(config)
         self._judge: Judge | None = None
         self._weights: Weights | None = None
+        self._explainer: Explainer | None = None
 
     def _resolved(self) -> Weights:
         if self._weights is None:
@@ -141,6 +144,7 @@ class WhisperMatcher(Matcher):
             )
             judge.head.fit(found, train.labels)
         self._train(judge, inputs, labels, compute, run)
+        self._explainer = Explainer(judge, self.config).after(train, run)
 
     def _train(
         self, judge: Judge, inputs: _Inputs, labels: Tensor, compute: Compute, run: Run
@@ -191,10 +195,21 @@ class WhisperMatcher(Matcher):
         )
         return np.asarray(torch.from_numpy(logits).sigmoid().numpy(), dtype=np.float64)
 
+    def explain(self, clips: Clips, run: Run) -> list[Explanation]:
+        """Return each clip's words with P(said), times by attention, and what was heard."""
+        if self._explainer is None:
+            raise RuntimeError("explain before fit or load")
+        return self._explainer.explain(clips, run)
+
     def save(self, folder: Path) -> None:
-        """Write a Hugging Face folder with the fine-tuned Whisper, and head.safetensors."""
-        if self._judge is None:
+        """Write a Hugging Face folder with the fine-tuned Whisper, and what was fitted beside it.
+
+        The calibration of `explain` is fitted here, or when first asked for: comparing matchers
+        needs none.
+        """
+        if self._judge is None or self._explainer is None:
             raise RuntimeError("save before fit or load")
+        self._explainer.save(folder)
         self._judge.backbone.save(folder)
         if self._judge.head is not None:
             save_tensors(self._judge.head.state_dict(), folder / "head.safetensors")
@@ -206,6 +221,7 @@ class WhisperMatcher(Matcher):
         if self._judge.head is not None:
             file = folder / "head.safetensors"
             load_into(self._judge.head, load_tensors(file), str(file))
+        self._explainer = Explainer(self._judge, self.config).load(folder)
 
 
 def schedule_by_width(width: int) -> tuple[float, float]:

@@ -1,0 +1,140 @@
+"""When each token is said, by the decoder's attention to the encoder.
+
+The method is that of OpenAI's whisper/timing.py: of a few heads whose attention follows the speech,
+the weights are standardised over the tokens, smoothed over time by a median, and averaged; dynamic
+time warping then finds the monotone path through them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+from torch import Tensor
+from transformers import WhisperForConditionalGeneration
+
+FRAME_SECONDS = 0.02
+SMOOTH = 7
+
+
+def alignment_heads(model: WhisperForConditionalGeneration) -> list[tuple[int, int]]:
+    """Return (layer, head) of the heads that follow the speech.
+
+    Those that come with the weights, else all of the last half of the decoder's layers.
+    """
+    config = model.config
+    layers, heads = config.decoder_layers, config.decoder_attention_heads
+    known = getattr(config, "alignment_heads", None)
+    if known:
+        return [(int(layer), int(head)) for layer, head in known]
+    return [(layer, head) for layer in range(layers // 2, layers) for head in range(heads)]
+
+
+def attention(
+    model: WhisperForConditionalGeneration, ids: Tensor, states: Tensor
+) -> list[NDArray[np.float32]]:
+    """Return the attention of the alignment heads, (heads, t, s), for each row of `ids` (n, t).
+
+    What pads a row lies after its tokens. SDPA keeps no weights: eager attention for this pass.
+    """
+    heads = alignment_heads(model)
+    before = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    try:
+        found = model.model.decoder(
+            input_ids=ids, encoder_hidden_states=states, use_cache=False, output_attentions=True
+        ).cross_attentions
+    finally:
+        model.set_attn_implementation(before)
+    stacked = torch.stack([found[layer][:, head] for layer, head in heads], dim=1).float().cpu()
+    return list(stacked.numpy())
+
+
+def token_starts(
+    weights: NDArray[np.float32], prompt: int, tokens: int, seconds: float
+) -> NDArray[np.float64]:
+    """Return when each of a text's tokens and its end token begin: float64 of (tokens + 1,).
+
+    Args:
+        weights: attention of each head, shape (heads, t, s), for prompt and text.
+        prompt: how many tokens come before the text.
+        tokens: how many the text has.
+        seconds: the length of the clip; what the encoder sees beyond it is left out.
+    """
+    frames = min(max(1, round(seconds / FRAME_SECONDS)), weights.shape[2])
+    own = weights[:, : prompt + tokens, :frames].astype(np.float64)
+    deviation = own.std(axis=1, keepdims=True)
+    own = (own - own.mean(axis=1, keepdims=True)) / np.maximum(deviation, 1e-9)
+    own = median_filter(own, size=(1, 1, SMOOTH), mode="reflect")
+    # The row of a position says where the decoder looks for the token after it.
+    path = warp(-own.mean(axis=0)[prompt - 1 :])
+    starts: NDArray[np.float64] = np.minimum(path * FRAME_SECONDS, seconds)
+    return starts
+
+
+def warp(cost: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the first column that each row meets on the cheapest path from corner to corner.
+
+    Steps go down, right, or both, so the columns never fall. Row by row: a row's best is the best
+    way to enter it plus the running sum within it.
+    """
+    rows, columns = cost.shape
+    total = np.empty((rows, columns))
+    total[0] = np.cumsum(cost[0])
+    for i in range(1, rows):
+        above = total[i - 1]
+        enter = np.minimum(above, np.concatenate(([np.inf], above[:-1])))
+        run = np.cumsum(cost[i])
+        total[i] = run + np.minimum.accumulate(enter - run + cost[i])
+    first = np.zeros(rows, dtype=np.int64)
+    i, j = rows - 1, columns - 1
+    while i or j:
+        options = (
+            (total[i - 1, j - 1] if i and j else np.inf, 1, 1),
+            (total[i - 1, j] if i else np.inf, 1, 0),
+            (total[i, j - 1] if j else np.inf, 0, 1),
+        )
+        _, down, left = min(options, key=lambda option: option[0])
+        if down:
+            first[i] = j
+        i, j = i - down, j - left
+    return first
+
+
+def speech_bounds(audio: NDArray[np.float32], rate: int) -> tuple[float, float]:
+    """Return when the sound begins and ends, in seconds.
+
+    Loud are frames of 20 ms within 35 dB of the loudest and 9 dB above the noise (the tenth part
+    that is quietest), and in any case those within 12 dB of the loudest.
+    """
+    size = int(rate * FRAME_SECONDS)
+    count = len(audio) // size
+    if count < 2:
+        return 0.0, len(audio) / rate
+    frames = audio[: count * size].reshape(count, size)
+    level = 10 * np.log10(np.mean(np.square(frames, dtype=np.float64), axis=1) + 1e-10)
+    peak, noise = float(level.max()), float(np.quantile(level, 0.1))
+    loud = np.flatnonzero(level >= min(max(peak - 35, noise + 9), peak - 12))
+    return float(loud[0] * FRAME_SECONDS), float((loud[-1] + 1) * FRAME_SECONDS)
+
+
+def word_spans(
+    starts: NDArray[np.float64], first: Sequence[int], bounds: tuple[float, float]
+) -> list[tuple[float, float]]:
+    """Return start and end of each word, in seconds.
+
+    A word ends where the next begins, the last one with the end token. The path begins at 0 and so
+    tells nothing of what is before the first word: sound (`bounds`) does, and, as in OpenAI's
+    timing, that neither the first nor the last word lasts over twice the median.
+    """
+    low, high = bounds
+    edges = [min(max(float(starts[i]), low), high) for i in (*first, len(starts) - 1)]
+    if len(first) > 2:
+        most = 2 * float(np.median(np.diff(edges)))
+        edges[0] = max(edges[0], edges[1] - most)
+        edges[-1] = min(edges[-1], edges[-2] + most)
+    return list(pairwise(edges))

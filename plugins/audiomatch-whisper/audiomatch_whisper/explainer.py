@@ -1,0 +1,207 @@
+"""Which word of a text a clip does not say: evidence, calibration, times, and what was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from audiomatch_torch import Compute, load_into, load_tensors, save_tensors
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiomatch.audio import MAX_SECONDS, SAMPLE_RATE, load_audio
+from audiomatch.clips import Clips
+from audiomatch.errors import ClipError, UserError
+from audiomatch.explanation import Explanation, TokenEvidence, WordEvidence
+from audiomatch.matcher import Run
+from audiomatch_whisper.alignment import attention, speech_bounds, token_starts, word_spans
+from audiomatch_whisper.calibration import FEWEST, matches_to_calibrate_on, wrong_texts
+from audiomatch_whisper.config import WhisperConfig
+from audiomatch_whisper.evidence import encode, pad_ids
+from audiomatch_whisper.features import FRAMES_A_SECOND, log_mel, pad_frames
+from audiomatch_whisper.head import Head
+from audiomatch_whisper.listening import Listener
+from audiomatch_whisper.word_evidence import NAMES, Found, Vocabulary, look, spell_others
+from audiomatch_whisper.words import SpokenText, spoken_text
+
+if TYPE_CHECKING:
+    from audiomatch_whisper.matcher import Judge
+
+FILE = "words.safetensors"
+SILENCE_SECONDS = 2.0
+
+
+class Explainer:
+    """Explains clips by a fitted judge.
+
+    How probable a word is, given its evidence, is a logistic fitted on matches of the training
+    part with one word replaced or put in. That is done when it is first needed, `save` included.
+    """
+
+    def __init__(self, judge: Judge, config: WhisperConfig) -> None:
+        self.judge, self.config = judge, config
+        self._head: Head | None = None
+        self._examples: tuple[Clips, Run] | None = None
+
+    def after(self, train: Clips, run: Run) -> Explainer:
+        """Remember what to calibrate on."""
+        matches = matches_to_calibrate_on(train, self.config.explain_clips, run.seed)
+        self._examples = (matches, run)
+        return self
+
+    def save(self, folder: Path) -> None:
+        """Write the calibration."""
+        if self._head is None and self._examples is None:
+            return
+        save_tensors(self._calibrated().state_dict(), folder / FILE)
+
+    def load(self, folder: Path) -> Explainer:
+        """Restore what `save` wrote."""
+        if (folder / FILE).is_file():
+            self._head = Head(len(NAMES))
+            load_into(self._head, load_tensors(folder / FILE), str(folder / FILE))
+        return self
+
+    def _calibrated(self) -> Head:
+        if self._head is not None:
+            return self._head
+        if self._examples is None:
+            raise UserError(f"this model has no {FILE}, which explaining needs; fit it again")
+        clips, run = self._examples
+        rows = np.resize(np.arange(len(clips)), max(len(clips), FEWEST))
+        texts = wrong_texts([clips.texts[i] for i in rows], np.random.default_rng(run.seed))
+        head = Head(len(NAMES))
+        with torch.inference_mode(), run.progress.task("words", total=len(rows)) as task:
+            ear = _Ear(self.judge, self.config, Compute(run))
+            found = []
+            for i, (text, _) in zip(rows, texts, strict=True):
+                audio = ear.audio(clips, int(i))
+                listener = ear.listener(ear.states(audio))
+                found.append(ear.look(listener, audio, spoken_text(text, ear.text))[0])
+                task.advance()
+        evidence = np.concatenate([one.evidence for one in found])
+        head.fit(evidence, np.concatenate([right for _, right in texts]))
+        self._head = head
+        return head
+
+    def explain(self, clips: Clips, run: Run) -> list[Explanation]:
+        """Return each clip's words with P(said), times, and what was heard in their place."""
+        head = self._calibrated()
+        judge = self.judge
+        text, whisper = judge.backbone.text, judge.whisper
+        ends = judge.head is not None
+        ids = text.encode(clips, whisper.config.max_target_positions, judge.prompt, end=ends)
+        out: list[Explanation] = []
+        with (
+            torch.inference_mode(),
+            run.progress.task("explain", total=len(clips)) as task,
+        ):
+            compute = Compute(run)
+            ear = _Ear(judge, self.config, compute)
+            head = head.to(compute.device)
+            with compute.autocast():
+                for i, own in enumerate(ids):
+                    audio = ear.audio(clips, i)
+                    states = ear.states(audio)
+                    listener, spoken = ear.listener(states), spoken_text(clips.texts[i], text)
+                    found, heard = ear.look(listener, audio, spoken)
+                    row, mask = (x.to(compute.device) for x in pad_ids([own], text.end))
+                    logit = judge(states[None], row, mask)
+                    evidence = torch.from_numpy(found.evidence).float().to(compute.device)
+                    words = _words(
+                        spoken,
+                        found,
+                        head(evidence).double().sigmoid().cpu().numpy(),
+                        ear.starts(states, audio, spoken),
+                        speech_bounds(audio, SAMPLE_RATE),
+                        spell_others(listener, spoken, found, ear.vocabulary),
+                    )
+                    p_match = float(logit.double().sigmoid())
+                    out.append(Explanation(clips.ids[i], clips.texts[i], p_match, heard, words))
+                    task.advance()
+        return out
+
+
+class _Ear:
+    """Encodes clips, and listens to silence: what the decoder expects without hearing anything."""
+
+    def __init__(self, judge: Judge, config: WhisperConfig, compute: Compute) -> None:
+        self.judge, self.config, self.compute = judge.to(compute.device).eval(), config, compute
+        self.text = judge.backbone.text
+        self.vocabulary = Vocabulary(self.text)
+        quiet = np.zeros(int(SILENCE_SECONDS * SAMPLE_RATE), dtype=np.float32)
+        self.silence = self.listener(self.states(quiet))
+
+    def audio(self, clips: Clips, row: int) -> NDArray[np.float32]:
+        try:
+            return load_audio(clips.paths[row])
+        except ClipError as error:
+            raise ClipError(f"{clips.where(row)}: {error}") from None
+
+    def states(self, audio: NDArray[np.float32]) -> Tensor:
+        """Return the encoder's states of a clip, (s, d)."""
+        mel = log_mel(audio, self.judge.backbone.extractor, self.config.margin)
+        if self.config.pad == "30s":
+            mel = pad_frames(mel, int(MAX_SECONDS * FRAMES_A_SECOND))
+        return encode(self.judge.whisper, torch.from_numpy(mel)[None].to(self.compute.device))[0]
+
+    def listener(self, states: Tensor) -> Listener:
+        return Listener(self.judge.whisper, self.text, self.judge.prompt, states)
+
+    def look(
+        self, listener: Listener, audio: NDArray[np.float32], spoken: SpokenText
+    ) -> tuple[Found, str]:
+        """Judge the words of a text, and return with them all that was heard."""
+        room = self.judge.whisper.config.max_target_positions - len(self.judge.prompt)
+        # Nobody speaks ten tokens a second; a decoder caught in a loop stops here.
+        most = min(room, 16 + int(10 * len(audio) / SAMPLE_RATE))
+        heard = self.text.words(listener.transcribe(most)).strip()
+        return look(listener, self.silence, spoken, self.vocabulary, heard), heard
+
+    def starts(
+        self, states: Tensor, audio: NDArray[np.float32], spoken: SpokenText
+    ) -> NDArray[np.float64]:
+        """Return when each token and the end begin, float64 of (tokens + 1,)."""
+        prompt = self.judge.prompt
+        ids = torch.tensor([[*prompt, *spoken.ids]], device=states.device)
+        [weights] = attention(self.judge.whisper, ids, states[None])
+        return token_starts(weights, len(prompt), len(spoken.ids), len(audio) / SAMPLE_RATE)
+
+
+def _words(
+    spoken: SpokenText,
+    found: Found,
+    probability: NDArray[np.float64],
+    starts: NDArray[np.float64],
+    bounds: tuple[float, float],
+    rather: Sequence[str],
+) -> tuple[WordEvidence, ...]:
+    spans = word_spans(starts, spoken.first, bounds)
+    inside = np.clip(starts, spans[0][0], spans[-1][1])
+    return tuple(
+        WordEvidence(
+            word=word,
+            probability=float(probability[i]),
+            log_prob=float(found.log_p[spoken.span(i)].sum()),
+            start=spans[i][0],
+            end=spans[i][1],
+            tokens=_tokens(spoken, found, inside, range(*spoken.span(i).indices(len(inside)))),
+            heard=found.heard[i],
+            rather=rather[i],
+        )
+        for i, word in enumerate(spoken.words)
+    )
+
+
+def _tokens(
+    spoken: SpokenText, found: Found, starts: NDArray[np.float64], places: Sequence[int]
+) -> tuple[TokenEvidence, ...]:
+    return tuple(
+        TokenEvidence(
+            spoken.pieces[i], float(found.log_p[i]), float(starts[i]), float(starts[i + 1])
+        )
+        for i in places
+    )
