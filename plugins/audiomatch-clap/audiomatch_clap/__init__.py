@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
-    "quick": {"epochs": 5},
+    "quick": {"steps": 100},
     "head": {"mode": "head"},
     "fine-tune": {"mode": "fine-tune"},
 }

@@ -40,7 +40,13 @@ class ClapConfig(MatcherConfig):
         ge=1,
         le=10_000,
         description="Passes over the training clips; where not given 2 for pretrained towers, 20 "
-        "for a head, 4 from scratch, and the last two at least 200 steps.",
+        "for a head, 4 from scratch, and the last two at least `steps`.",
+    )
+    steps: int = Field(
+        120,
+        ge=0,
+        le=10_000_000,
+        description="Fewest optimiser steps of a head or from scratch, where epochs is not given.",
     )
     batch_size: int = Field(16, ge=1, le=65536, description="Clips an optimiser step.")
     lr: float | None = Field(

@@ -33,7 +33,6 @@ from audiomatch_clap.loading import SCRATCH_WARNING, find, load, restore
 from audiomatch_clap.scoring import Calibration, Head, Similarity
 from audiomatch_clap.towers import Towers, TransformersTowers
 
-MIN_STEPS = 120  # of small new networks, so that few clips suffice
 FINE_TUNE_EPOCHS, HEAD_EPOCHS, SCRATCH_EPOCHS = 2, 20, 4
 FINE_TUNE_LR, SCRATCH_LR = 1e-5, 1e-3
 CLIP_NORM = 1.0
@@ -115,7 +114,7 @@ class ClapMatcher(Matcher):
             clips,
             np.ones(len(clips)),
             HEAD_EPOCHS,
-            MIN_STEPS,
+            self.config.steps,
             compute,
             run,
         )
@@ -134,7 +133,7 @@ class ClapMatcher(Matcher):
             # Crops count; tokens only keep texts of one padded length together.
             counts + inputs.text_lengths() / 1e6,
             SCRATCH_EPOCHS if weights.scratch else FINE_TUNE_EPOCHS,
-            MIN_STEPS if weights.scratch else 0,
+            self.config.steps if weights.scratch else 0,
             compute,
             run,
         )
