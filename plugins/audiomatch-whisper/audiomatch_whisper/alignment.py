@@ -55,7 +55,7 @@ def attention(
 
 
 def token_starts(
-    weights: NDArray[np.float32], prompt: int, tokens: int, seconds: float
+    weights: NDArray[np.float32], prompt: int, tokens: int, bounds: tuple[float, float]
 ) -> NDArray[np.float64]:
     """Return when each of a text's tokens and its end token begin: float64 of (tokens + 1,).
 
@@ -63,16 +63,17 @@ def token_starts(
         weights: attention of each head, shape (heads, t, s), for prompt and text.
         prompt: how many tokens come before the text.
         tokens: how many the text has.
-        seconds: the length of the clip; what the encoder sees beyond it is left out.
+        bounds: when the sound begins and ends, in seconds; no word is said outside.
     """
-    frames = min(max(1, round(seconds / FRAME_SECONDS)), weights.shape[2])
-    own = weights[:, : prompt + tokens, :frames].astype(np.float64)
+    low = min(int(bounds[0] / FRAME_SECONDS), weights.shape[2] - 1)
+    high = max(low + 1, round(bounds[1] / FRAME_SECONDS))
+    own = weights[:, : prompt + tokens, low:high].astype(np.float64)
     deviation = own.std(axis=1, keepdims=True)
     own = (own - own.mean(axis=1, keepdims=True)) / np.maximum(deviation, 1e-9)
     own = median_filter(own, size=(1, 1, SMOOTH), mode="reflect")
     # The row of a position says where the decoder looks for the token after it.
     path = warp(-own.mean(axis=0)[prompt - 1 :])
-    starts: NDArray[np.float64] = np.minimum(path * FRAME_SECONDS, seconds)
+    starts: NDArray[np.float64] = np.clip((low + path) * FRAME_SECONDS, *bounds)
     return starts
 
 
@@ -122,17 +123,14 @@ def speech_bounds(audio: NDArray[np.float32], rate: int) -> tuple[float, float]:
     return float(loud[0] * FRAME_SECONDS), float((loud[-1] + 1) * FRAME_SECONDS)
 
 
-def word_spans(
-    starts: NDArray[np.float64], first: Sequence[int], bounds: tuple[float, float]
-) -> list[tuple[float, float]]:
+def word_spans(starts: NDArray[np.float64], first: Sequence[int]) -> list[tuple[float, float]]:
     """Return start and end of each word, in seconds.
 
-    A word ends where the next begins, the last one with the end token. The path begins at 0 and so
-    tells nothing of what is before the first word: sound (`bounds`) does, and, as in OpenAI's
-    timing, that neither the first nor the last word lasts over twice the median.
+    A word ends where the next begins, the last one with the end token. The path takes all of the
+    sound, so, as in OpenAI's timing, neither the first nor the last word lasts over twice the
+    median.
     """
-    low, high = bounds
-    edges = [min(max(float(starts[i]), low), high) for i in (*first, len(starts) - 1)]
+    edges = [float(starts[i]) for i in (*first, len(starts) - 1)]
     if len(first) > 2:
         most = 2 * float(np.median(np.diff(edges)))
         edges[0] = max(edges[0], edges[1] - most)

@@ -116,7 +116,6 @@ class Explainer:
                         found,
                         head(evidence).double().sigmoid().cpu().numpy(),
                         ear.starts(states, audio, spoken),
-                        speech_bounds(audio, SAMPLE_RATE),
                         spell_others(listener, spoken, found, ear.vocabulary),
                     )
                     p_match = float(logit.double().sigmoid())
@@ -168,7 +167,8 @@ class _Ear:
         prompt = self.judge.prompt
         ids = torch.tensor([[*prompt, *spoken.ids]], device=states.device)
         [weights] = attention(self.judge.whisper, ids, states[None])
-        return token_starts(weights, len(prompt), len(spoken.ids), len(audio) / SAMPLE_RATE)
+        bounds = speech_bounds(audio, SAMPLE_RATE)
+        return token_starts(weights, len(prompt), len(spoken.ids), bounds)
 
 
 def _words(
@@ -176,10 +176,9 @@ def _words(
     found: Found,
     probability: NDArray[np.float64],
     starts: NDArray[np.float64],
-    bounds: tuple[float, float],
     rather: Sequence[str],
 ) -> tuple[WordEvidence, ...]:
-    spans = word_spans(starts, spoken.first, bounds)
+    spans = word_spans(starts, spoken.first)
     inside = np.clip(starts, spans[0][0], spans[-1][1])
     return tuple(
         WordEvidence(

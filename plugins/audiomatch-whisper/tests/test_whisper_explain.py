@@ -205,10 +205,11 @@ def test_tokens_begin_where_the_attention_moves_on():
     for row, (a, b) in enumerate([(0, 2), (0, 20), (20, 50), (50, 70), (70, 80)]):
         weights[:, row, a:b] += 1.0
     # Row 1 looks for the first token, row 4 for the end.
-    starts = token_starts(weights, prompt=2, tokens=3, seconds=1.6)
-    np.testing.assert_allclose(starts, [0.0, 0.4, 1.0, 1.4], atol=0.08)
-    spans = word_spans(starts, [0, 2], (0.1, 1.3))
-    np.testing.assert_allclose(spans, [(0.1, 1.0), (1.0, 1.3)], atol=0.08)
+    starts = token_starts(weights, prompt=2, tokens=3, bounds=(0.1, 1.6))
+    np.testing.assert_allclose(starts, [0.1, 0.4, 1.0, 1.4], atol=0.08)
+    np.testing.assert_allclose(word_spans(starts, [0, 2]), [(0.1, 1.0), (1.0, 1.4)], atol=0.08)
+    long_first = word_spans(np.array([0.0, 2.0, 2.2, 2.4]), [0, 1, 2])
+    np.testing.assert_allclose(long_first, [(1.6, 2.0), (2.0, 2.2), (2.2, 2.4)])
 
 
 def test_sound_is_told_from_silence_and_from_noise():
