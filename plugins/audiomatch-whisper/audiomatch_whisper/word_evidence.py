@@ -13,7 +13,7 @@ from audiomatch_whisper.listening import Listener
 from audiomatch_whisper.tokens import TextEncoder
 from audiomatch_whisper.words import SpokenText, bare, pair
 
-# Measured (benchmarks/README.md, localisation): what is not here did not pay for itself.
+# Measured (benchmarks/results/localisation.md): what is not here did not pay for itself.
 NAMES = (
     "log p",
     "min log p",
