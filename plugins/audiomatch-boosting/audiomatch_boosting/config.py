@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, field_validator
 
 from audiomatch.config import MatcherConfig
 
@@ -10,6 +12,18 @@ from audiomatch.config import MatcherConfig
 class BoostingConfig(MatcherConfig):
     """What XGBoost and LightGBM have in common."""
 
+    features: Literal["audio", "asr", "both"] = Field(
+        "audio",
+        description="audio: measured from the audio, and from the text, task and grade; asr: what "
+        "a Whisper hears in place of the audio's, the rest as before; both: all of them. asr and "
+        "both need audiomatch-boosting[asr]",
+    )
+    asr_weights: str = Field(
+        "auto",
+        min_length=1,
+        description="the Whisper of asr: a folder, a hub id, or auto: openai/whisper-tiny.en where "
+        "the hub or its cache has it, else an installed package's",
+    )
     rounds: int = Field(400, ge=1, le=20_000, description="most boosting rounds (trees)")
     learning_rate: float = Field(0.05, gt=0, le=1, description="shrinkage of each tree")
     subsample: float = Field(0.8, gt=0, le=1, description="part of the clips each tree sees")
@@ -21,6 +35,15 @@ class BoostingConfig(MatcherConfig):
     patience: int = Field(
         40, ge=1, le=20_000, description="rounds without gain after which an inner fold stops"
     )
+
+    @field_validator("asr_weights")
+    @classmethod
+    def _trained(cls, value: str) -> str:
+        if value == "scratch":
+            raise ValueError(
+                "a Whisper from scratch hears nothing; give a folder, a hub id or auto"
+            )
+        return value
 
 
 class XgboostConfig(BoostingConfig):

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from audiomatch.folds import inner_folds
 from audiomatch_boosting.config import BoostingConfig
 from audiomatch_boosting.features.cache import code_digest
 from audiomatch_boosting.features.table import Categories, feature_table
+
+if TYPE_CHECKING:  # needs torch
+    from audiomatch_boosting.features.asr import Hearing
 
 Table = NDArray[np.float32]
 Vector = NDArray[np.float64]
@@ -79,6 +82,7 @@ class BoostingMatcher(Matcher):
         self.start = 0.0
         self.factor = 0.0
         self.rounds = 0
+        self._hearing: Hearing | None = None
 
     @abstractmethod
     def train(
@@ -110,13 +114,37 @@ class BoostingMatcher(Matcher):
         """Return the library's version."""
 
     def fingerprint(self) -> dict[str, str]:
-        """Return the versions of the library and of the features."""
-        return {self.library: self.version(), "features": code_digest()}
+        """Return the versions of the library and features, and of the Whisper where one listens."""
+        hearing = self.hearing()
+        versions = {self.library: self.version(), "features": code_digest()}
+        return versions | (hearing.fingerprint() if hearing else {})
+
+    def hearing(self) -> Hearing | None:
+        """Return what computes the features `asr`; None without.
+
+        Raises `UserError` where a package is missing, `WeightsError` where the weights are.
+        """
+        if self.config.features == "audio":
+            return None
+        if self._hearing is None:
+            try:
+                from audiomatch_boosting.features.asr import Hearing
+            except ModuleNotFoundError as error:
+                raise UserError(
+                    f"features={self.config.features} needs {error.name}: "
+                    "pip install 'audiomatch-boosting[asr]'"
+                ) from None
+            self._hearing = Hearing(self.config.asr_weights)
+        return self._hearing
+
+    def _table(self, clips: Clips, run: Run) -> tuple[Table, list[str]]:
+        features = self.config.features
+        return feature_table(clips, self.categories, run, features, self.hearing())
 
     def fit(self, train: Clips, run: Run) -> None:
         """Learn from `train`; see the class."""
         self.categories = Categories.of(train)
-        x, self.columns = feature_table(train, self.categories, run)
+        x, self.columns = self._table(train, run)
         y = train.labels.astype(np.float64)
         groups = np.unique(np.asarray(train.groups, dtype=object), return_inverse=True)[1]
         folds = inner_folds(train, self.config.inner_folds, run.seed)
@@ -154,7 +182,7 @@ class BoostingMatcher(Matcher):
         """Return P(match) of each clip; see `Matcher.predict`."""
         if not len(clips):
             return np.zeros(0)
-        x, _ = feature_table(clips, self.categories, run)
+        x, _ = self._table(clips, run)
         threads = _threads(len(clips), run)
         sums = self.margins(self.booster, x, self.rounds, threads, self.device(run))
         return np.asarray(expit(self.start + self.factor * sums), np.float64)
@@ -190,6 +218,9 @@ class BoostingMatcher(Matcher):
                 f"{folder}: this model was fitted on another version of the features "
                 f"({made_by}, now {code_digest()}); fit it again"
             )
+        hearing = self.hearing()
+        if hearing is not None:
+            hearing.check(state, folder)
 
 
 def _threads(clips: int, run: Run) -> int:

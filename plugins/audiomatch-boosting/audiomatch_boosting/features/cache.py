@@ -55,7 +55,7 @@ def audio_table(clips: Clips, run: Run) -> NDArray[np.float32]:
     places = [_place(folder, path) for path in clips.paths]
     missing: dict[Path, list[int]] = {}
     for i, (path, place) in enumerate(zip(clips.paths, places, strict=True)):
-        kept = _read(place) if place else None
+        kept = read_row(place, len(audio_columns())) if place else None
         if kept is None:
             missing.setdefault(place or path, []).append(i)
         else:
@@ -80,23 +80,28 @@ def audio_table(clips: Clips, run: Run) -> NDArray[np.float32]:
     return table
 
 
-def _place(folder: Path, path: Path) -> Path | None:
-    """Return where the features of an audio file are kept; None when it cannot be read."""
+def file_digest(path: Path) -> str | None:
+    """Return the SHA-256 of a file; None when it cannot be read."""
     try:
         with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
-        return None  # load_audio says what is wrong
-    return folder / digest[:2] / f"{digest[2:34]}.f32"
+        return None
 
 
-def _read(place: Path) -> NDArray[np.float32] | None:
+def _place(folder: Path, path: Path) -> Path | None:
+    digest = file_digest(path)  # where there is none, load_audio says what is wrong
+    return folder / digest[:2] / f"{digest[2:34]}.f32" if digest else None
+
+
+def read_row(place: Path, count: int) -> NDArray[np.float32] | None:
+    """Return the `count` features that `write_row` kept; None where there are none."""
     try:
         data = place.read_bytes()
     except FileNotFoundError:
         return None
     # A file of another size was cut off by a full disk or a crash, and is computed anew.
-    return np.frombuffer(data, KEPT) if len(data) == KEPT.itemsize * len(audio_columns()) else None
+    return np.frombuffer(data, KEPT) if len(data) == KEPT.itemsize * count else None
 
 
 Job = tuple[Path, Path | None]
@@ -122,11 +127,12 @@ def _measure(job: Job) -> NDArray[np.float32] | str:
         return str(error)
     values = np.fromiter(audio.audio_features(samples).values(), np.float32)
     if place is not None:
-        _write(place, values)
+        write_row(place, values)
     return values
 
 
-def _write(place: Path, values: NDArray[np.float32]) -> None:
+def write_row(place: Path, values: NDArray[np.float32]) -> None:
+    """Keep a clip's features, whole or not at all."""
     place.parent.mkdir(parents=True, exist_ok=True)
     temporary = place.with_suffix(f".{uuid.uuid4().hex}.tmp")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from audiomatch.clips import Clips
 from audiomatch_boosting.features.agreement import agreement_features
 from audiomatch_boosting.features.cache import audio_columns, audio_table
 from audiomatch_boosting.features.text import text_features
+
+if TYPE_CHECKING:  # needs torch
+    from audiomatch_boosting.features.asr import Hearing
 
 MOST_CATEGORIES = 32
 KINDERGARTEN = {"k": 0.0, "kg": 0.0, "kindergarten": 0.0, "pk": -1.0, "prek": -1.0}
@@ -38,25 +42,37 @@ def _frequent(values: list[str]) -> tuple[str, ...]:
 
 
 def feature_table(
-    clips: Clips, categories: Categories, run: Run
+    clips: Clips,
+    categories: Categories,
+    run: Run,
+    features: str = "audio",
+    hearing: Hearing | None = None,
 ) -> tuple[NDArray[np.float32], list[str]]:
     """Return the features of `clips`, float32 of shape (n, columns), and the columns' names.
 
+    `features` is the option of that name; `asr` and `both` need `hearing`.
     Finite but for `grade_order`, which is NaN (missing, to both libraries) where a grade is not a
     number or kindergarten. Raises `ClipError` that names a clip that cannot be used.
     """
-    audio = audio_table(clips, run)
+    rows: list[dict[str, float]] = [{} for _ in range(len(clips))]
+    if features != "asr":
+        audio = audio_table(clips, run).tolist()
+        rows = [dict(zip(audio_columns(), values, strict=True)) for values in audio]
     texts = {text: text_features(text) for text in set(clips.texts)}
-    rows = []
-    for values, text, task, grade in zip(
-        audio, clips.texts, clips["task"], clips["grade"], strict=True
+    for row, text, task, grade in zip(
+        rows, clips.texts, clips["task"], clips["grade"], strict=True
     ):
-        row = dict(zip(audio_columns(), values.tolist(), strict=True))
-        row |= agreement_features(row, texts[text]) | texts[text]
+        if row:
+            row |= agreement_features(row, texts[text])
+        row |= texts[text]
         row |= {f"task_{i}": float(task == name) for i, name in enumerate(categories.tasks)}
         row |= {f"grade_{i}": float(grade == name) for i, name in enumerate(categories.grades)}
         row["grade_order"] = _order(grade)
-        rows.append(row)
+    if hearing is not None:
+        from audiomatch_boosting.features.asr import columns
+
+        for row, values in zip(rows, hearing.table(clips, run).tolist(), strict=True):
+            row |= dict(zip(columns(), values, strict=True))
     return np.array([list(row.values()) for row in rows], np.float32), list(rows[0])
 
 
