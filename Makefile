@@ -13,11 +13,14 @@ SOURCES := pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 bench: $(VENV)/.ready
 	$(BIN)/audiomatch bench --matchers $(MATCHERS) --folds 3 --out $(RUN)
 
+# One thread a process, and as many processes as cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 slow: $(VENV)/.ready
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
