@@ -79,7 +79,9 @@ class HubertCTCMatcher(Matcher):
         if len(kept):
             part = train.take(kept)
             view = View(judge, part, config.seconds_at_once, compute, run)
-            judge.head.calibrate(view.evidence("calibrate"), part.labels)
+            judge.head.calibrate(
+                view.evidence("calibrate"), part.labels, float(train.labels.mean())
+            )
 
     def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
         """Return the head's probability for each clip."""
