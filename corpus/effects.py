@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyworld
+import soxr
 from scipy.signal import fftconvolve
 
 from corpus.plan import Acoustics
@@ -24,7 +25,14 @@ def trim(audio: np.ndarray, keep: float = 0.03) -> np.ndarray:
 
 
 def childlike(parts: list[np.ndarray], voice: Voice, acoustics: Acoustics) -> list[np.ndarray]:
-    """Raise pitch and formants and slow the speech down, with the WORLD vocoder."""
+    """Raise pitch and formants and slow the speech down, with the WORLD vocoder.
+
+    Some synthesisers are vocoders already, and a second one blurs the speech of women's voices: a
+    voice without a pitch to aim at is resampled, which raises pitch, formants and pace alike.
+    """
+    stretch = voice.formants * acoustics.formants
+    if not voice.pitch:
+        return [soxr.resample(part.astype(np.float64), RATE, RATE / stretch) for part in parts]
     analysed = []
     for part in parts:
         audio = part.astype(np.float64)
@@ -36,7 +44,6 @@ def childlike(parts: list[np.ndarray], voice: Voice, acoustics: Acoustics) -> li
     # Parts share one factor, so that each keeps its own intonation.
     ratio = voice.pitch * acoustics.pitch / np.median(voiced) if len(voiced) else 1.0
     ratio = min(ratio, 2.4)
-    stretch = voice.formants * acoustics.formants
     said = []
     for f0, envelope, aperiodicity in analysed:
         bins = np.arange(envelope.shape[1])

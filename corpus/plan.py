@@ -11,7 +11,7 @@ from corpus.prompts import PROMPTS, Prompt
 from corpus.voices import VOICES, Voice
 
 SEED = 1
-CLIPS_PER_TEXT = 10
+CLIPS_PER_TEXT = 9
 # The length of a clip, speech and silence together, is drawn without regard to the label, so that
 # an answer with pauses or with a word missing does not show by its length.
 CLIP_SECONDS = {
@@ -67,10 +67,10 @@ def _acoustics(rng: random.Random, task: str) -> Acoustics:
         seconds=rng.uniform(*CLIP_SECONDS[task]),
         lead=rng.uniform(0.2, 0.8),
         pauses=tuple(rng.uniform(0.4, 0.65) for _ in range(3)),
-        reverberation=rng.uniform(0.15, 0.4),
-        room=rng.uniform(8.0, 18.0),
+        reverberation=rng.uniform(0.12, 0.35),
+        room=rng.uniform(10.0, 20.0),
         noise_colour=rng.uniform(0.4, 1.2),
-        noise_ratio=rng.uniform(15.0, 30.0),
+        noise_ratio=rng.uniform(18.0, 32.0),
         level=rng.uniform(-32.0, -20.0),
         seed=int(rng.random() * 2**31),
     )
@@ -81,8 +81,8 @@ def make_plan(
 ) -> list[Clip]:
     """Draw the clips, in the order of their ids.
 
-    Each text gets `CLIPS_PER_TEXT` different voices and as many right as wrong answers, or one
-    more of either; voices are used evenly in each task and are right about as often as wrong.
+    Each text gets `CLIPS_PER_TEXT` different voices and one more right than wrong answer or one
+    less; voices are used evenly in each task and are right about as often as wrong.
     """
     rng = random.Random(seed)
     used: Counter[tuple[str, str]] = Counter()
@@ -99,7 +99,7 @@ def make_plan(
             )
 
         chosen = rank(used, voices)[:CLIPS_PER_TEXT]
-        n_right = CLIPS_PER_TEXT // 2 + _shuffled(rng, (-1, 0, 0, 1))[0]
+        n_right = CLIPS_PER_TEXT // 2 + _shuffled(rng, (0, 1))[0]
         ordered = rank(lead, chosen)
         wrongs = _shuffled(rng, prompt.wrongs)
         for i, voice in enumerate(ordered):

@@ -2,6 +2,9 @@
 
 What is spoken is written as parts joined by `` ... `` (a pause). A part is either words or, between
 slashes, ARPAbet phonemes with stress digits: ``foot ... ball``, ``/CH AE1 V/``.
+
+Words are written like the sentences, with a capital and a full stop, so that a language model sees
+every text of real words in the same dress. Nonwords are only a spelling and go without.
 """
 
 from __future__ import annotations
@@ -31,16 +34,22 @@ class Prompt:
     wrongs: tuple[Wrong, ...]
 
 
-def _deletion(grade: str, text: str, whole: str, part: str, other: str) -> Prompt:
-    """A deletion: `whole` without `part` is `text`; `other` is left when another part goes."""
+def _as_sentence(word: str) -> str:
+    return f"{word.capitalize()}."
+
+
+def _deletion(grade: str, word: str, whole: str, part: str, other: str) -> Prompt:
+    """A deletion: `whole` without `part` is `word`; `other` is left when another part goes."""
     wrongs = (Wrong("not_deleted", whole), Wrong("wrong_part_deleted", other))
-    return Prompt("deletion", grade, text, f"Say {whole} without {part}.", text, wrongs)
+    question = f"Say {whole} without {part}."
+    return Prompt("deletion", grade, _as_sentence(word), question, word, wrongs)
 
 
-def _blending(grade: str, text: str, parts: str, *left_off: str) -> Prompt:
-    """A blend: `parts` together make `text`; `left_off` are answers that lack a part."""
+def _blending(grade: str, word: str, parts: str, *left_off: str) -> Prompt:
+    """A blend: `parts` together make `word`; `left_off` are answers that lack a part."""
     wrongs = (Wrong("unblended", parts), *(Wrong("part_left_off", said) for said in left_off))
-    return Prompt("blending", grade, text, "Put the parts together.", text, wrongs)
+    question = "Put the parts together."
+    return Prompt("blending", grade, _as_sentence(word), question, word, wrongs)
 
 
 def _nonword(
@@ -62,7 +71,11 @@ def _nonword(
 
 
 def _sentence(grade: str, text: str, dropped: str, swapped: str, replaced: str) -> Prompt:
-    """A sentence with a word dropped, two neighbours swapped, and a word replaced."""
+    """A sentence with a word dropped, two neighbours swapped, and a word replaced.
+
+    In sentences beyond kindergarten's each is done twice: who loses a longer sentence seldom loses
+    it in one place only.
+    """
     wrongs = (
         Wrong("word_dropped", dropped),
         Wrong("words_swapped", swapped),
@@ -77,14 +90,14 @@ DELETIONS = (
     _deletion("KG", "brush", "toothbrush", "tooth", "tooth"),
     _deletion("KG", "cow", "cowboy", "boy", "boy"),
     _deletion("KG", "flower", "sunflower", "sun", "sun"),
-    _deletion("KG", "bell", "doorbell", "door", "door"),
+    _deletion("KG", "basket", "basketball", "ball", "ball"),
     _deletion("1", "eat", "meat", "the sound m", "me"),
-    _deletion("1", "art", "cart", "the sound k", "car"),
+    _deletion("1", "water", "waterfall", "fall", "fall"),
     _deletion("1", "arm", "farm", "the sound f", "far"),
     _deletion("1", "tray", "train", "the sound n", "rain"),
     _deletion("2", "go", "goat", "the sound t", "oat"),
-    _deletion("2", "top", "stop", "the sound s", "/S AA1 P/"),
-    _deletion("2", "lap", "clap", "the sound k", "cap"),
+    _deletion("2", "mother", "grandmother", "grand", "grand"),
+    _deletion("2", "finger", "fingernail", "nail", "nail"),
     _deletion("3", "sick", "stick", "the sound t", "tick"),
     _deletion("3", "net", "nest", "the sound s", "/N EH1 S/"),
 )
@@ -101,7 +114,7 @@ BLENDS = (
     _blending("1", "window", "win ... /D OW1/", "win"),
     _blending("1", "fish", "/F AH0/ ... /IH1 SH/", "/IH1 SH/"),
     _blending("1", "bus", "/B AH0/ ... us", "us"),
-    _blending("2", "moon", "/M AH0/ ... /UW1/ ... /N AH0/", "moo"),
+    _blending("1", "rocket", "/R AA1/ ... /K AH0 T/", "rock"),
     _blending("2", "cat", "/K AH0/ ... /AE1/ ... /T AH0/", "at"),
     _blending("2", "sheep", "/SH AH0/ ... /IY1/ ... /P AH0/", "she"),
     _blending("3", "frog", "/F AH0/ ... /R AH0/ ... /AO1/ ... /G AH0/", "fog"),
@@ -216,78 +229,78 @@ SENTENCES = (
         "1",
         "Grandma put the apples in a basket.",
         "Grandma put apples in basket.",
-        "Grandma the put apples in a basket.",
-        "Grandma put the peaches in a basket.",
+        "Grandma the put apples a in basket.",
+        "Grandma put the peaches in a bucket.",
     ),
     _sentence(
         "1",
         "The little frog jumped over a log.",
-        "The frog jumped over a log.",
-        "The frog little jumped over a log.",
-        "The little frog climbed over a log.",
+        "The frog jumped over log.",
+        "The frog little jumped a over log.",
+        "The little bug climbed over a log.",
     ),
     _sentence(
         "1",
         "I can hear the rain on the roof.",
-        "I can hear the rain the roof.",
-        "I can the hear rain on the roof.",
-        "I can see the rain on the roof.",
+        "I hear the rain the roof.",
+        "I can the hear rain the on roof.",
+        "I can see the snow on the roof.",
     ),
     _sentence(
         "1",
         "Six ducks swam across the cold pond.",
-        "Six ducks swam across the pond.",
-        "Six swam ducks across the cold pond.",
-        "Six ducks swam across the cold river.",
+        "Six ducks swam across pond.",
+        "Six swam ducks across the pond cold.",
+        "Six birds swam across the cold river.",
     ),
     _sentence(
         "2",
         "Mom asked if we had fed the fish.",
-        "Mom asked if we fed the fish.",
-        "Mom asked we if had fed the fish.",
-        "Mom asked if we had washed the fish.",
+        "Mom asked if we fed fish.",
+        "Mom asked we if fed had the fish.",
+        "Mom asked if we had washed the dog.",
     ),
     _sentence(
         "2",
         "The boy who lost his hat is sad.",
-        "The boy lost his hat is sad.",
-        "The boy who his lost hat is sad.",
-        "The boy who lost his hat is cold.",
+        "The boy lost hat is sad.",
+        "The boy who his lost hat sad is.",
+        "The man who lost his hat is cold.",
     ),
     _sentence(
         "2",
         "After lunch the class painted a big picture.",
-        "After lunch the class painted a picture.",
-        "After lunch the painted class a big picture.",
-        "After lunch the class painted a big house.",
+        "After lunch class painted a picture.",
+        "After lunch the painted class a picture big.",
+        "After dinner the class painted a big house.",
     ),
     _sentence(
         "2",
         "She hid the silver key under the mat.",
-        "She hid the key under the mat.",
-        "She hid silver the key under the mat.",
-        "She found the silver key under the mat.",
+        "She hid the key under mat.",
+        "She hid silver the key the under mat.",
+        "She found the silver key under the bed.",
     ),
     _sentence(
         "3",
         "The farmer was not happy because the gate was open.",
-        "The farmer was happy because the gate was open.",
-        "The farmer not was happy because the gate was open.",
-        "The farmer was not happy because the gate was broken.",
+        "The farmer was happy because gate was open.",
+        "The farmer not was happy because the was gate open.",
+        "The farmer was not angry because the gate was broken.",
     ),
     _sentence(
         "3",
         "Before the bus came, the twins had already eaten breakfast.",
-        "Before the bus came, the twins had eaten breakfast.",
-        "Before the bus came, twins the had already eaten breakfast.",
-        "Before the bus came, the twins had already finished breakfast.",
+        "Before the bus, the twins had eaten breakfast.",
+        "Before the came bus, twins the had already eaten breakfast.",
+        "Before the train came, the twins had already finished breakfast.",
     ),
     _sentence(
         "3",
         "The kitten that my uncle found was hiding behind the stove.",
         "The kitten my uncle found was hiding the stove.",
-        "The kitten that uncle my found was hiding behind the stove.",
-        "The kitten that my uncle found was sleeping behind the stove.",
+        "The kitten that uncle my found hiding was behind the stove.",
+        "The puppy that my uncle found was sleeping behind the stove.",
     ),
 )
 

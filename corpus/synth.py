@@ -75,11 +75,14 @@ def _pico(language: str) -> Any:
 
 
 def pico(part: Part, voice: str, seed: int) -> np.ndarray:
-    """Speak with SVOX Pico; `voice` is the language."""
+    """Speak with SVOX Pico; `voice` is the language, and pitch and speed in percent."""
+    language, pitch, speed = voice.split()
     text = part.words
     if part.phonemes:
         text = f"<phoneme alphabet=\"xsampa\" ph='{to_xsampa(part.phonemes)}'/>"
-    data = _pico(voice).speak(text)
+    data = _pico(language).speak(
+        f'<pitch level="{pitch}"><speed level="{speed}">{text}</speed></pitch>'
+    )
     return np.frombuffer(data, dtype="<i2").astype(np.float32) / 32768
 
 
