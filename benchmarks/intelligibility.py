@@ -1,0 +1,78 @@
+"""Is a corpus intelligible? How an untrained Whisper ranks its matches over its mismatches.
+
+    python benchmarks/intelligibility.py [DATA] [--matcher whisper@pad=30s]
+
+The score is the mean next-token log probability of the expected text's tokens given the speech.
+AUROC by task, and by voice over the words and sentences, as a Markdown table. DATA is mini-screener
+by default.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import pandas as pd
+import torch
+from audiomatch_torch import Compute, predict
+from audiomatch_whisper.evidence import decode, encode, next_token, pad_ids
+from audiomatch_whisper.features import Features
+from audiomatch_whisper.loading import find, load
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from audiomatch import Run
+from audiomatch.clips import Clips
+from audiomatch.datasets import choose_dataset
+from audiomatch.machine import default_cache, default_workers
+from audiomatch.naming import parse_matcher
+from audiomatch.plugins import registry
+from audiomatch.progress import LineProgress
+
+NONWORDS = "nonword_repetition"
+
+
+def mean_log_p(clips: Clips, name: str, run: Run) -> pd.Series:
+    """Return the mean log probability of each clip's text under the matcher's untrained Whisper."""
+    config = registry().create(parse_matcher(name)).config
+    weights = find(config)
+    backbone = load(weights, config.size)
+    compute = Compute(run)
+    model = backbone.model.to(compute.device).eval()
+    prompt = backbone.text.own_prompt
+    ids = backbone.text.encode(clips, model.config.max_target_positions, prompt, end=False)
+    features = Features(clips, backbone.extractor, run, config.pad, config.margin)
+
+    def score(rows: NDArray[np.int64]) -> torch.Tensor:
+        texts, mask = pad_ids([ids[i] for i in rows], backbone.text.end)
+        texts, mask = texts.to(compute.device), mask.to(compute.device)
+        states = encode(model, torch.from_numpy(features(rows)).to(compute.device))
+        log_p = next_token(model, decode(model, texts, states), texts, mask, len(prompt))
+        return log_p.sum(1) / mask[:, len(prompt) :].sum(1)
+
+    scores = predict(score, features.seconds, compute, run, capacity=120.0)
+    print(f"weights {weights.name}, sha256 {weights.digest[:16]}, pad {config.pad}\n")
+    return pd.Series(scores, index=clips.frame.index)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", nargs="?")
+    parser.add_argument("--matcher", default="whisper@pad=30s")
+    options = parser.parse_args()
+    info, path = choose_dataset(registry().datasets(), options.data, None)
+    clips = info.open(path, True)
+    run = Run(cache=default_cache(), workers=default_workers(), progress=LineProgress())
+    table = clips.frame.assign(score=mean_log_p(clips, options.matcher, run))
+    known = table[table["task"] != NONWORDS]
+    parts = [("words and sentences", known)]
+    parts += [(task, part) for task, part in table.groupby("task")]
+    if "voice" in table.columns:
+        parts += [(f"voice {voice}", part) for voice, part in known.groupby("voice")]
+    print("| clips | n | AUROC |\n| --- | --- | --- |")
+    for name, part in parts:
+        print(f"| {name} | {len(part)} | {roc_auc_score(part['match'], part['score']):.3f} |")
+
+
+if __name__ == "__main__":
+    main()
