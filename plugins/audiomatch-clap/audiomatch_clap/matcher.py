@@ -73,8 +73,7 @@ class ClapMatcher(Matcher):
 
     def fingerprint(self) -> dict[str, str]:
         """Return the digest of the weights that `fit` would start from, or `scratch`."""
-        weights = self._resolved()
-        return {"weights": "scratch"} if weights.scratch else {"weights_digest": weights.digest}
+        return self._resolved().fingerprint()
 
     def fit(self, train: Clips, run: Run) -> None:
         """Start from the weights; train what `mode` says; calibrate on clips not trained on.

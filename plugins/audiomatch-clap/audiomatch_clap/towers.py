@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from audiomatch_torch import load_into, load_tensors, save_tensors
+from audiomatch_torch import load_into, load_tensors, read_config, save_tensors
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
@@ -106,7 +105,7 @@ class TransformersTowers(Towers):
 
 def read_folder(folder: Path, files: tuple[Path, ...]) -> TransformersTowers:
     """Load a Hugging Face folder; raises `WeightsError` where it is no CLAP or damaged."""
-    known = _json(folder / "config.json")
+    known = read_config(folder)
     kind = known.get("model_type")
     if kind != "clap":
         raise WeightsError(f"{folder}: holds a {kind or 'model of no known type'}, not a CLAP")
@@ -221,7 +220,7 @@ def _extractor(folder: Path, model: ClapModel) -> ClapFeatureExtractor:
         raise WeightsError(
             f"{folder}: no preprocessor_config.json; copy it from the original model"
         )
-    known = _json(file)
+    known = read_config(folder, file.name)
     try:
         extractor = ClapFeatureExtractor(**{k: known[k] for k in OPTIONS if k in known})
     except (TypeError, ValueError) as error:
@@ -250,13 +249,3 @@ def _checked(towers: TransformersTowers, name: str) -> TransformersTowers:
             f"{name}: preprocessor of {bins} mel bins, model of {audio.num_mel_bins}"
         )
     return towers
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise WeightsError(f"{file.parent}: no {file.name}; give a Hugging Face folder") from None
-    except ValueError as error:
-        raise WeightsError(f"{file}: not readable as JSON ({error})") from None
-    return known if isinstance(known, dict) else {}

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from audiomatch_torch import Weights, load_into, load_tensors, resolve_weights, save_tensors
+from audiomatch_torch import (
+    Weights,
+    load_into,
+    load_tensors,
+    read_config,
+    resolve_weights,
+    save_tensors,
+)
 from torch import Tensor
 from transformers import (
     MODEL_FOR_CTC_MAPPING,
@@ -110,14 +117,7 @@ def _fill(model: PreTrainedModel, tensors: dict[str, Tensor], name: str) -> None
 
 
 def _config(folder: Path) -> Any:
-    file = folder / "config.json"
-    try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise WeightsError(f"{folder}: no config.json; give a Hugging Face folder") from None
-    except ValueError as error:
-        raise WeightsError(f"{file}: not readable as JSON ({error})") from None
-    kind = known.get("model_type")
+    kind = read_config(folder).get("model_type")
     fitting = sorted(config.model_type for config in MODEL_FOR_CTC_MAPPING)
     if kind not in fitting:
         raise WeightsError(
@@ -127,7 +127,7 @@ def _config(folder: Path) -> Any:
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # validation errors of several libraries
-        raise WeightsError(f"{file}: {_line(error)}") from None
+        raise WeightsError(f"{folder}: config.json: {_line(error)}") from None
 
 
 def _extractor(folder: Path) -> Extractor:

@@ -48,8 +48,7 @@ class HubertCTCMatcher(Matcher):
 
     def fingerprint(self) -> dict[str, str]:
         """Return the digest of the weights that `fit` would start from, or that it has none."""
-        weights = self._resolved()
-        return {"weights": "scratch"} if weights.scratch else {"weights_digest": weights.digest}
+        return self._resolved().fingerprint()
 
     def fit(self, train: Clips, run: Run) -> None:
         """Start from the weights, train by the objective, and fit the head on clips kept apart."""

@@ -9,7 +9,13 @@ from audiomatch_torch.compute import Compute
 from audiomatch_torch.predicting import predict
 from audiomatch_torch.tensors import load_into, load_tensors, save_tensors
 from audiomatch_torch.training import TrainOptions, train
-from audiomatch_torch.weights import Weights, digest_of, packaged_folder, resolve_weights
+from audiomatch_torch.weights import (
+    Weights,
+    digest_of,
+    packaged_folder,
+    read_config,
+    resolve_weights,
+)
 
 __version__ = "0.1.0"
 
@@ -24,6 +30,7 @@ __all__ = [
     "load_tensors",
     "packaged_folder",
     "predict",
+    "read_config",
     "resolve_weights",
     "save_tensors",
     "shuffled",

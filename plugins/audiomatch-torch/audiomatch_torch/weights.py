@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from audiomatch.errors import WeightsError
 
@@ -48,6 +50,10 @@ class Weights:
     def facts(self) -> dict[str, str]:
         """Return what `run.note` should keep."""
         return {"weights": self.name, "weights_digest": self.digest}
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return what a matcher's `fingerprint` should hold of them."""
+        return {"weights": "scratch"} if self.scratch else {"weights_digest": self.digest}
 
 
 def resolve_weights(
@@ -106,6 +112,20 @@ def tensor_files(folder: Path, pickled: bool = False) -> tuple[Path, ...]:
     others = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")]
     hint = f"; {others[0].name} is a pickle, convert it to safetensors" if others else ""
     raise WeightsError(f"weights {str(folder)!r}: holds no *.safetensors and no model.bin{hint}")
+
+
+def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
+    """Read config.json, or another such file, of a Hugging Face folder; raises `WeightsError`."""
+    file = folder / name
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WeightsError(f"{folder}: no {name}; give a Hugging Face folder") from None
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{file}: not readable as JSON ({error})") from None
+    if not isinstance(known, dict):
+        raise WeightsError(f"{file}: must hold a JSON object")
+    return known
 
 
 def packaged_folder(package: str, inside: str = "") -> Path | None:

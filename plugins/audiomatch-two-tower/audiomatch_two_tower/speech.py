@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from audiomatch_torch import Weights, load_into, load_tensors
+from audiomatch_torch import Weights, load_into, load_tensors, read_config
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.loading import find as find_whisper
 from audiomatch_whisper.loading import load as load_whisper
@@ -87,12 +86,5 @@ def _wave_tower(weights: Weights) -> WaveTower:
 
 
 def _model_type(folder: Path) -> str | None:
-    file = folder / "config.json"
-    try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise WeightsError(f"{folder}: no config.json; give a Hugging Face folder") from None
-    except ValueError as error:
-        raise WeightsError(f"{file}: not readable as JSON ({error})") from None
-    kind = known.get("model_type") if isinstance(known, dict) else None
+    kind = read_config(folder).get("model_type")
     return str(kind) if kind else None

@@ -12,6 +12,7 @@ from audiomatch_torch import (
     load_into,
     load_tensors,
     packaged_folder,
+    read_config,
     resolve_weights,
     save_tensors,
 )
@@ -116,14 +117,7 @@ def _backbone(model: WhisperForConditionalGeneration, text: TextEncoder) -> Back
 
 def read_shape(folder: Path) -> Shape:
     """Read a Hugging Face config.json; raises `WeightsError` where it is not a Whisper's."""
-    file = folder / "config.json"
-    try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise WeightsError(f"{folder}: no config.json; give a Hugging Face folder") from None
-    except ValueError as error:
-        raise WeightsError(f"{file}: not readable as JSON ({error})") from None
-    kind = known.get("model_type")
+    kind = read_config(folder).get("model_type")
     if kind != "whisper":
         raise WeightsError(f"{folder}: holds a {kind or 'model of no known type'}, not a Whisper")
     return Shape.from_pretrained(folder, local_files_only=True)

@@ -117,8 +117,7 @@ class WhisperMatcher(Matcher):
 
     def fingerprint(self) -> dict[str, str]:
         """Return the digest of the weights that `fit` would start from."""
-        weights = self._resolved()
-        return {"weights": "scratch"} if weights.scratch else {"weights_digest": weights.digest}
+        return self._resolved().fingerprint()
 
     def fit(self, train: Clips, run: Run) -> None:
         """Start from the weights and fine-tune on `train`."""
