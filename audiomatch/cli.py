@@ -42,9 +42,13 @@ def main() -> None:
         code = _say(str(error), 2)
     except click.exceptions.Exit as error:
         code = error.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         code = 2
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f" (see {context.command_path} --help)" if context else ""
+        code = _say(error.format_message().rstrip(".") + hint, 2)
     except (KeyboardInterrupt, click.Abort):
         code = _say("stopped; what is finished is kept, the same command goes on from there", 130)
     except BrokenPipeError:

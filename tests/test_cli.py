@@ -131,8 +131,7 @@ def test_bad_input_is_one_clear_line(
     code, out, err = command(*(places.get(a, a) for a in arguments))
     assert code == 2 and says in err, err
     assert "Traceback" not in err and not out
-    if err.startswith("audiomatch:"):
-        assert len(err.strip().splitlines()) == 1
+    assert err.startswith("audiomatch:") and len(err.strip().splitlines()) == 1
 
 
 def test_a_model_of_a_plugin_that_is_gone(
