@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiomatch.datasets import DatasetInfo
+from audiomatch.datasets import DatasetInfo, find_manifest
 from audiomatch.hookspecs import hookimpl
 from audiomatch.matcher import Matcher, MatcherInfo
 
@@ -106,13 +106,6 @@ def _is_drivendata(path: Path) -> bool:
     return any((path / f"{half}_metadata.csv").is_file() for half in ("train", "test"))
 
 
-def _is_manifest(path: Path) -> bool:
-    suffixes = (".csv", ".jsonl", ".parquet")
-    if path.is_dir():
-        return any((path / f"manifest{suffix}").is_file() for suffix in suffixes)
-    return path.suffix.lower() in suffixes
-
-
 @hookimpl
 def audiomatch_datasets() -> list[DatasetInfo]:
     """Offer the three layouts of the core."""
@@ -134,7 +127,7 @@ def audiomatch_datasets() -> list[DatasetInfo]:
         DatasetInfo(
             "manifest",
             "one CSV, JSONL or Parquet with audio, expected_text, match and any more columns",
-            recognises=_is_manifest,
+            recognises=lambda path: find_manifest(path) is not None,
             open=_open_manifest,
         ),
     ]

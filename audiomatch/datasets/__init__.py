@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from audiomatch.clips import Clips
 
 DEFAULT = "mini-screener"
+MANIFEST_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,14 @@ class DatasetInfo:
     open: Callable[[Path | None, bool], Clips]
     needs_path: bool = True
     prediction_columns: tuple[str, str] = ("id", "p_match")
+
+
+def find_manifest(path: Path) -> Path | None:
+    """Return the manifest that `path` is or, as a folder, holds."""
+    if path.is_dir():
+        inside = (path / f"manifest{suffix}" for suffix in MANIFEST_SUFFIXES)
+        return next((file for file in inside if file.is_file()), None)
+    return path if path.suffix.lower() in MANIFEST_SUFFIXES else None
 
 
 def choose_dataset(

@@ -7,21 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from audiomatch.clips import Clips
+from audiomatch.datasets import MANIFEST_SUFFIXES, find_manifest
 from audiomatch.datasets.tables import read_table
 from audiomatch.errors import UserError
-
-SUFFIXES = (".csv", ".jsonl", ".parquet")
-
-
-def find_manifest(path: Path) -> Path | None:
-    """Return the manifest that `path` is or, as a folder, holds."""
-    if path.is_dir():
-        for suffix in SUFFIXES:
-            inside = path / f"manifest{suffix}"
-            if inside.is_file():
-                return inside
-        return None
-    return path if path.suffix.lower() in SUFFIXES else None
 
 
 def open_manifest(path: Path | None, labelled: bool) -> Clips:
@@ -32,7 +20,7 @@ def open_manifest(path: Path | None, labelled: bool) -> Clips:
     assert path is not None
     file = find_manifest(path)
     if file is None:
-        raise UserError(f"{path}: no manifest; it must be one of {', '.join(SUFFIXES)}")
+        raise UserError(f"{path}: no manifest; it must be one of {', '.join(MANIFEST_SUFFIXES)}")
     frame = read_table(file)
     needed = ("audio", "expected_text", "match") if labelled else ("audio", "expected_text")
     require_columns(frame, needed, file.name)
