@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 import torch
 from audiomatch_torch import Compute, predict
-from audiomatch_whisper.evidence import decode, encode, next_token, pad_ids
+from audiomatch_whisper.evidence import next_token
 from audiomatch_whisper.features import Features
 from audiomatch_whisper.loading import find, load
+from audiomatch_whisper.network import Memory, decode, encode
+from audiomatch_whisper.texts import TextBatch, texts_of
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
@@ -40,15 +42,16 @@ def mean_log_p(clips: Clips, name: str, run: Run) -> pd.Series:
     compute = Compute(run)
     model = backbone.model.to(compute.device).eval()
     prompt = backbone.text.own_prompt
-    ids = backbone.text.encode(clips, model.config.max_target_positions, prompt, end=False)
+    texts = texts_of(clips, backbone.text, prompt, model.config.max_target_positions)
     features = Features(clips, backbone.extractor, run, config.pad, config.margin)
 
     def score(rows: NDArray[np.int64]) -> torch.Tensor:
-        texts, mask = pad_ids([ids[i] for i in rows], backbone.text.end)
-        texts, mask = texts.to(compute.device), mask.to(compute.device)
-        states = encode(model, torch.from_numpy(features(rows)).to(compute.device))
-        log_p = next_token(model, decode(model, texts, states), texts, mask, len(prompt))
-        return log_p.sum(1) / mask[:, len(prompt) :].sum(1)
+        mel = torch.from_numpy(features(rows)).to(compute.device)
+        memory = Memory.of(model, encode(model, mel))
+        own = [texts[i] for i in rows]
+        batch = TextBatch.of(own, len(prompt), backbone.text.end, compute.device)
+        log_p = next_token(model, decode(model, batch.ids, memory), batch)
+        return (log_p * batch.own).sum(1) / batch.own.sum(1)
 
     scores = predict(score, features.seconds, compute, run, capacity=120.0)
     print(f"weights {weights.name}, sha256 {weights.digest[:16]}, pad {config.pad}\n")

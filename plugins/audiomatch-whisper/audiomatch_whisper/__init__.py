@@ -11,12 +11,13 @@ __version__ = "0.1.0"
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
-    "quick": {"train": "decoder", "epochs": 2, "batch_size": 16},
+    "quick": {"encoder_layers": 0},
     "seed": {
         "score": "same-position",
         "prompt": "four",
         "pad": "30s",
-        "train": "all",
+        "encoder_layers": "all",
+        "embeddings": "trained",
         "epochs": 2,
         "batch_size": 128,
         "order": "shuffle",

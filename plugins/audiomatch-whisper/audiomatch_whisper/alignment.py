@@ -17,6 +17,8 @@ from scipy.ndimage import median_filter
 from torch import Tensor
 from transformers import WhisperForConditionalGeneration
 
+from audiomatch_whisper.network import Memory, decode
+
 FRAME_SECONDS = 0.02
 SMOOTH = 7
 
@@ -35,23 +37,16 @@ def alignment_heads(model: WhisperForConditionalGeneration) -> list[tuple[int, i
 
 
 def attention(
-    model: WhisperForConditionalGeneration, ids: Tensor, states: Tensor
+    model: WhisperForConditionalGeneration, ids: Tensor, memory: Memory
 ) -> list[NDArray[np.float32]]:
     """Return the attention of the alignment heads, (heads, t, s), for each row of `ids` (n, t).
 
-    What pads a row lies after its tokens. SDPA keeps no weights: eager attention for this pass.
+    Row i of `ids` is read against clip i of `memory`; what pads a row lies after its tokens.
     """
-    heads = alignment_heads(model)
-    before = model.config._attn_implementation
-    model.set_attn_implementation("eager")
-    try:
-        found = model.model.decoder(
-            input_ids=ids, encoder_hidden_states=states, use_cache=False, output_attentions=True
-        ).cross_attentions
-    finally:
-        model.set_attn_implementation(before)
-    stacked = torch.stack([found[layer][:, head] for layer, head in heads], dim=1).float().cpu()
-    return list(stacked.numpy())
+    found: dict[int, Tensor] = {}
+    decode(model, ids, memory, on_attention=found.__setitem__)
+    heads = [found[layer][:, head] for layer, head in alignment_heads(model)]
+    return list(torch.stack(heads, dim=1).float().cpu().numpy())
 
 
 def token_starts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -30,18 +30,22 @@ class WhisperConfig(MatcherConfig):
     score: Literal["head", "same-position"] = Field(
         "head",
         description="same-position: the sigmoid of the mean logit of each token at its own "
-        "position; head: a logistic over that, the mean and least next-token log probability, "
-        "that of the text ending where it does, and the token count.",
+        "position; head: a logistic over that and what the next-token log probabilities say, with "
+        "the speech and in silence.",
     )
     prompt: Literal["own", "four"] = Field(
         "own",
         description="What comes before the text. four: start, English, transcribe, no timestamps; "
         "own: what the model was trained with, for English-only ones start and no timestamps.",
     )
-    train: Literal["all", "decoder"] = Field(
+    encoder_layers: Literal["all"] | Annotated[int, Field(ge=0, le=64)] = Field(
         "all",
-        description="What is fine-tuned; with decoder the token embeddings and the encoder are "
-        "frozen, and the encoder runs once a clip.",
+        description="How many of the encoder's last layers are trained; all: the convolutions too. "
+        "What lies below the trained layers runs once a clip.",
+    )
+    embeddings: Literal["frozen", "trained"] = Field(
+        "frozen",
+        description="Whether the token embeddings, which are the output matrix too, are trained.",
     )
     pad: Literal["longest", "30s"] = Field(
         "longest",

@@ -2,58 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 from transformers import WhisperForConditionalGeneration
 
-NAMES = ("mean log p", "min log p", "mean same-position logit", "log tokens", "end log p")
+from audiomatch_whisper.network import Memory, decode
+from audiomatch_whisper.normaliser import token_log_p
+from audiomatch_whisper.texts import TextBatch
 
-
-def encode(model: WhisperForConditionalGeneration, mel: Tensor) -> Tensor:
-    """Run the encoder on log-mel of any length up to 30 s: (n, mels, frames) to (n, frames/2, d).
-
-    transformers' own `forward` takes exactly 30 s; on those it gives the same.
-    """
-    encoder = model.model.encoder
-    x = functional.gelu(encoder.conv1(mel))
-    x = functional.gelu(encoder.conv2(x)).transpose(1, 2)
-    x = x + encoder.embed_positions.weight[: x.shape[1]]
-    x = functional.dropout(x, encoder.dropout, encoder.training)
-    for layer in encoder.layers:
-        x = layer(x, None)
-    out: Tensor = encoder.layer_norm(x)
-    return out
-
-
-def pad_ids(texts: Sequence[NDArray[np.int64]], padding: int) -> tuple[Tensor, Tensor]:
-    """Stack ids of unequal number: ids (n, most) and a mask (n, most) that is 1 where they are."""
-    most = max(map(len, texts))
-    ids = torch.full((len(texts), most), padding)
-    mask = torch.zeros(len(texts), most)
-    for i, text in enumerate(texts):
-        ids[i, : len(text)] = torch.from_numpy(text)
-        mask[i, : len(text)] = 1
-    return ids, mask
-
-
-def decode(model: WhisperForConditionalGeneration, ids: Tensor, states: Tensor) -> Tensor:
-    """Run the decoder: ids (n, t) and encoder states (n, s, d) to hidden states (n, t, d).
-
-    What pads the ids lies after them, where the causal mask hides it.
-    """
-    hidden: Tensor = model.model.decoder(
-        input_ids=ids, encoder_hidden_states=states, use_cache=False
-    ).last_hidden_state
-    return hidden
+# Measured (benchmarks/results/whisper-evidence.md): what is not here did not pay for itself.
+NAMES = (
+    "mean log p",
+    "least log p",
+    "mean same-position logit",
+    "log tokens",
+    "end log p",
+    "mean gain over silence",
+    "least word, log p",
+    "least word, gain over silence",
+)
+# Temperature of the soft minimum over words, in nats.
+SOFTNESS = 2.0
 
 
 def same_position(
-    model: WhisperForConditionalGeneration, hidden: Tensor, ids: Tensor, mask: Tensor, prompt: int
+    model: WhisperForConditionalGeneration, hidden: Tensor, texts: TextBatch
 ) -> Tensor:
     """Mean over the text's tokens of the logit of each token at its own position, shape (n,).
 
@@ -61,41 +36,81 @@ def same_position(
     vocabulary's logits hold at that place.
     """
     with torch.autocast(hidden.device.type, enabled=False):
-        rows = model.proj_out.weight[ids[:, prompt:]].float()
-        logits = (hidden[:, prompt:].float() * rows).sum(-1)
-        own = mask[:, prompt:]
+        rows = model.proj_out.weight[texts.ids[:, texts.prompt :]].float()
+        logits = (hidden[:, texts.prompt :].float() * rows).sum(-1)
+        own = texts.own
         return (logits * own).sum(1) / own.sum(1)
 
 
-def next_token(
-    model: WhisperForConditionalGeneration, hidden: Tensor, ids: Tensor, mask: Tensor, prompt: int
-) -> Tensor:
-    """Log probability of each of the text's tokens after those before it: (n, t - prompt).
+def next_token(model: WhisperForConditionalGeneration, hidden: Tensor, texts: TextBatch) -> Tensor:
+    """Log probability of each of the text's tokens and of its end, after those before it.
 
-    0 where the mask is. Only the text's own positions are multiplied with the output matrix.
+    Shape (n, most - prompt), 0 where the mask is. Only the text's own positions are multiplied with
+    the output matrix.
     """
-    own = mask[:, prompt:].bool()
-    wanted = ids[:, prompt:][own]
-    logits = model.proj_out(hidden[:, prompt - 1 : -1][own]).float()
-    out = torch.zeros_like(mask[:, prompt:])
-    log_p = -functional.cross_entropy(logits, wanted, reduction="none")
-    return out.masked_scatter(own, log_p)
+    own = texts.mask[:, texts.prompt :].bool()
+    wanted = texts.ids[:, texts.prompt :][own]
+    log_p = token_log_p(hidden[:, texts.prompt - 1 : -1][own], model.proj_out.weight, wanted)
+    return torch.zeros(own.shape, device=own.device).masked_scatter(own, log_p)
+
+
+def log_p_in_silence(
+    model: WhisperForConditionalGeneration, texts: TextBatch, silence: Memory
+) -> Tensor:
+    """Log probability of each token where the decoder hears nothing: (n, t - prompt)."""
+    hidden = decode(model, texts.ids, silence, np.zeros(len(texts.ids), dtype=np.int64))
+    return next_token(model, hidden, texts)
 
 
 def evidence(
-    model: WhisperForConditionalGeneration, hidden: Tensor, ids: Tensor, mask: Tensor, prompt: int
+    model: WhisperForConditionalGeneration,
+    texts: TextBatch,
+    memory: Memory,
+    unheard: Tensor,
+    owner: NDArray[np.int64] | None = None,
 ) -> Tensor:
-    """Return the numbers of `NAMES` for each text, shape (n, 5); each text closes with its end.
+    """Return the numbers of `NAMES` for each text, shape (n, names).
 
-    The end's own log probability says whether speech is left when the text is over.
+    The end's own log probability says whether speech is left when the text is over. The gain over
+    silence is the log probability less that of the same decoder listening to silence: the pointwise
+    mutual information of speech and token, without what the text alone makes likely.
+
+    Args:
+        model: the Whisper.
+        texts: (n, …).
+        memory: of the clips.
+        unheard: what `log_p_in_silence` gives for these texts.
+        owner: see `network.decode`.
     """
-    last = mask.sum(1, keepdim=True).long() - 1
-    text = mask.scatter(1, last, 0.0)
-    log_p = next_token(model, hidden, ids, mask, prompt)
-    end = log_p.gather(1, last - prompt).squeeze(1)
-    own = text[:, prompt:]
+    hidden = decode(model, texts.ids, memory, owner)
+    log_p = next_token(model, hidden, texts)
+    gain = log_p - unheard
+    own = texts.own
     count = own.sum(1)
-    mean = (log_p * own).sum(1) / count
-    least = log_p.masked_fill(own == 0, torch.inf).amin(1)
-    same = same_position(model, hidden, ids, text, prompt)
-    return torch.stack([mean, least, same, count.log(), end], dim=1)
+    return torch.stack(
+        [
+            (log_p * own).sum(1) / count,
+            log_p.masked_fill(own == 0, torch.inf).amin(1),
+            same_position(model, hidden, texts),
+            count.log(),
+            log_p.gather(1, texts.last - texts.prompt).squeeze(1),
+            (gain * own).sum(1) / count,
+            least_word(log_p, texts),
+            least_word(gain, texts),
+        ],
+        dim=1,
+    )
+
+
+def least_word(values: Tensor, texts: TextBatch) -> Tensor:
+    """Soft minimum over words of the sum of a word's values: (n, t - prompt) to (n,).
+
+    -τ log mean exp(-x/τ) over the words, with τ = `SOFTNESS`.
+    """
+    own = texts.own
+    most = int(texts.words.max()) + 1
+    zeros = torch.zeros(len(values), most, device=values.device)
+    sums = zeros.scatter_add(1, texts.words, values * own)
+    there = zeros.scatter_add(1, texts.words, own) > 0
+    scaled = (-sums / SOFTNESS).masked_fill(~there, -torch.inf)
+    return -SOFTNESS * (scaled.logsumexp(1) - there.sum(1).log())

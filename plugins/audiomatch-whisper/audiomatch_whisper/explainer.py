@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,18 +19,15 @@ from audiomatch.matcher import Run
 from audiomatch_whisper.alignment import attention, speech_bounds, token_starts, word_spans
 from audiomatch_whisper.calibration import FEWEST, matches_to_calibrate_on, wrong_texts
 from audiomatch_whisper.config import WhisperConfig
-from audiomatch_whisper.evidence import encode, pad_ids
 from audiomatch_whisper.features import FRAMES_A_SECOND, log_mel, pad_frames
 from audiomatch_whisper.head import Head
+from audiomatch_whisper.judge import SILENCE_SECONDS, Judge
 from audiomatch_whisper.listening import Listener
+from audiomatch_whisper.network import encode
 from audiomatch_whisper.word_evidence import NAMES, Found, Vocabulary, look, spell_others
 from audiomatch_whisper.words import SpokenText, spoken_text
 
-if TYPE_CHECKING:
-    from audiomatch_whisper.matcher import Judge
-
 FILE = "words.safetensors"
-SILENCE_SECONDS = 2.0
 
 
 class Explainer:
@@ -91,9 +87,8 @@ class Explainer:
         """Return each clip's words with P(said), times, and what was heard in their place."""
         head = self._calibrated()
         judge = self.judge
-        text, whisper = judge.backbone.text, judge.whisper
-        ends = judge.head is not None
-        ids = text.encode(clips, whisper.config.max_target_positions, judge.prompt, end=ends)
+        text = judge.backbone.text
+        texts = judge.texts(clips)
         out: list[Explanation] = []
         with (
             torch.inference_mode(),
@@ -103,19 +98,18 @@ class Explainer:
             ear = _Ear(judge, self.config, compute)
             head = head.to(compute.device)
             with compute.autocast():
-                for i, own in enumerate(ids):
+                for i, own in enumerate(texts):
                     audio = ear.audio(clips, i)
                     states = ear.states(audio)
                     listener, spoken = ear.listener(states), spoken_text(clips.texts[i], text)
                     found, heard = ear.look(listener, audio, spoken)
-                    row, mask = (x.to(compute.device) for x in pad_ids([own], text.end))
-                    logit = judge(states[None], row, mask)
+                    logit = judge(states[None], judge.batch([own]))
                     evidence = torch.from_numpy(found.evidence).float().to(compute.device)
                     words = _words(
                         spoken,
                         found,
                         head(evidence).double().sigmoid().cpu().numpy(),
-                        ear.starts(states, audio, spoken),
+                        ear.starts(listener, audio, spoken),
                         spell_others(listener, spoken, found, ear.vocabulary),
                     )
                     p_match = float(logit.double().sigmoid())
@@ -161,12 +155,12 @@ class _Ear:
         return look(listener, self.silence, spoken, self.vocabulary, heard), heard
 
     def starts(
-        self, states: Tensor, audio: NDArray[np.float32], spoken: SpokenText
+        self, listener: Listener, audio: NDArray[np.float32], spoken: SpokenText
     ) -> NDArray[np.float64]:
         """Return when each token and the end begin, float64 of (tokens + 1,)."""
         prompt = self.judge.prompt
-        ids = torch.tensor([[*prompt, *spoken.ids]], device=states.device)
-        [weights] = attention(self.judge.whisper, ids, states[None])
+        ids = torch.tensor([[*prompt, *spoken.ids]], device=self.compute.device)
+        [weights] = attention(self.judge.whisper, ids, listener.memory)
         bounds = speech_bounds(audio, SAMPLE_RATE)
         return token_starts(weights, len(prompt), len(spoken.ids), bounds)
 

@@ -1,4 +1,4 @@
-"""Texts as token ids, after the prompt of the seed recipe."""
+"""Whisper's tokenizers and their special tokens."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from audiomatch.clips import Clips
-from audiomatch.errors import UserError, WeightsError
+from audiomatch.errors import WeightsError
 
 # English-only models know the middle two, but were never trained with them.
 PROMPT = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>")
@@ -21,7 +18,7 @@ ENGLISH_ONLY_END = 50256
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """A Whisper tokenizer that writes the prompt, a space and the text.
+    """A Whisper tokenizer with the ids of its special tokens.
 
     Attributes:
         tokenizer: of the library `tokenizers`.
@@ -88,28 +85,6 @@ class TextEncoder:
     def own_prompt(self) -> tuple[int, ...]:
         """The prompt the model was trained with, without timestamps."""
         return (self.prompt[0], self.prompt[-1]) if self.english_only else self.prompt
-
-    def encode(
-        self, clips: Clips, most: int, prompt: tuple[int, ...] | None = None, end: bool = False
-    ) -> list[NDArray[np.int64]]:
-        """Return the ids of each clip: prompt (the four tokens where None), text, perhaps the end.
-
-        Raises `UserError` where a clip has over `most`.
-        """
-        before = self.prompt if prompt is None else prompt
-        after = [self.end] if end else []
-        encoded = self.tokenizer.encode_batch(
-            [f" {text.strip()}" for text in clips.texts], add_special_tokens=False
-        )
-        out = [np.array([*before, *one.ids, *after], dtype=np.int64) for one in encoded]
-        for i, ids in enumerate(out):
-            if len(ids) > most:
-                extra = len(before) + len(after)
-                raise UserError(
-                    f"{clips.where(i)}: expected_text has {len(ids) - extra} tokens; "
-                    f"this Whisper's decoder holds {most - extra}"
-                )
-        return out
 
 
 def vocabulary_size(tokenizer: Tokenizer) -> int:

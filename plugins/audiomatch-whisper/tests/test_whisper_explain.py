@@ -6,9 +6,9 @@ import soundfile
 import torch
 from audiomatch_whisper.alignment import speech_bounds, token_starts, warp, word_spans
 from audiomatch_whisper.calibration import wrong_texts
-from audiomatch_whisper.evidence import decode
-from audiomatch_whisper.listening import Listener, repeated
+from audiomatch_whisper.listening import Listener
 from audiomatch_whisper.tokens import TextEncoder
+from audiomatch_whisper.transcribing import repeated
 from audiomatch_whisper.words import bare, pair, spoken_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -159,15 +159,17 @@ def test_many_texts_of_one_clip_give_what_each_gives_alone(helpers):
     with torch.inference_mode():
         listener = Listener(model, text, text.prompt, states)
         for ids, tail in zip(texts, listener.tails(texts, [4] * 3, [3, 8, 5]), strict=True):
-            hidden = decode(model, torch.tensor([ids]), states[None])[0]
-            plain = model.proj_out(hidden).log_softmax(-1)
+            given = torch.tensor([ids])
+            logits = model(encoder_outputs=(states[None],), decoder_input_ids=given).logits[0]
+            plain = logits.log_softmax(-1)
             wanted = [float(plain[i, ids[i + 1]]) for i in range(3, len(ids) - 1)]
             np.testing.assert_allclose(tail.numpy(), wanted, atol=1e-4)
         heard = listener.transcribe(6)
         ids = list(text.prompt)
         for token in heard:
-            hidden = decode(model, torch.tensor([ids]), states[None])[0, -1]
-            assert int(model.proj_out(hidden)[: text.end + 1].argmax()) == token
+            given = torch.tensor([ids])
+            logits = model(encoder_outputs=(states[None],), decoder_input_ids=given).logits[0, -1]
+            assert int(logits[: text.end + 1].argmax()) == token
             ids.append(token)
 
 

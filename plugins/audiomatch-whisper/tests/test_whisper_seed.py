@@ -7,10 +7,12 @@ import pytest
 import torch
 from audiomatch_torch import packaged_folder
 from audiomatch_whisper.config import WhisperConfig
-from audiomatch_whisper.evidence import decode, encode, next_token, pad_ids
+from audiomatch_whisper.evidence import next_token
 from audiomatch_whisper.features import log_mel
 from audiomatch_whisper.loading import find, load
 from audiomatch_whisper.matcher import schedule_by_width
+from audiomatch_whisper.network import Memory, decode, encode
+from audiomatch_whisper.texts import TextBatch, texts_of
 from audiomatch_whisper.tokens import TextEncoder
 from tokenizers import Tokenizer
 from transformers import WhisperFeatureExtractor
@@ -82,15 +84,17 @@ def test_the_real_tiny_en_expects_what_was_said(run):
     _, first = np.unique(np.array(clips.texts)[spoken], return_index=True)
     clips = clips.take(spoken[first[:6]])
     backbone = load(find(WhisperConfig()))
-    ids, mask = pad_ids(backbone.text.encode(clips, 448), backbone.text.end)
+    model, text = backbone.model, backbone.text
+    own = texts_of(clips, text, text.own_prompt, 448)
+    texts = TextBatch.of(own, len(text.own_prompt), text.end, torch.device("cpu"))
+    one_clip = np.zeros(len(own), dtype=np.int64)
     best = []
     for path in clips.paths:
         mel = torch.from_numpy(log_mel(load_audio(path), backbone.extractor, margin=0.5))
         with torch.inference_mode():
-            states = encode(backbone.model, mel[None]).expand(len(ids), -1, -1)
-            hidden = decode(backbone.model, ids, states)
-            log_p = next_token(backbone.model, hidden, ids, mask, prompt=4)
-        best.append(int((log_p.sum(1) / mask[:, 4:].sum(1)).argmax()))
+            memory = Memory.of(model, encode(model, mel[None]))
+            log_p = next_token(model, decode(model, texts.ids, memory, one_clip), texts)
+        best.append(int(((log_p * texts.own).sum(1) / texts.own.sum(1)).argmax()))
     assert best == list(range(len(clips)))
 
 
@@ -104,6 +108,7 @@ def test_learning_rate_and_warm_up_follow_the_size(width, expected):
 
 def test_seed_trains_everything_in_batches_of_128_for_2_epochs(whisper):
     config = whisper("seed").config
-    assert (config.epochs, config.batch_size, config.train, config.pad) == (2, 128, "all", "30s")
+    assert (config.epochs, config.batch_size, config.pad) == (2, 128, "30s")
+    assert (config.encoder_layers, config.embeddings) == ("all", "trained")
     assert (config.weight_decay, config.order) == (0, "shuffle")
     assert (config.score, config.prompt) == ("same-position", "four")

@@ -13,15 +13,21 @@ from pathlib import Path
 import audiomatch_whisper.evidence
 import audiomatch_whisper.features
 import audiomatch_whisper.loading
+import audiomatch_whisper.network
+import audiomatch_whisper.texts
 import audiomatch_whisper.tokens
+import audiomatch_whisper.transcribing
 import numpy as np
 import torch
 from audiomatch_torch import Compute, Weights, predict
 from audiomatch_whisper.config import WhisperConfig
-from audiomatch_whisper.evidence import decode, encode, next_token, pad_ids
+from audiomatch_whisper.evidence import next_token
 from audiomatch_whisper.features import Features
 from audiomatch_whisper.loading import Backbone, find, load
+from audiomatch_whisper.network import Memory, decode, encode
+from audiomatch_whisper.texts import TextBatch, texts_of
 from audiomatch_whisper.tokens import TextEncoder
+from audiomatch_whisper.transcribing import Transcript, transcribe
 from numpy.typing import NDArray
 
 import audiomatch.audio
@@ -30,9 +36,8 @@ from audiomatch import Run, UserError
 from audiomatch.clips import Clips
 from audiomatch.progress import QuietProgress
 from audiomatch.store import code_digest
-from audiomatch_boosting.features import decoding, heard
+from audiomatch_boosting.features import heard
 from audiomatch_boosting.features.cache import file_digest, read_row, write_row
-from audiomatch_boosting.features.decoding import Transcript, transcribe
 from audiomatch_boosting.features.heard import heard_features
 
 AT_ONCE = 256  # clips whose spectrograms are held in memory, and lost by Ctrl-C
@@ -127,20 +132,21 @@ class Hearing:
         backbone = self._backbone
         model, text = backbone.model.to(compute.device), backbone.text  # type: ignore[arg-type]
         prompt, longest = text.own_prompt, model.config.max_target_positions
-        ids = text.encode(clips, longest, prompt, end=True)
+        texts = texts_of(clips, text, prompt, longest)
         features = Features(clips, backbone.extractor, quiet, "longest", MARGIN)
-        texts = clips.texts
+        expected = clips.texts
 
         def numbers(rows: NDArray[np.int64]) -> torch.Tensor:
-            states = encode(model, torch.from_numpy(features(rows)).to(compute.device))
-            own, mask = (x.to(compute.device) for x in pad_ids([ids[i] for i in rows], text.end))
-            log_p = next_token(model, decode(model, own, states), own, mask, len(prompt)).cpu()
-            counts = [len(ids[i]) - len(prompt) for i in rows]
+            mel = torch.from_numpy(features(rows)).to(compute.device)
+            memory = Memory.of(model, encode(model, mel))
+            own = TextBatch.of([texts[i] for i in rows], len(prompt), text.end, compute.device)
+            log_p = next_token(model, decode(model, own.ids, memory), own).cpu()
+            counts = [len(texts[i].words) + 1 for i in rows]
             most = [min(2 * count + 20, longest - len(prompt)) for count in counts]
-            found = transcribe(model, text, prompt, states, most)
+            found = transcribe(model, prompt, text.end, memory, most)
             return torch.tensor(
                 [
-                    list(_features(texts[i], one[:count].double().numpy(), said, text).values())
+                    list(_features(expected[i], one[:count].double().numpy(), said, text).values())
                     for i, one, count, said in zip(rows, log_p, counts, found, strict=True)
                 ],
                 dtype=torch.float64,
@@ -163,8 +169,9 @@ def source_digest() -> str:
     """Return a digest of the code that decides the features; any change makes a new cache."""
     whisper = audiomatch_whisper
     modules = (
-        *(audiomatch.audio, audiomatch.clips, decoding, heard, inspect.getmodule(Hearing)),
-        *(whisper.evidence, whisper.features, whisper.loading, whisper.tokens),
+        *(audiomatch.audio, audiomatch.clips, heard, inspect.getmodule(Hearing)),
+        *(whisper.evidence, whisper.features, whisper.loading, whisper.network),
+        *(whisper.texts, whisper.tokens, whisper.transcribing),
     )
     return _short("".join(inspect.getsource(module) for module in modules if module))
 
