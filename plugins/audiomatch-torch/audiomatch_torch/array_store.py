@@ -1,0 +1,170 @@
+"""Arrays by key in one file that every process maps: a cache that outgrows memory."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+_ALIGNMENT = 64  # bytes; the most that vector instructions ask for, and a label's length
+_LOCK_SECONDS = 60.0  # how long a writer waits for another
+_NOT_OURS = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS data (name TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS arrays (key TEXT PRIMARY KEY, place INTEGER NOT NULL, "
+    "bytes INTEGER NOT NULL, dtype TEXT NOT NULL, shape TEXT NOT NULL) WITHOUT ROWID",
+)
+
+
+class ArrayStore:
+    """A folder of NumPy arrays by string key, shared by folds, matchers and processes.
+
+    One file holds the arrays, one behind the other, each after a digest that says what it is; it
+    is only ever appended to. An SQLite database says where each array lies. A writer holds the
+    database's lock and commits once its arrays are on the disk, so several processes may write,
+    and one that is killed leaves at worst bytes that nothing refers to. A folder that cannot be
+    read or written, or is damaged, is no error: nothing is found in it, and the next `put` starts
+    it anew where it can. What is kept under a key is never changed: the key must say all that
+    decides the array.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Take a folder, which need not exist."""
+        self.folder = folder
+        self._index = folder / "index.sqlite3"
+        self._mapped: tuple[str, Array] = ("", np.empty(0, np.uint8))
+
+    def get(self, keys: Iterable[str]) -> dict[str, Array]:
+        """Return those of `keys` that are kept, as read-only views into the mapped file.
+
+        The file stays mapped, and takes address space but no memory of its own, while a view or
+        the store lives.
+        """
+        try:
+            with closing(self._connect("rw")) as index:
+                index.execute("BEGIN")
+                return self._views(index, keys)
+        except (OSError, sqlite3.Error):
+            return {}
+
+    def put(self, arrays: Mapping[str, Array]) -> bool:
+        """Keep `arrays`, those whose key is kept already excepted; False where the disk refuses.
+
+        Raises `TypeError` for an array of Python objects.
+        """
+        own = {key: np.asarray(array, order="C") for key, array in arrays.items()}
+        if any(array.dtype.hasobject for array in own.values()):
+            raise TypeError("arrays of Python objects cannot be mapped")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._append(own)
+            except sqlite3.Error as error:
+                if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF not in _NOT_OURS:
+                    raise
+                for name in (self._index.name, f"{self._index.name}-journal"):
+                    (self.folder / name).unlink(missing_ok=True)
+                self._append(own)
+        except (OSError, sqlite3.Error):
+            return False
+        return True
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        place = f"{self._index.absolute().as_uri()}?mode={mode}"
+        return sqlite3.connect(place, timeout=_LOCK_SECONDS, isolation_level=None, uri=True)
+
+    def _views(self, index: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Array]:
+        name = _data_name(index)
+        if name is None:
+            return {}
+        data = self._map(name)
+        found = {}
+        for key in keys:
+            row = index.execute(
+                "SELECT place, bytes, dtype, shape FROM arrays WHERE key = ?", (key,)
+            ).fetchone()
+            if row is None:
+                continue
+            place, size, dtype, shape = row
+            before = data[max(0, place - _ALIGNMENT) : place].tobytes()
+            if place + size <= len(data) and before == _label(key, dtype, shape):
+                view = data[place : place + size].view(np.dtype(dtype))
+                found[key] = view.reshape(json.loads(shape))
+        return found
+
+    def _map(self, name: str) -> Array:
+        """Map the whole file, or take the map of before where the file has not grown."""
+        place = self.folder / name
+        size = place.stat().st_size
+        if self._mapped[0] != name or len(self._mapped[1]) != size:
+            data = np.memmap(place, np.uint8, "r") if size else np.empty(0, np.uint8)
+            self._mapped = (name, data.view(np.ndarray))
+        return self._mapped[1]
+
+    def _append(self, arrays: Mapping[str, Array]) -> None:
+        with closing(self._connect("rwc")) as index:
+            index.execute("BEGIN IMMEDIATE")
+            for table in _TABLES:
+                index.execute(table)
+            place, end = self._data(index)
+            known = self._views(index, arrays)
+            rows = []
+            with place.open("r+b") as file:
+                with contextlib.suppress(OSError):  # where a mapped file cannot be cut
+                    file.truncate(end)  # what a killed writer or a full disk left
+                file.seek(0, os.SEEK_END)
+                for key, array in arrays.items():
+                    if key in known:
+                        continue
+                    dtype, shape = array.dtype.str, json.dumps(array.shape)
+                    file.write(bytes(-file.tell() % _ALIGNMENT))
+                    file.write(_label(key, dtype, shape))
+                    rows.append((key, file.tell(), array.nbytes, dtype, shape))
+                    file.write(array.tobytes())
+                file.flush()
+                os.fsync(file.fileno())
+            index.executemany("INSERT OR REPLACE INTO arrays VALUES (?, ?, ?, ?, ?)", rows)
+            index.execute("COMMIT")
+
+    def _data(self, index: sqlite3.Connection) -> tuple[Path, int]:
+        """Return the file of the arrays, a new one where it is gone or cut off, and their end."""
+        name = _data_name(index)
+        end = index.execute("SELECT MAX(place + bytes) FROM arrays").fetchone()[0] or 0
+        if name is not None:
+            place = self.folder / name
+            with contextlib.suppress(FileNotFoundError):
+                if place.stat().st_size >= end:
+                    return place, int(end)
+        # A name of its own, for others may have mapped the old file or still write to it.
+        place = self.folder / f"arrays-{uuid.uuid4().hex}.bin"
+        place.touch(exist_ok=False)
+        index.execute("DELETE FROM arrays")
+        index.execute("DELETE FROM data")
+        index.execute("INSERT INTO data VALUES (?)", (place.name,))
+        for other in self.folder.glob("arrays-*.bin"):
+            if other != place:
+                with contextlib.suppress(OSError):
+                    other.unlink()
+        return place, 0
+
+
+def _data_name(index: sqlite3.Connection) -> str | None:
+    row = index.execute("SELECT name FROM data").fetchone()
+    return None if row is None else str(row[0])
+
+
+def _label(key: str, dtype: str, shape: str) -> bytes:
+    """Return what stands before an array: `_ALIGNMENT` bytes that say what it is."""
+    return hashlib.blake2b("\0".join((key, dtype, shape)).encode(), digest_size=_ALIGNMENT).digest()
