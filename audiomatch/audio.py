@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
@@ -11,6 +13,9 @@ import soxr
 from numpy.typing import NDArray
 
 from audiomatch.errors import ClipError
+
+if TYPE_CHECKING:
+    from audiomatch.clips import Clips
 
 SAMPLE_RATE = 16_000
 MAX_SECONDS = 30.0
@@ -23,13 +28,33 @@ def load_audio(path: str | Path) -> NDArray[np.float32]:
     Reads WAV, FLAC, Ogg Vorbis and Opus, and MP3. Raises `ClipError` when the file is missing,
     unreadable, empty, longer than 30 s, or holds values that are not finite.
     """
+    return decode_audio(_read(path), str(path))
+
+
+def audio_digests(clips: Clips) -> list[str]:
+    """Return the SHA-256 of each clip's file: the column `sha256` of intake, else taken now.
+
+    What is computed from audio is kept under it. Raises `ClipError` with the clip's row.
+    """
+    known = clips["sha256"].astype(str) if "sha256" in clips.frame.columns else None
+    if known is not None and known.str.fullmatch("[0-9a-f]{64}").all():  # not a manifest's gaps
+        return known.tolist()
+    digests = []
+    for position, path in enumerate(clips.paths):
+        try:
+            digests.append(hashlib.sha256(_read(path)).hexdigest())
+        except ClipError as error:
+            raise ClipError(f"{clips.where(position)}: {error}") from None
+    return digests
+
+
+def _read(path: str | Path) -> bytes:
     try:
-        data = Path(path).read_bytes()
+        return Path(path).read_bytes()
     except FileNotFoundError:
         raise ClipError(f"no such audio file: {path}") from None
     except OSError as error:
         raise ClipError(f"cannot read {path}: {error.strerror}") from None
-    return decode_audio(data, str(path))
 
 
 def decode_audio(data: bytes, name: str) -> NDArray[np.float32]:

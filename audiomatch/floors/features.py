@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,9 +11,8 @@ from numpy.typing import NDArray
 from scipy.fft import rfft, rfftfreq
 from scipy.signal.windows import hann
 
-from audiomatch.audio import SAMPLE_RATE, load_audio
+from audiomatch.audio import SAMPLE_RATE, audio_digests, load_audio
 from audiomatch.clips import Clips
-from audiomatch.errors import ClipError
 from audiomatch.files import atomic_file
 from audiomatch.matcher import Run
 
@@ -74,7 +72,7 @@ def audio_features(clips: Clips, run: Run) -> NDArray[np.float64]:
     """Return `waveform_statistics` of each clip, shape (n, d); remembered in `run.cache`."""
     memory = run.cache / "floors" / f"audio-{VERSION}.npz"
     known = _recall(memory)
-    keys = _digests(clips)
+    keys = audio_digests(clips)
     missing = {key: path for key, path in zip(keys, clips.paths, strict=True) if key not in known}
     if missing:
         with (
@@ -90,19 +88,6 @@ def audio_features(clips: Clips, run: Run) -> NDArray[np.float64]:
         with atomic_file(memory) as temporary, temporary.open("wb") as file:
             np.savez(file, keys=np.asarray(list(known)), rows=np.stack(list(known.values())))
     return np.stack([known[key] for key in keys])
-
-
-def _digests(clips: Clips) -> list[str]:
-    """Return the SHA-256 of each clip's file: as found at intake, else taken now."""
-    if "sha256" in clips.frame.columns:
-        return clips["sha256"].astype(str).tolist()
-    digests = []
-    for position, path in enumerate(clips.paths):
-        try:
-            digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
-        except OSError as error:
-            raise ClipError(f"{clips.where(position)}: {path}: {error.strerror}") from None
-    return digests
 
 
 def _recall(memory: Path) -> dict[str, NDArray[np.float64]]:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import soundfile
+import soxr
+import torch
+import transformers
+from audiomatch_torch import ArrayStore
 from numpy.typing import NDArray
 from transformers import WhisperFeatureExtractor
 
-from audiomatch.audio import MAX_SECONDS, SAMPLE_RATE, load_audio
+from audiomatch.audio import MAX_SECONDS, SAMPLE_RATE, audio_digests, load_audio
 from audiomatch.clips import Clips
 from audiomatch.errors import ClipError
 from audiomatch.matcher import Run
+
+VERSION = 1  # of `log_mel` and `load_audio`: raise it when their numbers change
+KEPT_AT_ONCE = 64 * 2**20  # bytes of spectrograms that are written together
 
 STEP_SECONDS = 0.5
 FRAMES_A_SECOND = 100
@@ -44,8 +54,18 @@ def pad_frames(mel: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
     return np.pad(mel, ((0, 0), (0, frames - mel.shape[1])), mode="edge")
 
 
+def _keys(clips: Clips, extractor: WhisperFeatureExtractor, margin: float) -> list[str]:
+    """Return a digest of all that decides each clip's `log_mel`."""
+    decoders = [soundfile.__libsndfile_version__, soxr.__version__]
+    code = [VERSION, *decoders, transformers.__version__, torch.__version__]
+    facts = json.dumps([code, extractor.to_dict(), margin], sort_keys=True)
+    return [
+        hashlib.sha256(f"{audio} {facts}".encode()).hexdigest() for audio in audio_digests(clips)
+    ]
+
+
 class Features:
-    """The spectrograms of some clips.
+    """The spectrograms of some clips, computed once and mapped from `run.cache`.
 
     Attributes:
         seconds: how long the encoder sees each clip, float64 of shape (n,).
@@ -54,23 +74,44 @@ class Features:
     def __init__(
         self, clips: Clips, extractor: WhisperFeatureExtractor, run: Run, pad: str, margin: float
     ) -> None:
-        """Load and transform every clip; raises `ClipError` with the clip's row."""
+        """Load and transform every clip; raises `ClipError` with the clip's row.
 
-        def one(i: int) -> NDArray[np.float32]:
+        Where the cache cannot be written, the spectrograms are held in memory.
+        """
+
+        def one(key: str) -> NDArray[np.float32]:
+            i = missing[key]
             try:
-                audio = load_audio(paths[i])
+                return log_mel(load_audio(paths[i]), extractor, margin)
             except ClipError as error:
                 raise ClipError(f"{clips.where(i)}: {error}") from None
-            mel = log_mel(audio, extractor, margin)
-            task.advance()
-            return mel
 
-        paths = clips.paths
-        with (
-            run.progress.task("log-mel", total=len(clips)) as task,
-            ThreadPoolExecutor(max(1, run.workers)) as pool,
-        ):
-            self._mels = list(pool.map(one, range(len(clips))))
+        paths, keys = clips.paths, _keys(clips, extractor, margin)
+        store = ArrayStore(run.cache / "log-mel")
+        mels = store.get(dict.fromkeys(keys))
+        missing: dict[str, int] = {}
+        for i, key in enumerate(keys):
+            if key not in mels:
+                missing.setdefault(key, i)
+        if missing:
+            with (
+                run.progress.task("log-mel", total=len(missing)) as task,
+                ThreadPoolExecutor(max(1, run.workers)) as pool,
+            ):
+                kept = _Keeper(store, run)
+                try:
+                    for key, mel in zip(missing, pool.map(one, missing), strict=True):
+                        kept.add(key, mel)
+                        task.advance()
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+                finally:
+                    kept.write()
+            mels |= kept.in_memory | store.get(missing)
+            # Another process may have found the store damaged and started it anew.
+            mels |= {key: one(key) for key in missing if key not in mels}
+        self._mels = [mels[key] for key in keys]
         frames = np.array([mel.shape[1] for mel in self._mels], dtype=np.int64)
         if pad == "30s":
             frames[:] = int(MAX_SECONDS * FRAMES_A_SECOND)
@@ -81,3 +122,34 @@ class Features:
         """Return float32 of shape (rows, mels, frames); the rows must be equally long."""
         frames = int(self._frames[rows[0]])
         return np.stack([pad_frames(self._mels[i], frames) for i in rows])
+
+
+class _Keeper:
+    """Writes spectrograms to a store, many at a time.
+
+    Attributes:
+        in_memory: what could not be written.
+    """
+
+    def __init__(self, store: ArrayStore, run: Run) -> None:
+        self.in_memory: dict[str, NDArray[np.float32]] = {}
+        self._store, self._run = store, run
+        self._waiting: dict[str, NDArray[np.float32]] = {}
+        self._bytes = 0
+
+    def add(self, key: str, mel: NDArray[np.float32]) -> None:
+        """Take one; it is written with others."""
+        self._waiting[key] = mel
+        self._bytes += mel.nbytes
+        if self._bytes >= KEPT_AT_ONCE:
+            self.write()
+
+    def write(self) -> None:
+        """Write what waits; once the disk has refused, nothing more is tried."""
+        waiting, self._waiting, self._bytes = self._waiting, {}, 0
+        if waiting and (self.in_memory or not self._store.put(waiting)):
+            if not self.in_memory:
+                self._run.progress.say(
+                    f"{self._store.folder}: cannot be written; spectrograms are kept in memory"
+                )
+            self.in_memory |= waiting
