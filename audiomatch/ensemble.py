@@ -37,7 +37,8 @@ class EnsembleConfig(MatcherConfig):
     members: tuple[str, ...] = Field(
         ("whisper:quick", "xgboost", "lightgbm"),
         min_length=1,
-        description="matchers in round brackets, commas between: (whisper:quick,xgboost)",
+        description="matchers in round brackets, commas between: (whisper:quick,xgboost); the same "
+        "one again is fitted with the next seed",
     )
     method: Literal["mean", "logistic", "lightgbm"] = Field(
         "mean", description="mean of the probabilities, or a model stacked on their log odds"
@@ -52,15 +53,37 @@ class EnsembleConfig(MatcherConfig):
         text = value if isinstance(value, str) else ",".join(map(str, value))
         inner = text[1:-1] if text.startswith("(") and text.endswith(")") else text
         try:
-            return tuple(map(str, parse_matchers(inner)))
+            return tuple(map(str, parse_matchers(inner, repeats=True)))
         except UserError as error:
             raise ValueError(str(error)) from None
 
 
 @dataclass
 class _Member:
+    """A member.
+
+    Attributes:
+        spec: as it is named.
+        matcher: made of it.
+        turn: how many before it are the same matcher with the same options: it is added to the
+            seed, so that a member named twice is two fine-tunes.
+    """
+
     spec: MatcherSpec
     matcher: Matcher
+    turn: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.spec} (seed + {self.turn})" if self.turn else str(self.spec)
+
+    def run(self, run: Run) -> Run:
+        """Return the member's own run: its seed, and notes of its own."""
+        return replace(run, seed=(run.seed + self.turn) % 2**32, notes={})
+
+    def again(self) -> _Member:
+        """Return it anew, not fitted."""
+        return replace(self, matcher=plugins.registry().create(self.spec))
 
 
 class Ensemble(Matcher):
@@ -77,14 +100,17 @@ class Ensemble(Matcher):
         """Make the members; raises `UserError` for one that does not exist."""
         super().__init__(config)
         specs = [parse_matcher(text) for text in config.members]
-        self.members = [_Member(spec, plugins.registry().create(spec)) for spec in specs]
+        matchers = [plugins.registry().create(spec) for spec in specs]
+        same = [(spec.name, m.config) for spec, m in zip(specs, matchers, strict=True)]
+        turns = [same[:position].count(one) for position, one in enumerate(same)]
+        self.members = [_Member(*parts) for parts in zip(specs, matchers, turns, strict=True)]
         self._stack: Callable[[Probabilities], Probabilities] = lambda p: p.mean(axis=1)
         self._save_stack: Callable[[Path], None] = lambda folder: None
 
     def fingerprint(self) -> dict[str, str]:
         """Return for each member a digest of its plugin, its code, its config and its weights."""
         return {
-            str(member.spec): digest_of(
+            member.label: digest_of(
                 [
                     plugin_identity(plugins.registry().offer(member.spec).plugin),
                     member.matcher.config.model_dump(mode="json"),
@@ -94,13 +120,18 @@ class Ensemble(Matcher):
             for member in self.members
         }
 
+    def further_data(self) -> list[str]:
+        """Return what the members learn from beyond the training part."""
+        found = (data for member in self.members for data in member.matcher.further_data())
+        return list(dict.fromkeys(found))
+
     def fit(self, train: Clips, run: Run) -> None:
         """Train the stack on inner folds if there is one, then every member on all of `train`."""
         if self.config.method != "mean":
             self._fit_stack(self._inner_predictions(train, run), train, run)
         notes = {}
         for member in self.members:
-            notes[str(member.spec)] = _fit(member, train, run)
+            notes[member.label] = _fit(member, train, run)
         run.note(members=notes)
 
     def predict(self, clips: Clips, run: Run) -> Probabilities:
@@ -116,7 +147,7 @@ class Ensemble(Matcher):
         with run.progress.task("inner folds", total=k, unit="folds") as task:
             for fold in range(k):
                 inner, held_out = folds.split(fold)
-                fresh = [_Member(m.spec, plugins.registry().create(m.spec)) for m in self.members]
+                fresh = [member.again() for member in self.members]
                 for member in fresh:
                     _fit(member, inner, run)
                 out[folds.of == fold] = _predict(fresh, held_out, run)
@@ -130,7 +161,8 @@ class Ensemble(Matcher):
 
             model = LogisticRegression(max_iter=1000).fit(odds, train.labels)
             self._use_logistic(model.coef_[0], float(model.intercept_[0]))
-            weights = zip(self.config.members, model.coef_[0].tolist(), strict=True)
+            labels = [member.label for member in self.members]
+            weights = zip(labels, model.coef_[0].tolist(), strict=True)
             run.note(stack=dict(weights))
         else:
             lightgbm = _lightgbm()
@@ -178,20 +210,19 @@ class Ensemble(Matcher):
 
 def _fit(member: _Member, train: Clips, run: Run) -> dict[str, Any]:
     """Fit a member under its own notes, and return them; a failure names the member."""
-    own = replace(run, notes={})
+    own = member.run(run)
     try:
         member.matcher.fit(train, own)
     except UserError as error:
-        raise UserError(f"member {member.spec}: {error}") from error
+        raise UserError(f"member {member.label}: {error}") from error
     except Exception as error:
-        raise RuntimeError(f"member {member.spec}: {type(error).__name__}: {error}") from error
+        raise RuntimeError(f"member {member.label}: {type(error).__name__}: {error}") from error
     return own.notes
 
 
 def _predict(members: Sequence[_Member], clips: Clips, run: Run) -> Probabilities:
     """Return shape (clips, members)."""
-    own = replace(run, notes={})
-    columns = [np.asarray(member.matcher.predict(clips, own)) for member in members]
+    columns = [np.asarray(m.matcher.predict(clips, m.run(run))) for m in members]
     return np.stack(columns, axis=1).astype(np.float64)
 
 

@@ -99,6 +99,14 @@ class Matcher(ABC):
             f"installed matchers that can: {', '.join(able) or 'none'}"
         )
 
+    def further_data(self) -> list[str]:
+        """Return what `fit` learns from beyond `train`: each as DATA on the command line.
+
+        Comparing matchers refuses data whose audio is among the clips compared; its digest belongs
+        in `fingerprint` (`audiomatch.further.further_digest`).
+        """
+        return []
+
     def fingerprint(self) -> dict[str, str]:
         """Return what decides the numbers beyond code, config, data and seed.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from audiomatch.errors import UserError
 
@@ -22,6 +22,23 @@ class MatcherSpec:
     def __str__(self) -> str:
         preset = "" if self.preset == DEFAULT_PRESET else f":{self.preset}"
         return self.name + preset + "".join(f"@{key}={value}" for key, value in self.options)
+
+    def with_option(self, key: str, value: str) -> MatcherSpec:
+        """Return it with an option set; raises `UserError` for a value it cannot be written with.
+
+        What is written down of a matcher is its canonical form, which must name it again.
+        """
+        spec = replace(self, options=tuple(sorted({**dict(self.options), key: value}.items())))
+        try:
+            carried = parse_matchers(str(spec)) == [spec]
+        except UserError:
+            carried = False
+        if not carried:
+            raise UserError(
+                f"{key}={value!r}: an option's value may not be empty, begin or end with a space, "
+                "nor hold '@', ',' or brackets that do not pair; rename the file, or link to it"
+            )
+        return spec
 
 
 def parse_matcher(text: str) -> MatcherSpec:
@@ -47,13 +64,13 @@ def parse_matcher(text: str) -> MatcherSpec:
     return MatcherSpec(name, preset or DEFAULT_PRESET, tuple(sorted(options.items())))
 
 
-def parse_matchers(text: str) -> list[MatcherSpec]:
-    """Parse matchers between commas; one named twice is a `UserError`."""
+def parse_matchers(text: str, repeats: bool = False) -> list[MatcherSpec]:
+    """Parse matchers between commas; one named twice is a `UserError`, unless `repeats`."""
     specs = [parse_matcher(part) for part in _split(text, ",") if part.strip()]
     if not specs:
         raise UserError("no matcher named; see `audiomatch matchers`")
     for position, spec in enumerate(specs):
-        if spec in specs[:position]:
+        if not repeats and spec in specs[:position]:
             raise UserError(f"matcher {str(spec)!r} is named twice")
     return specs
 

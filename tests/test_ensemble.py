@@ -102,6 +102,54 @@ def test_bench_runs_it(
     assert stacked < losses["knowing"] < losses["ensemble@members=(knowing,toy)"]
 
 
+class Seeded(Toy):
+    """Predicts by the seed it was fitted with."""
+
+    def fit(self, train: Clips, run: Run) -> None:
+        self.rate = 1 / (2 + run.seed)
+        run.note(seed=run.seed)
+
+
+def test_the_same_member_again_is_another_fine_tune(
+    plugin: Plugin, clips: Clips, run: Run, tmp_path: Path
+) -> None:
+    made = plugin(members=members(Seeded))
+    # The third is the first by another name.
+    spec = parse_matcher("ensemble@members=(seeded,seeded,seeded@strength=1,seeded@strength=2)")
+    ensemble = made.create(spec)
+    ensemble.fit(clips, run)
+    predicted = ensemble.predict(clips.unlabelled(), run)
+    np.testing.assert_allclose(predicted, np.mean([1 / 2, 1 / 3, 1 / 4, 1 / 2]))
+    seeds = {
+        "seeded": 0,
+        "seeded (seed + 1)": 1,
+        "seeded@strength=1 (seed + 2)": 2,
+        "seeded@strength=2": 0,
+    }
+    assert run.notes["members"] == {label: {"seed": seed} for label, seed in seeds.items()}
+    assert set(ensemble.fingerprint()) == set(seeds)
+    save_model(tmp_path / "model", spec, made.offer(spec), ensemble, {})
+    loaded, _ = load_model(tmp_path / "model", made)
+    np.testing.assert_array_equal(loaded.predict(clips.unlabelled(), run), predicted)
+
+
+def test_the_last_seed_is_followed_by_the_first(plugin: Plugin, clips: Clips, run: Run) -> None:
+    ensemble = plugin(members=members(Seeded)).create(
+        parse_matcher("ensemble@members=(seeded,seeded)")
+    )
+    run.seed = 2**32 - 1
+    ensemble.fit(clips, run)
+    assert [notes["seed"] for notes in run.notes["members"].values()] == [2**32 - 1, 0]
+
+
+def test_a_stack_of_the_same_member_twice(plugin: Plugin, clips: Clips, run: Run) -> None:
+    ensemble = plugin(members=members(Seeded)).create(
+        parse_matcher("ensemble:stacked@members=(seeded,seeded)")
+    )
+    ensemble.fit(clips, run)
+    assert list(run.notes["stack"]) == ["seeded", "seeded (seed + 1)"]
+
+
 def test_fingerprint_follows_the_members(plugin: Plugin) -> None:
     _, one = make("ensemble@members=(toy@strength=1)", plugin)
     _, two = make("ensemble@members=(toy@strength=2)", plugin)
@@ -114,7 +162,6 @@ def test_fingerprint_follows_the_members(plugin: Plugin) -> None:
         ("ensemble@members=(toi)", "no matcher 'toi'; did you mean 'toy'"),
         ("ensemble@members=(toy@size=1)", "no option 'size'"),
         ("ensemble@members=()", "option 'members': no matcher named"),
-        ("ensemble@members=(toy,toy)", "named twice"),
         ("ensemble@members=(toy)@method=median", "option 'method'"),
         ("ensemble@inner_folds=1", "option 'inner_folds'"),
     ],

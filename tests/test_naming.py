@@ -35,6 +35,19 @@ def test_brackets_hold_other_matchers() -> None:
     assert other.name == "d"
 
 
+def test_with_option_sets_what_can_be_written() -> None:
+    spec = parse_matcher("a:b@z=1").with_option("data", "x y/(1) é=2.csv")
+    assert str(spec) == "a:b@data=x y/(1) é=2.csv@z=1" and parse_matcher(str(spec)) == spec
+    assert str(spec.with_option("z", "2")).endswith("@z=2")
+    for value in ("", " x", "a,b", "a@b", "a)", "(a"):
+        with pytest.raises(UserError, match="data=.*may not be empty"):
+            spec.with_option("data", value)
+
+
+def test_repeats_on_demand() -> None:
+    assert list(map(str, parse_matchers("a,a", repeats=True))) == ["a", "a"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
