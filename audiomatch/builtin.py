@@ -84,19 +84,19 @@ def audiomatch_matchers() -> list[MatcherInfo]:
     ]
 
 
-def _open_mini_screener(path: Path | None, labelled: bool) -> Clips:
+def _open_mini_screener(path: Path | None, labelled: bool | None) -> Clips:
     from audiomatch.datasets.mini_screener import open_mini_screener
 
     return open_mini_screener(path, labelled)
 
 
-def _open_drivendata(path: Path | None, labelled: bool) -> Clips:
+def _open_drivendata(path: Path | None, labelled: bool | None) -> Clips:
     from audiomatch.datasets.drivendata import open_drivendata
 
     return open_drivendata(path, labelled)
 
 
-def _open_manifest(path: Path | None, labelled: bool) -> Clips:
+def _open_manifest(path: Path | None, labelled: bool | None) -> Clips:
     from audiomatch.datasets.manifest import open_manifest
 
     return open_manifest(path, labelled)

@@ -35,6 +35,7 @@ class Entrant:
     make: Callable[[], Matcher]
     config: dict[str, Any]
     fingerprint: dict[str, str]
+    further_data: list[str]
 
 
 def enter(registry: Registry, specs: Sequence[MatcherSpec]) -> list[Entrant]:
@@ -54,6 +55,7 @@ def enter(registry: Registry, specs: Sequence[MatcherSpec]) -> list[Entrant]:
                 make=lambda spec=spec: registry.create(spec),  # type: ignore[misc]
                 config=matcher.config.model_dump(mode="json"),
                 fingerprint=matcher.fingerprint(),
+                further_data=matcher.further_data(),
             )
         )
     return entrants

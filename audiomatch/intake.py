@@ -41,7 +41,7 @@ def admit(clips: Clips, run: Run, skip_bad: bool = False, limit: int | None = No
     lines = [f"{clips.where(i)}: {found[i]}" for i in bad]
     if bad and not skip_bad:
         more = f" ({len(bad) - 1} more like it)" if len(bad) > 1 else ""
-        raise ClipError(f"{lines[0]}{more}; --skip-bad goes on without")
+        raise ClipError(f"{lines[0]}{more}")
     if len(bad) == len(clips):
         raise UserError(f"{clips.source}: no usable clip is left; the first: {lines[0]}")
     good = [fact for fact in found if not isinstance(fact, ClipError)]

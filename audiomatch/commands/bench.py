@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from audiomatch.commands.options import data_options, make_run, run_options, take_in
+from audiomatch.commands.options import (
+    data_options,
+    make_run,
+    run_options,
+    take_in,
+    warm_up_option,
+    with_warm_up,
+)
 from audiomatch.commands.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -40,6 +47,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     help="Run folder [runs/NAME-OF-DATA]; a second run goes on with it.",
 )
+@warm_up_option
 @run_options
 def bench(
     data: str | None,
@@ -50,6 +58,7 @@ def bench(
     k: int,
     group: str,
     out: Path | None,
+    warm_up: str | None,
     as_json: bool,
     **how: Any,
 ) -> int:
@@ -59,6 +68,7 @@ def bench(
     """
     from audiomatch.crossval import cross_validate, enter, pooled_predictions
     from audiomatch.folds import make_folds
+    from audiomatch.further import keep_apart
     from audiomatch.intake import data_digest
     from audiomatch.machine import versions
     from audiomatch.naming import parse_matchers
@@ -70,10 +80,12 @@ def bench(
     specs = parse_matchers(named)
     for spec in specs:
         registry().offer(spec)
+    specs = with_warm_up(specs, warm_up)
     run = make_run(**how)
     intake, info = take_in(data, dataset, run, True, skip_bad, limit)
     folds = make_folds(intake.clips, k, group, run.seed)
     entrants = enter(registry(), specs)
+    keep_apart([d for entrant in entrants for d in entrant.further_data], intake.clips, run)
     folder = RunFolder(out or Path("runs") / (Path(data).stem if data else info.name))
     folder.write(
         "folds.json",

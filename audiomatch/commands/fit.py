@@ -8,7 +8,14 @@ from typing import Any
 
 import click
 
-from audiomatch.commands.options import data_options, make_run, run_options, take_in
+from audiomatch.commands.options import (
+    data_options,
+    make_run,
+    run_options,
+    take_in,
+    warm_up_option,
+    with_warm_up,
+)
 from audiomatch.commands.output import print_json
 
 
@@ -21,6 +28,7 @@ from audiomatch.commands.output import print_json
     required=True,
     help="Folder for the model.",
 )
+@warm_up_option
 @run_options
 def fit(
     matcher: str,
@@ -29,6 +37,7 @@ def fit(
     limit: int | None,
     skip_bad: bool,
     out: Path,
+    warm_up: str | None,
     as_json: bool,
     **how: Any,
 ) -> None:
@@ -41,7 +50,7 @@ def fit(
     from audiomatch.naming import parse_matcher
     from audiomatch.plugins import registry
 
-    spec = parse_matcher(matcher)
+    (spec,) = with_warm_up([parse_matcher(matcher)], warm_up)
     made = registry().create(spec)
     check_target(out)
     run = make_run(**how)

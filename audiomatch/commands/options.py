@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from audiomatch.intake import Intake
     from audiomatch.matcher import Run
+    from audiomatch.naming import MatcherSpec
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,6 +57,37 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return functools.reduce(lambda made, add: add(made), reversed(decorators), command)
 
 
+def warm_up_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --warm-up, which `with_warm_up` carries out."""
+    return click.option(
+        "--warm-up",
+        metavar="DATA",
+        help="Transcribed data that matchers with the option warm_up learn from first.",
+    )(command)
+
+
+def with_warm_up(specs: Sequence[MatcherSpec], data: str | None) -> list[MatcherSpec]:
+    """Give DATA to each matcher that has the option `warm_up` and is not told it by name.
+
+    Raises `UserError` where no matcher has the option.
+    """
+    from audiomatch.errors import UserError
+    from audiomatch.plugins import registry
+
+    if data is None:
+        return list(specs)
+    able = [s for s in specs if "warm_up" in type(registry().create(s).config).model_fields]
+    if not able:
+        named = ", ".join(map(str, specs))
+        raise UserError(f"--warm-up: no matcher named has the option warm_up ({named})")
+    return [
+        spec.with_option("warm_up", data)
+        if spec in able and "warm_up" not in dict(spec.options)
+        else spec
+        for spec in specs
+    ]
+
+
 def make_run(
     device: str, precision: Any, seed: int, workers: int | None, cache: Path | None
 ) -> Run:
@@ -84,11 +116,15 @@ def take_in(
 ) -> tuple[Intake, Any]:
     """Open the data and check its clips; returns them with the dataset's layout."""
     from audiomatch.datasets import choose_dataset
+    from audiomatch.errors import ClipError
     from audiomatch.intake import admit
     from audiomatch.plugins import registry
 
     info, path = choose_dataset(registry().datasets(), data, dataset)
-    intake = admit(info.open(path, labelled), run, skip_bad, limit)
+    try:
+        intake = admit(info.open(path, labelled), run, skip_bad, limit)
+    except ClipError as error:
+        raise ClipError(f"{error}; --skip-bad goes on without") from None
     if intake.skipped:
         count = len(intake.skipped)
         run.progress.say(f"left out {count} clip{'s' * (count > 1)} that cannot be used:")

@@ -25,7 +25,9 @@ class DatasetInfo:
         summary: one line for `audiomatch datasets`.
         recognises: whether a path is of this layout, by names alone.
         open: `open(path, labelled)` gives the clips; `path` is None for a dataset that ships with
-            its plugin. With `labelled` the part that has labels, else the part to predict.
+            its plugin. With `labelled` the part that has labels, with False the part to predict,
+            without labels, with None the part that has labels or, where none has, the part to
+            predict.
         needs_path: False for a dataset that ships with its plugin.
         prediction_columns: names of id and probability in what `predict` writes.
     """
@@ -33,7 +35,7 @@ class DatasetInfo:
     name: str
     summary: str
     recognises: Callable[[Path], bool]
-    open: Callable[[Path | None, bool], Clips]
+    open: Callable[[Path | None, bool | None], Clips]
     needs_path: bool = True
     prediction_columns: tuple[str, str] = ("id", "p_match")
 

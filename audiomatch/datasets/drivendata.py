@@ -14,12 +14,15 @@ from audiomatch.datasets.tables import read_table
 from audiomatch.errors import UserError
 
 
-def open_drivendata(path: Path | None, labelled: bool) -> Clips:
+def open_drivendata(path: Path | None, labelled: bool | None) -> Clips:
     """Read the labelled half, or the half to predict: test where there is one, else train.
 
-    `id` is `filename`; the order is that of the metadata.
+    With `labelled` None, the labelled half where there are labels. `id` is `filename`; the order is
+    that of the metadata.
     """
     assert path is not None
+    if labelled is None:
+        labelled = (path / "train_labels.csv").is_file()
     half = "train" if labelled or not (path / "test_metadata.csv").is_file() else "test"
     file = path / f"{half}_metadata.csv"
     if not file.is_file():

@@ -12,7 +12,7 @@ from audiomatch.datasets.tables import read_table
 from audiomatch.errors import UserError
 
 
-def open_manifest(path: Path | None, labelled: bool) -> Clips:
+def open_manifest(path: Path | None, labelled: bool | None) -> Clips:
     """Read columns `audio`, `expected_text`, `match` and any more; paths relative to the file.
 
     `id` is the manifest's own where it has one, else `audio` as written.
@@ -24,7 +24,7 @@ def open_manifest(path: Path | None, labelled: bool) -> Clips:
     frame = read_table(file)
     needed = ("audio", "expected_text", "match") if labelled else ("audio", "expected_text")
     require_columns(frame, needed, file.name)
-    if not labelled:
+    if labelled is False:
         frame = frame.drop(columns="match", errors="ignore")
     audio = frame["audio"].fillna("").astype(str)
     if "id" not in frame.columns:
