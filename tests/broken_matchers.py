@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from audiomatch import Matcher, Run
 from audiomatch.audio import SAMPLE_RATE, load_audio
 from audiomatch.clips import Clips
 from audiomatch.config import MatcherConfig
+from audiomatch.explanation import Explanation, WordEvidence
 
 
 class SoundConfig(MatcherConfig):
@@ -305,3 +307,58 @@ class Tidy(Sound):
         (run.cache / "sound.txt").write_text("kept")
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "passing").write_text("gone soon")
+
+
+class Explains(Sound):
+    """As sure of each word as of the text, at even distances; keeps to the contract."""
+
+    def explain(self, clips: Clips, run: Run) -> list[Explanation]:
+        p_match = self.predict(clips, run)
+        return [self.one(clips, i, float(p_match[i])) for i in range(len(clips))]
+
+    def one(self, clips: Clips, i: int, p_match: float) -> Explanation:
+        seconds = load_audio(clips.paths[i]).size / SAMPLE_RATE
+        said = clips.texts[i].split()
+        words = tuple(
+            self.word(word, p_match, seconds * n / len(said), seconds * (n + 1) / len(said))
+            for n, word in enumerate(said)
+        )
+        return Explanation(clips.ids[i], clips.texts[i], p_match, "", words)
+
+    def word(self, word: str, p: float, start: float, end: float) -> WordEvidence:
+        return WordEvidence(word, p, float(np.log(p)), start, end, (), "", "")
+
+
+class SaysOtherWords(Explains):
+    def word(self, word: str, p: float, start: float, end: float) -> WordEvidence:
+        return super().word(word.upper(), p, start, end)
+
+
+class TimesFall(Explains):
+    def word(self, word: str, p: float, start: float, end: float) -> WordEvidence:
+        return super().word(word, p, 1 - start, 1 - start)
+
+
+class TimesAfterTheClip(Explains):
+    def word(self, word: str, p: float, start: float, end: float) -> WordEvidence:
+        return super().word(word, p, start, end + 0.02)
+
+
+class SureBeyondOne(Explains):
+    def word(self, word: str, p: float, start: float, end: float) -> WordEvidence:
+        return super().word(word, 1.5, start, end)
+
+
+class ExplainsAnother(Explains):
+    def one(self, clips: Clips, i: int, p_match: float) -> Explanation:
+        return super().one(clips, i, p_match / 2)
+
+
+class ExplainsNaN(Explains):
+    def one(self, clips: Clips, i: int, p_match: float) -> Explanation:
+        return replace(super().one(clips, i, p_match), p_match=float("nan"))
+
+
+class ExplainsAtRandom(Explains):
+    def word(self, word: str, p: float, start: float, end: float) -> WordEvidence:
+        return super().word(word, np.random.default_rng().uniform(0.1, 0.9), start, end)

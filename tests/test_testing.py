@@ -56,6 +56,13 @@ FAILS: list[tuple[str, type[Matcher], str]] = [
     ("stray-files", broken.WritesFar, r"\.stray-"),
     ("stray-files", broken.LeavesTemporary, "tmp/tmp"),
     ("stray-files", broken.WritesNatively, "work/native.wav"),
+    ("explain", broken.SaysOtherWords, "words that are not those of the text"),
+    ("explain", broken.TimesFall, "the time "),
+    ("explain", broken.TimesAfterTheClip, "a word ends at .* in a clip of"),
+    ("explain", broken.SureBeyondOne, "the probability 1.5"),
+    ("explain", broken.ExplainsAnother, "explaining moves clip"),
+    ("explain", broken.ExplainsNaN, "p_match is nan"),
+    ("explain", broken.ExplainsAtRandom, "explained again, probability of"),
 ]
 
 
@@ -76,10 +83,16 @@ def test_a_sound_matcher_passes_and_skips_are_counted_apart() -> None:
     report = check_matcher(broken.Sound)
     skipped = {result.check: result.reason for result in report.results_of("skipped")}
     assert skipped.pop("light-entry") == "no installed plugin offers this class"
+    assert skipped.pop("explain") == "it does not say that it explains"
     skipped.pop("cuda", None)  # where there is none
     assert not skipped
     assert len(report.results_of("passed")) + len(report.results_of("skipped")) == len(CHECKS)
     assert f"{len(report.results_of('passed'))} passed, 0 failed" in report.summary
+
+
+def test_a_matcher_that_explains_passes() -> None:
+    (result,) = check_matcher(broken.Explains, only=["explain"]).results
+    assert result.status == "passed" and "clips" in result.reason
 
 
 def test_cache_and_temporary_folders_may_be_used() -> None:

@@ -11,7 +11,13 @@ from audiomatch import plugins
 from audiomatch.config import build_config
 from audiomatch.matcher import Matcher, MatcherInfo, Run
 from audiomatch.naming import MatcherSpec, parse_matcher
-from audiomatch.testing import numbers, options, processes, training  # noqa: F401 - they register
+from audiomatch.testing import (  # noqa: F401 - they register
+    explaining,
+    numbers,
+    options,
+    processes,
+    training,
+)
 from audiomatch.testing.registry import choose, perform
 from audiomatch.testing.results import ContractError, Report
 from audiomatch.testing.subject import Subject
@@ -73,7 +79,12 @@ def _subject(matcher: Checkable, scratch: Path, run: Run | None) -> Subject:
             info = matcher
         else:
             code = matcher
-            info = MatcherInfo(code.__name__.lower(), code.__doc__ or "", lambda: code)
+            info = MatcherInfo(
+                code.__name__.lower(),
+                code.__doc__ or "",
+                lambda: code,
+                explains=code.explain is not Matcher.explain,
+            )
         subject = Subject(info, MatcherSpec(info.name), lambda: _make(info), replace(run), scratch)
     subject.make().fingerprint()  # weights that cannot be had are bad input, before any work
     return subject
