@@ -1,0 +1,162 @@
+"""One measurement of `whisper_speed.py`, in a process of its own: reads a job, prints JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from audiomatch import Run
+from audiomatch.clips import Clips
+from audiomatch.errors import UserError, cause_of
+from audiomatch.machine import peak_memory_mb, reset_peak_memory
+from audiomatch.matcher import Matcher
+from audiomatch.naming import MatcherSpec, parse_matcher
+from audiomatch.plugins import registry
+
+STEP_SECONDS = 0.5  # what clips are padded to a multiple of
+FULL_SECONDS = 30.0
+FEW = 16  # clips that a matcher is made ready with where only prediction is measured
+Measured = dict[str, Any]
+
+
+class Stopwatch:
+    """Progress that shows nothing and adds up the seconds of each task."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.to_first: float | None = None
+        self._start = time.perf_counter()
+
+    @contextmanager
+    def task(self, description: str, total: float, unit: str = "clips") -> Iterator[Stopwatch]:
+        started = time.perf_counter()
+        if self.to_first is None:
+            self.to_first = started - self._start
+        try:
+            yield self
+        finally:
+            spent = time.perf_counter() - started
+            self.seconds[description] = self.seconds.get(description, 0.0) + spent
+
+    def advance(self, amount: float = 1) -> None:
+        pass
+
+    def say(self, line: str) -> None:
+        print(line, file=sys.stderr)
+
+
+def measure(job: Measured) -> Measured:
+    clips = Clips(pd.read_parquet(job["clips"]))
+    with tempfile.TemporaryDirectory() as cache:
+
+        def run() -> Run:
+            return Run(
+                cache=Path(cache),
+                device=job["device"],
+                precision=job["precision"],
+                seed=job["seed"],
+                workers=job["threads"] or os.cpu_count() or 1,
+                progress=Stopwatch(),
+            )
+
+        spec = parse_matcher(job["matcher"])
+        if job["clips_a_pass"]:
+            spec = sharing_passes(spec, job["clips_a_pass"], clips)
+        of = measure_fit if job["part"] == "train" else measure_predict
+        return {"spec": str(spec), **of(spec, clips, job["texts"], run)}
+
+
+def sharing_passes(spec: MatcherSpec, count: int, clips: Clips) -> MatcherSpec:
+    """Let `count` of the longest clips share a forward pass, and an optimiser step."""
+    config: Any = registry().create(spec).config
+    length = FULL_SECONDS
+    if config.pad != "30s":
+        seen = (clips["seconds"].max() + config.margin) / STEP_SECONDS
+        length = min(np.ceil(seen) * STEP_SECONDS, FULL_SECONDS)
+    spec = spec.with_option("batch_size", str(count))
+    return spec.with_option("seconds_at_once", f"{count * length:g}")
+
+
+def measure_fit(spec: MatcherSpec, clips: Clips, texts: int, run: Callable[[], Run]) -> Measured:
+    matcher: Any = registry().create(spec)
+    reset_peak_memory()
+    before = peak_memory_mb() or 0.0
+    own = run()
+    seconds = timed(lambda: matcher.fit(clips, own))
+    peaks = memory(own)
+    return {
+        "passes_per_second": matcher.config.epochs * len(clips) / seconds,
+        "fit_seconds": seconds,
+        "seconds_to_first_task": own.progress.to_first,
+        "seconds_of_tasks": own.progress.seconds,
+        **peaks,
+        "memory_taken_mb": (peaks["peak_memory_mb"] or 0.0) - before,
+    }
+
+
+def measure_predict(
+    spec: MatcherSpec, clips: Clips, texts: int, run: Callable[[], Run]
+) -> Measured:
+    """Make ready without training, which changes the numbers but not the work."""
+    matcher: Matcher = registry().create(spec.with_option("epochs", "0"))
+    few = pd.concat([part.head(FEW // 2) for _, part in clips.frame.groupby("match")])
+    with tempfile.TemporaryDirectory() as cache:
+        ready = run()
+        ready.cache = Path(cache)
+        matcher.fit(Clips(few), ready)
+    asked = with_texts(clips, texts).unlabelled()
+    reset_peak_memory()
+    own = run()
+    cold = timed(lambda: matcher.predict(asked, own))
+    tasks = dict(own.progress.seconds)
+    warm = timed(lambda: matcher.predict(asked, own))
+    return {
+        "cold_clips_per_second": len(clips) / cold,
+        "warm_clips_per_second": len(clips) / warm,
+        "seconds_of_tasks": tasks,
+        **memory(own),
+    }
+
+
+def with_texts(clips: Clips, count: int) -> Clips:
+    """Give each recording its own text and `count - 1` texts of other clips."""
+    texts = list(dict.fromkeys(clips.texts))
+    if count > len(texts):
+        raise UserError(f"--texts {count}: the clips have {len(texts)} different texts")
+    rows = []
+    for row in clips.frame.to_dict("records"):
+        at = texts.index(row["expected_text"])
+        for i in range(count):
+            text = texts[(at + i) % len(texts)]
+            rows.append({**row, "id": f"{row['id']} {i}", "expected_text": text})
+    return Clips(pd.DataFrame(rows))
+
+
+def timed(work: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def memory(run: Run) -> Measured:
+    return {
+        "peak_memory_mb": peak_memory_mb(),
+        "peak_gpu_memory_mb": run.notes.get("peak_gpu_memory_mb"),
+    }
+
+
+if __name__ == "__main__":
+    try:
+        print(json.dumps(measure(json.loads(Path(sys.argv[1]).read_text("utf-8")))))
+    except Exception as error:
+        sys.exit(str(error) if isinstance(error, UserError) else cause_of(error))
