@@ -63,6 +63,13 @@ class WhisperConfig(MatcherConfig):
     warmup: float | None = Field(
         None, ge=0, le=1, description="Share of the steps that warm up; by size: 0, 0.1 or 0.2."
     )
+    warm_up: str = Field(
+        "",
+        description="What the Whisper learns to transcribe before it learns to judge: nothing, "
+        "matches (those of the training part), or DATA, any corpus that audiomatch reads; of one "
+        "with labels the matches.",
+    )
+    warm_up_epochs: int = Field(1, ge=1, le=1000, description="Passes over what is transcribed.")
     weight_decay: float = Field(0.0, ge=0, le=10, description="AdamW's decoupled weight decay.")
     average_last: float = Field(
         0.0, ge=0, le=1, description="Share of the steps, from the end, whose weights are averaged."

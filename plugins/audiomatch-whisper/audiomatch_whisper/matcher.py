@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,14 @@ from torch.nn import functional
 
 from audiomatch.clips import Clips
 from audiomatch.explanation import Explanation
+from audiomatch.further import further_digest
 from audiomatch.matcher import Matcher, Run
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.explainer import Explainer
 from audiomatch_whisper.inputs import Inputs
 from audiomatch_whisper.judge import Judge
 from audiomatch_whisper.loading import find, load
+from audiomatch_whisper.warming import corpus_of, further_matches, warm_up
 
 
 class WhisperMatcher(Matcher):
@@ -47,11 +50,19 @@ class WhisperMatcher(Matcher):
         return self._weights
 
     def fingerprint(self) -> dict[str, str]:
-        """Return the digest of the weights that `fit` would start from."""
-        return self._resolved().fingerprint()
+        """Return the digests of the weights that `fit` would start from and of its warm-up."""
+        data = self.further_data()
+        warm_up = {"warm_up_digest": further_digest(data[0])} if data else {}
+        return {**self._resolved().fingerprint(), **warm_up}
+
+    def further_data(self) -> list[str]:
+        """Return what the warm-up transcribes beyond the training part."""
+        data = corpus_of(self.config)
+        return [] if data is None else [data]
 
     def fit(self, train: Clips, run: Run) -> None:
         """Start from the weights and fine-tune on `train`."""
+        further = further_matches(self.config, run)
         compute = Compute(run)
         weights = self._resolved()
         run.note(**weights.facts())
@@ -59,18 +70,50 @@ class WhisperMatcher(Matcher):
         judge.freeze(embeddings=self.config.embeddings == "trained")
         inputs = Inputs(judge, train, self.config, compute, run)
         inputs.keep_lower()
+        if self.config.warm_up:
+            self._warm_up(judge, inputs, train, further, compute, run)
         if judge.head is not None:
             judge.head.fit(inputs.numbers(evidence=True, label="look"), train.labels)
         self._train(judge, inputs, train, compute, run)
         self._judge = judge
         self._explainer = Explainer(judge, self.config).after(train, run)
 
+    def _warm_up(
+        self,
+        judge: Judge,
+        inputs: Inputs,
+        clips: Clips,
+        further: Clips | None,
+        compute: Compute,
+        run: Run,
+    ) -> None:
+        matches = np.flatnonzero(clips.labels == 1)
+        if further is not None:
+            inputs = Inputs(judge, further, self.config, compute, run)
+            inputs.keep_lower()
+            matches = np.arange(len(further))
+        options = replace(self._options(judge, inputs), epochs=self.config.warm_up_epochs)
+        warm_up(judge, inputs, matches, options, compute, run)
+        run.note(warm_up=self.config.warm_up, warm_up_clips=len(matches))
+
+    def _options(self, judge: Judge, inputs: Inputs) -> TrainOptions:
+        config = self.config
+        lr, warmup = schedule_by_width(judge.whisper.config.d_model)
+        return TrainOptions(
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            lr=config.lr if config.lr is not None else lr,
+            warmup=config.warmup if config.warmup is not None else warmup,
+            weight_decay=config.weight_decay,
+            average_last=config.average_last,
+            order=config.order,
+            capacity=inputs.capacity,
+        )
+
     def _train(
         self, judge: Judge, inputs: Inputs, clips: Clips, compute: Compute, run: Run
     ) -> None:
-        config = self.config
         labels = torch.tensor(clips.labels, dtype=torch.float32).to(compute.device)
-        lr, warmup = schedule_by_width(judge.whisper.config.d_model)
 
         def losses(rows: NDArray[np.int64]) -> Tensor:
             logits = judge(inputs.states(inputs.recording[rows]), inputs.batch(rows))
@@ -84,19 +127,10 @@ class WhisperMatcher(Matcher):
             judge,
             losses,
             inputs.seconds[inputs.recording],
-            TrainOptions(
-                epochs=config.epochs,
-                batch_size=config.batch_size,
-                lr=config.lr if config.lr is not None else lr,
-                warmup=config.warmup if config.warmup is not None else warmup,
-                weight_decay=config.weight_decay,
-                average_last=config.average_last,
-                order=config.order,
-                capacity=inputs.capacity,
-            ),
+            self._options(judge, inputs),
             compute,
             run,
-            groups=[{"params": whisper}, {"params": head, "lr": config.head_lr}],
+            groups=[{"params": whisper}, {"params": head, "lr": self.config.head_lr}],
         )
 
     def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:

@@ -1,0 +1,167 @@
+"""Learning to transcribe before learning to judge."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from audiomatch_torch import Compute, load_tensors
+from audiomatch_whisper.evidence import next_token
+from audiomatch_whisper.inputs import Inputs
+from audiomatch_whisper.network import Memory, decode
+
+from audiomatch.errors import UserError
+
+FAST = {"epochs": 0, "batch_size": 4, "lr": 1e-3, "warm_up_epochs": 4}
+
+
+@pytest.fixture
+def fitted(whisper, folders, corpus, run):
+    def make(clips=corpus, run=run, **options):
+        matcher = whisper(weights=str(folders["bytes"]), **{**FAST, **options})
+        matcher.fit(clips, run)
+        return matcher
+
+    return make
+
+
+@pytest.fixture
+def further(tmp_path, helpers):
+    """A manifest of other clips, with or without labels."""
+
+    def write(name="further", labels=True, **columns):
+        folder = tmp_path / name
+        folder.mkdir()
+        frame = helpers.make_clips(folder, [0.6, 0.9, 0.5, 1.1], ("sun", "a cat"), 1).frame
+        frame["match"] = [1, 0, 1, 0]
+        frame = frame.assign(**columns)
+        (frame if labels else frame.drop(columns="match")).to_csv(folder / "m.csv", index=False)
+        return folder / "m.csv"
+
+    return write
+
+
+def cross_entropy(matcher, clips, run):
+    """Nats a token of the text and its end, mean over the clips."""
+    judge = matcher._judge.eval()
+    inputs = Inputs(judge, clips, matcher.config, Compute(run), run)
+    out = []
+    with torch.no_grad():
+        for i in range(len(clips)):
+            texts = inputs.batch(np.array([i]))
+            memory = Memory.of(judge.whisper, inputs.states(inputs.recording[[i]]))
+            log_p = next_token(judge.whisper, decode(judge.whisper, texts.ids, memory), texts)
+            out.append(-float(log_p.mean()))
+    return np.mean(out)
+
+
+def matches_of(clips, label=1):
+    return clips.take(clips.labels == label)
+
+
+@pytest.mark.parametrize("options", [{}, {"encoder_layers": 0}, {"embeddings": "trained"}])
+def test_it_lowers_the_cross_entropy_of_the_matches(fitted, corpus, run, options):
+    said = matches_of(corpus)
+    cold = cross_entropy(fitted(**options), said, run)
+    warm = cross_entropy(fitted(warm_up="matches", **options), said, run)
+    assert warm < cold - 0.5
+    assert run.notes["warm_up"] == "matches" and run.notes["warm_up_clips"] == len(said)
+
+
+def test_the_texts_of_mismatches_are_never_read(fitted, corpus, run):
+    other = [
+        text if match else "zzz" * (i + 1)
+        for i, (text, match) in enumerate(zip(corpus.texts, corpus.labels, strict=True))
+    ]
+    changed = corpus.with_column("expected_text", other)
+    weights = [
+        fitted(clips, warm_up="matches", score="same-position")._judge.whisper.state_dict()
+        for clips in (corpus, changed)
+    ]
+    for name, tensor in weights[0].items():
+        assert torch.equal(tensor, weights[1][name]), name
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_a_corpus_with_labels_gives_its_matches_and_one_without_all(
+    fitted, further, corpus, run, labels
+):
+    data = str(further(labels=labels))
+    matcher = fitted(warm_up=data)
+    assert matcher.further_data() == [data]
+    assert run.notes["warm_up"] == data and run.notes["warm_up_clips"] == (2 if labels else 4)
+    texts = ["sun", "a cat"] * 4
+    heard = {t: corpus.with_column("expected_text", [t] * 8) for t in texts}
+    cold = fitted()
+    gains = {t: cross_entropy(cold, c, run) - cross_entropy(matcher, c, run)
+             for t, c in heard.items()}  # fmt: skip
+    assert gains["sun"] > 0.5
+    if labels:
+        assert gains["a cat"] < gains["sun"] / 2
+
+
+def test_same_seed_same_numbers_and_it_moves_them(fitted, corpus, run):
+    first, second, cold = (
+        fitted(epochs=1, **options).predict(corpus.unlabelled(), run)
+        for options in ({"warm_up": "matches"}, {"warm_up": "matches"}, {})
+    )
+    np.testing.assert_array_equal(first, second)
+    assert np.abs(first - cold).max() > 1e-3
+
+
+def test_what_is_frozen_stays_and_the_head_starts_from_the_warm_whisper(fitted, folders, run):
+    before = load_tensors(folders["bytes"] / "model.safetensors")
+    matcher = fitted(warm_up="matches", encoder_layers=0)
+    after = matcher._judge.whisper.state_dict()
+    for name, tensor in before.items():
+        if ".encoder." in name or "embed_tokens" in name:
+            assert torch.equal(after[name], tensor), name
+    heads = [m._judge.head.state_dict() for m in (matcher, fitted(encoder_layers=0))]
+    assert any(not torch.equal(warm, heads[1][name]) for name, warm in heads[0].items())
+
+
+def test_the_fingerprint_follows_the_corpus(whisper, folders, further, tmp_path):
+    def prints(**options):
+        return whisper(weights=str(folders["bytes"]), **options).fingerprint()
+
+    data = further()
+    first = prints(warm_up=str(data))
+    assert first == prints(warm_up=str(data)) != prints()
+    assert prints(warm_up="matches") == prints()
+    sound = data.parent / "clip0.wav"
+    kept = sound.read_bytes()
+    sound.write_bytes((data.parent / "clip1.wav").read_bytes())
+    assert prints(warm_up=str(data)) != first
+    sound.write_bytes(kept)
+    assert prints(warm_up=str(data)) == first
+    data.write_text(data.read_text().replace("a cat", "a bat", 1))
+    assert prints(warm_up=str(data)) != first
+
+
+def test_bad_corpora_are_one_line(fitted, further, whisper):
+    with pytest.raises(UserError, match="no such file or folder: nowhere.csv"):
+        fitted(warm_up="nowhere.csv")
+    with pytest.raises(UserError, match="no clip has match 1"):
+        fitted(warm_up=str(further("mismatches", match=0)))
+    data = further("gone")
+    (data.parent / "clip2.wav").unlink()
+    where = r"gone/m.csv, row 4 \(id 'c2'\): no such audio file: .*clip2.wav$"
+    with pytest.raises(UserError, match=where):
+        fitted(warm_up=str(data))
+    with pytest.raises(UserError, match=where):
+        whisper(weights="scratch", warm_up=str(data)).fingerprint()
+    (data.parent / "clip2.wav").write_bytes(b"no sound")
+    with pytest.raises(UserError, match=r"gone/m.csv, row 4 \(id 'c2'\): "):
+        fitted(warm_up=str(data))
+    with pytest.raises(UserError, match="'warm_up_epochs'"):
+        whisper(warm_up_epochs=0)
+
+
+def test_another_seed_gives_another_order(fitted, corpus, run):
+    numbers = [
+        fitted(run=dataclasses.replace(run, seed=seed), warm_up="matches", batch_size=2).predict(
+            corpus.unlabelled(), run
+        )
+        for seed in (0, 1)
+    ]
+    assert np.abs(numbers[0] - numbers[1]).max() > 1e-6
