@@ -131,6 +131,17 @@ def test_a_changed_corpus_is_not_replayed(bench: Any, further: Path) -> None:
     assert Warm.fits == 4
 
 
+def test_a_manifests_own_column_sha256_decides_nothing(further: Path, run: Run) -> None:
+    manifest = further / "manifest.csv"
+    head, *rows = manifest.read_text().splitlines()
+    table = [f"{head},sha256", *(f"{row},{'0' * 64}" for row in rows)]
+    manifest.write_text("\n".join(table) + "\n")
+    before = further_digest(str(further))
+    assert (open_further(str(further), run)["sha256"] != "0" * 64).all()
+    write_tone(further / "3.wav", 0.3)
+    assert further_digest(str(further)) != before
+
+
 def test_a_clip_that_cannot_be_read_names_data_and_row(bench: Any, further: Path) -> None:
     (further / "2.wav").write_bytes(b"no sound at all")
     code, _, err = bench("warm", "--warm-up", further)

@@ -12,11 +12,11 @@ from audiomatch.config import build_config
 from audiomatch.matcher import Matcher, MatcherInfo, Run
 from audiomatch.naming import MatcherSpec, parse_matcher
 from audiomatch.testing import (  # noqa: F401 - they register
-    explaining,
     numbers,
     options,
     processes,
     training,
+    words,
 )
 from audiomatch.testing.registry import choose, perform
 from audiomatch.testing.results import ContractError, Report
