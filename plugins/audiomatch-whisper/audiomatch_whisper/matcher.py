@@ -51,9 +51,11 @@ class WhisperMatcher(Matcher):
 
     def fingerprint(self) -> dict[str, str]:
         """Return the digests of the weights that `fit` would start from and of its warm-up."""
-        data = self.further_data()
-        warm_up = {"warm_up_digest": further_digest(data[0])} if data else {}
-        return {**self._resolved().fingerprint(), **warm_up}
+        return {**self._resolved().fingerprint(), **self._warm_up_digest()}
+
+    def _warm_up_digest(self) -> dict[str, str]:
+        data = corpus_of(self.config)
+        return {} if data is None else {"warm_up_digest": further_digest(data)}
 
     def further_data(self) -> list[str]:
         """Return what the warm-up transcribes beyond the training part."""
@@ -94,7 +96,8 @@ class WhisperMatcher(Matcher):
             matches = np.arange(len(further))
         options = replace(self._options(judge, inputs), epochs=self.config.warm_up_epochs)
         warm_up(judge, inputs, matches, options, compute, run)
-        run.note(warm_up=self.config.warm_up, warm_up_clips=len(matches))
+        facts = {"warm_up": self.config.warm_up, "warm_up_clips": len(matches)}
+        run.note(**facts, **self._warm_up_digest())
 
     def _options(self, judge: Judge, inputs: Inputs) -> TrainOptions:
         config = self.config

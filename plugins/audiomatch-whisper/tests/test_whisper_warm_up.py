@@ -89,6 +89,7 @@ def test_a_corpus_with_labels_gives_its_matches_and_one_without_all(
     data = str(further(labels=labels))
     matcher = fitted(warm_up=data)
     assert matcher.further_data() == [data]
+    assert run.notes["warm_up_digest"] == matcher.fingerprint()["warm_up_digest"]
     assert run.notes["warm_up"] == data and run.notes["warm_up_clips"] == (2 if labels else 4)
     texts = ["sun", "a cat"] * 4
     heard = {t: corpus.with_column("expected_text", [t] * 8) for t in texts}
