@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import numpy as np
 from audiomatch_torch import load_into, load_tensors, save_tensors
-from audiomatch_whisper.evidence import encode
 from audiomatch_whisper.features import log_mel
+from audiomatch_whisper.network import encode
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
