@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from audiomatch.config import MatcherConfig
 
@@ -47,6 +47,13 @@ class WhisperConfig(MatcherConfig):
         "frozen",
         description="Whether the token embeddings, which are the output matrix too, are trained.",
     )
+    lora: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Rank of low-rank adapters (LoRA) that are trained in place of the weights, "
+        "and added to them at the end; 0: the weights themselves. Needs peft.",
+    )
     pad: Literal["longest", "30s"] = Field(
         "longest",
         description="How far the encoder sees: 30 s, or the clip and margin, rounded up to 0.5 s.",
@@ -57,7 +64,10 @@ class WhisperConfig(MatcherConfig):
     epochs: int = Field(2, ge=0, le=1000, description="Passes over the training clips.")
     batch_size: int = Field(16, ge=1, le=65536, description="Clips an optimiser step.")
     lr: float | None = Field(
-        None, gt=0, le=1, description="Peak learning rate; by size where not given: 3e-5 or 2e-5."
+        None,
+        gt=0,
+        le=1,
+        description="Peak learning rate; where not given 3e-5 or 2e-5 by size, with lora 1e-3.",
     )
     head_lr: float = Field(1e-2, gt=0, le=1, description="Peak learning rate of the head.")
     warmup: float | None = Field(
@@ -89,3 +99,9 @@ class WhisperConfig(MatcherConfig):
         le=100_000,
         description="Matches of the training part on which the words of `explain` are calibrated.",
     )
+
+    @model_validator(mode="after")
+    def _adapters_alone(self) -> WhisperConfig:
+        if self.lora and self.embeddings == "trained":
+            raise ValueError("lora trains adapters alone; take embeddings=frozen with it")
+        return self

@@ -24,6 +24,7 @@ from audiomatch.clips import Clips
 from audiomatch.explanation import Explanation
 from audiomatch.further import further_digest
 from audiomatch.matcher import Matcher, Run
+from audiomatch_whisper import adapters
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.explainer import Explainer
 from audiomatch_whisper.inputs import Inputs
@@ -70,6 +71,7 @@ class WhisperMatcher(Matcher):
         run.note(**weights.facts())
         judge = Judge(load(weights, self.config.size), self.config).to(compute.device)
         judge.freeze(embeddings=self.config.embeddings == "trained")
+        merge = adapters.add_adapters(judge, self.config.lora) if self.config.lora else None
         inputs = Inputs(judge, train, self.config, compute, run)
         inputs.keep_lower()
         if self.config.warm_up:
@@ -77,6 +79,8 @@ class WhisperMatcher(Matcher):
         if judge.head is not None:
             judge.head.fit(inputs.numbers(evidence=True, label="look"), train.labels)
         self._train(judge, inputs, train, compute, run)
+        if merge is not None:
+            merge()
         self._judge = judge
         self._explainer = Explainer(judge, self.config).after(train, run)
 
@@ -102,6 +106,7 @@ class WhisperMatcher(Matcher):
     def _options(self, judge: Judge, inputs: Inputs) -> TrainOptions:
         config = self.config
         lr, warmup = schedule_by_width(judge.whisper.config.d_model)
+        lr = adapters.LEARNING_RATE if config.lora else lr
         return TrainOptions(
             epochs=config.epochs,
             batch_size=config.batch_size,

@@ -46,11 +46,14 @@ class _TokenLogP(torch.autograd.Function):
         for start in range(0, len(hidden), AT_ONCE):
             part = slice(start, start + AT_ONCE)
             logits = (hidden[part] @ matrix.T).float()
-            total = logits.logsumexp(1)
-            out[part] = logits.gather(1, wanted[part, None])[:, 0] - total
+            own = logits.gather(1, wanted[part, None])
+            # Log-sum-exp in the logits' own memory, so that the exponentials serve twice.
+            most = logits.amax(1, keepdim=True)
+            sums = logits.sub_(most).exp_().sum(1, keepdim=True)
+            out[part] = (own - most - sums.log())[:, 0]
             if slope is not None:
-                # One-hot minus softmax, in the logits' own memory.
-                residual = logits.sub_(total[:, None]).exp_().neg_()
+                # One-hot minus softmax.
+                residual = logits.div_(-sums)
                 residual[torch.arange(len(residual), device=residual.device), wanted[part]] += 1
                 slope[part] = residual.to(dtype) @ matrix
         if slope is not None:
