@@ -25,12 +25,15 @@ class Compute:
     Attributes:
         device: the torch device; move tensors and models there.
         precision: `fp32`, `bf16` or `fp16`; weights stay fp32, see `autocast`.
+        native_bf16: whether the device is a CPU with instructions for bfloat16 and the run leaves
+            the precision to the matcher: frozen parts may then compute in it, about twice as fast.
     """
 
     def __init__(self, run: Run) -> None:
         """Check the device and precision of `run` and seed; raises `UserError`."""
         self.device = _device(run.device)
         self.precision = _precision(run.precision, self.device)
+        self.native_bf16 = run.precision == "auto" and self.device.type == "cpu" and _cpu_has_bf16()
         self._run = run
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
@@ -104,6 +107,11 @@ def _device(name: str) -> torch.device:
     if device.type not in ("cpu", "mps"):
         raise UserError(f"device {name!r} is not supported; take cpu, cuda, cuda:N or mps")
     return device
+
+
+def _cpu_has_bf16() -> bool:
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # not in older torch
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def _precision(asked: str, device: torch.device) -> str:

@@ -19,7 +19,7 @@ from transformers import WhisperForConditionalGeneration
 
 from audiomatch_whisper.network import Memory, decode
 
-FRAME_SECONDS = 0.02
+FRAME_SECONDS = 0.02  # of an encoder state
 SMOOTH = 7
 
 
@@ -99,23 +99,6 @@ def warp(cost: NDArray[np.float64]) -> NDArray[np.int64]:
             first[i] = j
         i, j = i - down, j - left
     return first
-
-
-def speech_bounds(audio: NDArray[np.float32], rate: int) -> tuple[float, float]:
-    """Return when the sound begins and ends, in seconds.
-
-    Loud are frames of 20 ms within 35 dB of the loudest and 9 dB above the noise (the tenth part
-    that is quietest), and in any case those within 12 dB of the loudest.
-    """
-    size = int(rate * FRAME_SECONDS)
-    count = len(audio) // size
-    if count < 2:
-        return 0.0, len(audio) / rate
-    frames = audio[: count * size].reshape(count, size)
-    level = 10 * np.log10(np.mean(np.square(frames, dtype=np.float64), axis=1) + 1e-10)
-    peak, noise = float(level.max()), float(np.quantile(level, 0.1))
-    loud = np.flatnonzero(level >= min(max(peak - 35, noise + 9), peak - 12))
-    return float(loud[0] * FRAME_SECONDS), float((loud[-1] + 1) * FRAME_SECONDS)
 
 
 def word_spans(starts: NDArray[np.float64], first: Sequence[int]) -> list[tuple[float, float]]:

@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomatch.clips import Clips
-from audiomatch_whisper.words import bare
+from audiomatch_whisper.wrong_texts import Wrong, WrongTexts
 
 FEWEST = 8
-# Words to put in where the training texts have too few of their own.
-SPARE = ("apple", "window", "seven", "under", "morning", "quickly", "brother", "yellow")
 
 
 def matches_to_calibrate_on(train: Clips, most: int, seed: int) -> Clips:
@@ -30,19 +28,16 @@ def wrong_texts(
     Of every four, two have a word replaced by another text's, one has such a word put in, and one
     stays as it is.
     """
-    pool = sorted({word for text in texts for word in text.split() if bare(word)} | set(SPARE))
+    make = WrongTexts(texts)
     out = []
     for i, text in enumerate(texts):
-        words = text.split()
-        at = int(generator.integers(len(words)))
-        other = words[at]
-        while bare(other) == bare(words[at]):
-            other = pool[int(generator.integers(len(pool)))]
-        right = np.ones(len(words), dtype=np.int8)
+        wrong = Wrong(text, -1, -1)
         if i % 4 < 2:
-            words[at], right[at] = other, 0
+            wrong = make.replace(text, generator)
         elif i % 4 == 2:
-            words.insert(at, other)
-            right = np.insert(right, at, np.int8(0))
-        out.append((" ".join(words), right))
+            wrong = make.put_in(text, generator)
+        right = np.ones(len(wrong.text.split()), dtype=np.int8)
+        if wrong.word >= 0:
+            right[wrong.word] = 0
+        out.append((wrong.text, right))
     return out

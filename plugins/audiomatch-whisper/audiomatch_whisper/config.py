@@ -38,10 +38,16 @@ class WhisperConfig(MatcherConfig):
         description="What comes before the text. four: start, English, transcribe, no timestamps; "
         "own: what the model was trained with, for English-only ones start and no timestamps.",
     )
-    encoder_layers: Literal["all"] | Annotated[int, Field(ge=0, le=64)] = Field(
-        "all",
-        description="How many of the encoder's last layers are trained; all: the convolutions too. "
-        "What lies below the trained layers runs once a clip.",
+    encoder_layers: Literal["all", "quarter"] | Annotated[int, Field(ge=0, le=64)] = Field(
+        "quarter",
+        description="How many of the encoder's last layers are trained; quarter: a quarter of "
+        "them, rounded up; all: the convolutions too. What lies below the trained layers runs once "
+        "a clip.",
+    )
+    bf16: Literal["auto", "never"] = Field(
+        "auto",
+        description="auto: on a CPU that computes bfloat16 natively, and with precision auto, so "
+        "does the encoder where it is not being trained, and the output matrix where it never is.",
     )
     embeddings: Literal["frozen", "trained"] = Field(
         "frozen",
@@ -58,8 +64,26 @@ class WhisperConfig(MatcherConfig):
         "longest",
         description="How far the encoder sees: 30 s, or the clip and margin, rounded up to 0.5 s.",
     )
+    trim: bool = Field(
+        True,
+        description="Whether silence before and after the speech is left out, but for 0.25 s.",
+    )
     margin: float = Field(
-        0.5, ge=0.1, le=30, description="Seconds of silence after the clip where pad=longest."
+        0.3, ge=0.1, le=30, description="Seconds of silence after the clip where pad=longest."
+    )
+    negatives: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Wrong texts made of each match in every epoch: another text, a word replaced, "
+        "put in or left out, a letter changed.",
+    )
+    calibration: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Share of the training part, in groups of its own, that is not trained on but "
+        "fits the scale and offset of the head.",
     )
     epochs: int = Field(2, ge=0, le=1000, description="Passes over the training clips.")
     batch_size: int = Field(16, ge=1, le=65536, description="Clips an optimiser step.")
@@ -101,7 +125,9 @@ class WhisperConfig(MatcherConfig):
     )
 
     @model_validator(mode="after")
-    def _adapters_alone(self) -> WhisperConfig:
+    def _options_agree(self) -> WhisperConfig:
         if self.lora and self.embeddings == "trained":
             raise ValueError("lora trains adapters alone; take embeddings=frozen with it")
+        if self.calibration and self.score != "head":
+            raise ValueError("calibration fits the head; take score=head with it")
         return self

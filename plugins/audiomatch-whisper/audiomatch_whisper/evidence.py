@@ -42,24 +42,33 @@ def same_position(
         return (logits * own).sum(1) / own.sum(1)
 
 
-def next_token(model: WhisperForConditionalGeneration, hidden: Tensor, texts: TextBatch) -> Tensor:
+def next_token(
+    model: WhisperForConditionalGeneration,
+    hidden: Tensor,
+    texts: TextBatch,
+    matrix: Tensor | None = None,
+) -> Tensor:
     """Log probability of each of the text's tokens and of its end, after those before it.
 
     Shape (n, most - prompt), 0 where the mask is. Only the text's own positions are multiplied with
-    the output matrix.
+    the output matrix, or with `matrix`, which stands for it.
     """
     own = texts.mask[:, texts.prompt :].bool()
     wanted = texts.ids[:, texts.prompt :][own]
-    log_p = token_log_p(hidden[:, texts.prompt - 1 : -1][own], model.proj_out.weight, wanted)
+    matrix = model.proj_out.weight if matrix is None else matrix
+    log_p = token_log_p(hidden[:, texts.prompt - 1 : -1][own], matrix, wanted)
     return torch.zeros(own.shape, device=own.device).masked_scatter(own, log_p)
 
 
 def log_p_in_silence(
-    model: WhisperForConditionalGeneration, texts: TextBatch, silence: Memory
+    model: WhisperForConditionalGeneration,
+    texts: TextBatch,
+    silence: Memory,
+    matrix: Tensor | None = None,
 ) -> Tensor:
     """Log probability of each token where the decoder hears nothing: (n, t - prompt)."""
     hidden = decode(model, texts.ids, silence, np.zeros(len(texts.ids), dtype=np.int64))
-    return next_token(model, hidden, texts)
+    return next_token(model, hidden, texts, matrix)
 
 
 def evidence(
@@ -68,6 +77,7 @@ def evidence(
     memory: Memory,
     unheard: Tensor,
     owner: NDArray[np.int64] | None = None,
+    matrix: Tensor | None = None,
 ) -> Tensor:
     """Return the numbers of `NAMES` for each text, shape (n, names).
 
@@ -81,9 +91,10 @@ def evidence(
         memory: of the clips.
         unheard: what `log_p_in_silence` gives for these texts.
         owner: see `network.decode`.
+        matrix: see `next_token`.
     """
     hidden = decode(model, texts.ids, memory, owner)
-    log_p = next_token(model, hidden, texts)
+    log_p = next_token(model, hidden, texts, matrix)
     gain = log_p - unheard
     own = texts.own
     count = own.sum(1)

@@ -16,14 +16,14 @@ from audiomatch.clips import Clips
 from audiomatch.errors import ClipError, UserError
 from audiomatch.explanation import Explanation, TokenEvidence, WordEvidence
 from audiomatch.matcher import Run
-from audiomatch_whisper.alignment import attention, speech_bounds, token_starts, word_spans
+from audiomatch_whisper.alignment import attention, token_starts, word_spans
 from audiomatch_whisper.calibration import FEWEST, matches_to_calibrate_on, wrong_texts
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.features import FRAMES_A_SECOND, log_mel, pad_frames
 from audiomatch_whisper.head import Head
 from audiomatch_whisper.judge import SILENCE_SECONDS, Judge
 from audiomatch_whisper.listening import Listener
-from audiomatch_whisper.network import encode
+from audiomatch_whisper.speech import Part, speech_part
 from audiomatch_whisper.word_evidence import NAMES, Found, Vocabulary, look, spell_others
 from audiomatch_whisper.words import SpokenText, spoken_text
 
@@ -74,9 +74,9 @@ class Explainer:
             ear = _Ear(self.judge, self.config, Compute(run))
             found = []
             for i, (text, _) in zip(rows, texts, strict=True):
-                audio = ear.audio(clips, int(i))
-                listener = ear.listener(ear.states(audio))
-                found.append(ear.look(listener, audio, spoken_text(text, ear.text))[0])
+                part = ear.part(clips, int(i))
+                listener = ear.listener(ear.states(part.audio))
+                found.append(ear.look(listener, part.audio, spoken_text(text, ear.text))[0])
                 task.advance()
         evidence = np.concatenate([one.evidence for one in found])
         head.fit(evidence, np.concatenate([right for _, right in texts]))
@@ -99,17 +99,17 @@ class Explainer:
             head = head.to(compute.device)
             with compute.autocast():
                 for i, own in enumerate(texts):
-                    audio = ear.audio(clips, i)
-                    states = ear.states(audio)
+                    part = ear.part(clips, i)
+                    states = ear.states(part.audio)
                     listener, spoken = ear.listener(states), spoken_text(clips.texts[i], text)
-                    found, heard = ear.look(listener, audio, spoken)
+                    found, heard = ear.look(listener, part.audio, spoken)
                     logit = judge(states[None], judge.batch([own]))
                     evidence = torch.from_numpy(found.evidence).float().to(compute.device)
                     words = _words(
                         spoken,
                         found,
                         head(evidence).double().sigmoid().cpu().numpy(),
-                        ear.starts(listener, audio, spoken),
+                        ear.starts(listener, part, spoken),
                         spell_others(listener, spoken, found, ear.vocabulary),
                     )
                     p_match = float(logit.double().sigmoid())
@@ -122,24 +122,25 @@ class _Ear:
     """Encodes clips, and listens to silence: what the decoder expects without hearing anything."""
 
     def __init__(self, judge: Judge, config: WhisperConfig, compute: Compute) -> None:
-        self.judge, self.config, self.compute = judge.to(compute.device).eval(), config, compute
+        self.judge, self.config, self.compute = judge.place(compute).eval(), config, compute
         self.text = judge.backbone.text
         self.vocabulary = Vocabulary(self.text)
         quiet = np.zeros(int(SILENCE_SECONDS * SAMPLE_RATE), dtype=np.float32)
         self.silence = self.listener(self.states(quiet))
 
-    def audio(self, clips: Clips, row: int) -> NDArray[np.float32]:
+    def part(self, clips: Clips, row: int) -> Part:
         try:
-            return load_audio(clips.paths[row])
+            return speech_part(load_audio(clips.paths[row]), self.config.trim)
         except ClipError as error:
             raise ClipError(f"{clips.where(row)}: {error}") from None
 
     def states(self, audio: NDArray[np.float32]) -> Tensor:
-        """Return the encoder's states of a clip, (s, d)."""
+        """Return the encoder's states of what is listened to, (s, d)."""
         mel = log_mel(audio, self.judge.backbone.extractor, self.config.margin)
         if self.config.pad == "30s":
             mel = pad_frames(mel, int(MAX_SECONDS * FRAMES_A_SECOND))
-        return encode(self.judge.whisper, torch.from_numpy(mel)[None].to(self.compute.device))[0]
+        lower = self.judge.lower(torch.from_numpy(mel)[None].to(self.compute.device))
+        return self.judge.states(lower)[0]
 
     def listener(self, states: Tensor) -> Listener:
         return Listener(self.judge.whisper, self.text, self.judge.prompt, states)
@@ -154,15 +155,12 @@ class _Ear:
         heard = self.text.words(listener.transcribe(most)).strip()
         return look(listener, self.silence, spoken, self.vocabulary, heard), heard
 
-    def starts(
-        self, listener: Listener, audio: NDArray[np.float32], spoken: SpokenText
-    ) -> NDArray[np.float64]:
-        """Return when each token and the end begin, float64 of (tokens + 1,)."""
+    def starts(self, listener: Listener, part: Part, spoken: SpokenText) -> NDArray[np.float64]:
+        """Return when in the clip each token and the end begin, float64 of (tokens + 1,)."""
         prompt = self.judge.prompt
         ids = torch.tensor([[*prompt, *spoken.ids]], device=self.compute.device)
         [weights] = attention(self.judge.whisper, ids, listener.memory)
-        bounds = speech_bounds(audio, SAMPLE_RATE)
-        return token_starts(weights, len(prompt), len(spoken.ids), bounds)
+        return part.start + token_starts(weights, len(prompt), len(spoken.ids), part.bounds)
 
 
 def _words(

@@ -19,8 +19,9 @@ from audiomatch.audio import MAX_SECONDS, SAMPLE_RATE, audio_digests, load_audio
 from audiomatch.clips import Clips
 from audiomatch.errors import ClipError
 from audiomatch.matcher import Run
+from audiomatch_whisper.speech import speech_part
 
-VERSION = 1  # of `log_mel` and `load_audio`: raise it when their numbers change
+VERSION = 2  # of `log_mel`, `speech_part` and `load_audio`: raise it when their numbers change
 KEPT_AT_ONCE = 64 * 2**20  # bytes of spectrograms that are written together
 
 STEP_SECONDS = 0.5
@@ -54,11 +55,11 @@ def pad_frames(mel: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
     return np.pad(mel, ((0, 0), (0, frames - mel.shape[1])), mode="edge")
 
 
-def _keys(clips: Clips, extractor: WhisperFeatureExtractor, margin: float) -> list[str]:
+def _keys(clips: Clips, extractor: WhisperFeatureExtractor, margin: float, trim: bool) -> list[str]:
     """Return a digest of all that decides each clip's `log_mel`."""
     decoders = [soundfile.__libsndfile_version__, soxr.__version__]
     code = [VERSION, *decoders, transformers.__version__, torch.__version__]
-    facts = json.dumps([code, extractor.to_dict(), margin], sort_keys=True)
+    facts = json.dumps([code, extractor.to_dict(), margin, trim], sort_keys=True)
     return [
         hashlib.sha256(f"{audio} {facts}".encode()).hexdigest() for audio in audio_digests(clips)
     ]
@@ -72,7 +73,13 @@ class Features:
     """
 
     def __init__(
-        self, clips: Clips, extractor: WhisperFeatureExtractor, run: Run, pad: str, margin: float
+        self,
+        clips: Clips,
+        extractor: WhisperFeatureExtractor,
+        run: Run,
+        pad: str,
+        margin: float,
+        trim: bool = False,
     ) -> None:
         """Load and transform every clip; raises `ClipError` with the clip's row.
 
@@ -82,11 +89,11 @@ class Features:
         def one(key: str) -> NDArray[np.float32]:
             i = missing[key]
             try:
-                return log_mel(load_audio(paths[i]), extractor, margin)
+                return log_mel(speech_part(load_audio(paths[i]), trim).audio, extractor, margin)
             except ClipError as error:
                 raise ClipError(f"{clips.where(i)}: {error}") from None
 
-        paths, keys = clips.paths, _keys(clips, extractor, margin)
+        paths, keys = clips.paths, _keys(clips, extractor, margin, trim)
         store = ArrayStore(run.cache / "log-mel")
         mels = store.get(dict.fromkeys(keys))
         missing: dict[str, int] = {}

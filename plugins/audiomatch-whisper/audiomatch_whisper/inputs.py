@@ -44,7 +44,9 @@ class Inputs:
         paths = np.array([str(path) for path in clips.paths])
         _, first, self.recording = np.unique(paths, return_index=True, return_inverse=True)
         extractor = judge.backbone.extractor
-        self._features = Features(clips.take(first), extractor, run, config.pad, config.margin)
+        self._features = Features(
+            clips.take(first), extractor, run, config.pad, config.margin, config.trim
+        )
         self.seconds = self._features.seconds
         self.capacity = config.seconds_at_once
         if self.capacity is None and compute.device.type == "cpu":

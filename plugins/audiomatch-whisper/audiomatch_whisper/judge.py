@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from audiomatch_torch import Compute
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -17,7 +20,7 @@ from audiomatch_whisper.loading import Backbone
 from audiomatch_whisper.network import Memory, decode, encode, lower_layers, upper_layers
 from audiomatch_whisper.texts import Text, TextBatch, texts_of
 
-SILENCE_SECONDS = 2.0
+SILENCE_SECONDS = 1.0
 
 
 class Judge(nn.Module):
@@ -27,6 +30,8 @@ class Judge(nn.Module):
         prompt: the ids before every text.
         fixed_layers: how many of the encoder's first layers are not trained, with the convolutions
             before them; None where all is trained.
+        bf16: whether the encoder, where no gradient is asked for, and an output matrix that is
+            not trained compute in bfloat16.
     """
 
     def __init__(self, backbone: Backbone, config: WhisperConfig) -> None:
@@ -36,12 +41,23 @@ class Judge(nn.Module):
         self.head = Head(len(NAMES)) if config.score == "head" else None
         text = backbone.text
         self.prompt = text.own_prompt if config.prompt == "own" else text.prompt
-        layers = self.whisper.config.encoder_layers
-        self.fixed_layers = (
-            None if config.encoder_layers == "all" else max(0, layers - config.encoder_layers)
-        )
+        layers, trained = self.whisper.config.encoder_layers, config.encoder_layers
+        trained = -(-layers // 4) if trained == "quarter" else trained
+        self.fixed_layers = None if trained == "all" else max(0, layers - trained)
+        self.bf16 = False
         quiet = np.zeros(int(SILENCE_SECONDS * SAMPLE_RATE), dtype=np.float32)
         self._silence = torch.from_numpy(log_mel(quiet, backbone.extractor, config.margin))[None]
+        self._matrix: Tensor | None = None
+        self._may_bf16 = config.bf16 == "auto"
+        self._matrix_is_trained = config.embeddings == "trained"
+
+    def place(self, compute: Compute) -> Judge:
+        """Move to the device, and see what it computes natively."""
+        self.bf16 = self._may_bf16 and compute.native_bf16
+        own = self.to(compute.device)
+        fixed = self.bf16 and not self._matrix_is_trained
+        self._matrix = self.whisper.proj_out.weight.detach().bfloat16() if fixed else None
+        return own
 
     def freeze(self, embeddings: bool) -> None:
         """Leave what is not trained without gradients: lower layers, perhaps the embeddings."""
@@ -66,21 +82,30 @@ class Judge(nn.Module):
 
     def lower(self, mel: Tensor) -> Tensor:
         """Run what is never trained: log-mel to what `states` takes."""
-        return (
-            mel if self.fixed_layers is None else lower_layers(self.whisper, mel, self.fixed_layers)
-        )
+        if self.fixed_layers is None:
+            return mel
+        count = self.fixed_layers
+        return self._encoded(lambda x: lower_layers(self.whisper, x, count), mel)
 
     def states(self, lower: Tensor) -> Tensor:
         """Run the rest of the encoder: encoder states (n, s, d)."""
         if self.fixed_layers is None:
-            return encode(self.whisper, lower)
-        return upper_layers(self.whisper, lower, self.fixed_layers)
+            return self._encoded(lambda x: encode(self.whisper, x), lower)
+        count = self.fixed_layers
+        return self._encoded(lambda x: upper_layers(self.whisper, x, count), lower)
+
+    def _encoded(self, run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        if not self.bf16 or torch.is_grad_enabled():
+            return run(x)
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return run(x).float()
 
     @torch.no_grad()
     def unheard(self, texts: TextBatch) -> Tensor:
         """Return each token's log probability in silence, (n, most - prompt), as a constant."""
         states = self.states(self.lower(self._silence.to(self.whisper.device)))
-        return log_p_in_silence(self.whisper, texts, Memory.of(self.whisper, states))
+        memory = Memory.of(self.whisper, states)
+        return log_p_in_silence(self.whisper, texts, memory, self._matrix)
 
     def evidence(
         self,
@@ -103,7 +128,7 @@ class Judge(nn.Module):
             return same_position(self.whisper, hidden, texts)
         if unheard is None:
             unheard = self.unheard(texts)
-        return evidence(self.whisper, texts, memory, unheard, owner)
+        return evidence(self.whisper, texts, memory, unheard, owner, self._matrix)
 
     def forward(
         self,

@@ -19,6 +19,7 @@ from audiomatch_torch import (
 from torch import Tensor
 from transformers import WhisperConfig as Shape
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
+from transformers.initialization import no_init_weights
 
 from audiomatch.errors import WeightsError
 from audiomatch_whisper.config import WhisperConfig
@@ -104,7 +105,9 @@ def load(weights: Weights, size: str = "tiny") -> Backbone:
     most = vocabulary_size(text.tokenizer)
     if most > shape.vocab_size + 1501:  # older tokenizer.json list timestamps that models lack
         raise WeightsError(f"{source}: tokenizer of {most} ids, model of {shape.vocab_size}")
-    model = WhisperForConditionalGeneration(shape)
+    with no_init_weights():  # every one of them is loaded
+        model = WhisperForConditionalGeneration(shape)
+    model.tie_weights()
     load_into(model, tensors, source)
     return _backbone(model, text)
 

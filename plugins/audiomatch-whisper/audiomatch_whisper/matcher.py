@@ -7,21 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from audiomatch_torch import (
-    Compute,
-    TrainOptions,
-    Weights,
-    load_into,
-    load_tensors,
-    save_tensors,
-    train,
-)
+from audiomatch_torch import Compute, TrainOptions, Weights, load_into, load_tensors, save_tensors
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
 from audiomatch.clips import Clips
 from audiomatch.explanation import Explanation
+from audiomatch.folds import inner_split
 from audiomatch.further import further_digest
 from audiomatch.matcher import Matcher, Run
 from audiomatch_whisper import adapters
@@ -29,6 +20,7 @@ from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.explainer import Explainer
 from audiomatch_whisper.inputs import Inputs
 from audiomatch_whisper.judge import Judge
+from audiomatch_whisper.judging import learn
 from audiomatch_whisper.loading import find, load
 from audiomatch_whisper.warming import corpus_of, further_matches, warm_up
 
@@ -69,7 +61,8 @@ class WhisperMatcher(Matcher):
         compute = Compute(run)
         weights = self._resolved()
         run.note(**weights.facts())
-        judge = Judge(load(weights, self.config.size), self.config).to(compute.device)
+        train, aside = self._set_aside(train, run)
+        judge = Judge(load(weights, self.config.size), self.config).place(compute)
         judge.freeze(embeddings=self.config.embeddings == "trained")
         merge = adapters.add_adapters(judge, self.config.lora) if self.config.lora else None
         inputs = Inputs(judge, train, self.config, compute, run)
@@ -78,11 +71,24 @@ class WhisperMatcher(Matcher):
             self._warm_up(judge, inputs, train, further, compute, run)
         if judge.head is not None:
             judge.head.fit(inputs.numbers(evidence=True, label="look"), train.labels)
-        self._train(judge, inputs, train, compute, run)
+        learn(judge, inputs, train, self.config, self._options(judge, inputs), compute, run)
         if merge is not None:
             merge()
+        if aside is not None and judge.head is not None:
+            own = Inputs(judge.eval(), aside, self.config, compute, run)
+            judge.head.calibrate(own.numbers(evidence=False, label="calibrate"), aside.labels)
         self._judge = judge
         self._explainer = Explainer(judge, self.config).after(train, run)
+
+    def _set_aside(self, train: Clips, run: Run) -> tuple[Clips, Clips | None]:
+        """Split off the clips that calibrate; none where they would leave only one label."""
+        if not self.config.calibration:
+            return train, None
+        rest, aside = inner_split(train, self.config.calibration, run.seed)
+        if min(len(set(train.labels[rest])), len(set(train.labels[aside]))) < 2:
+            run.note(warning="too few clips to set some aside: not calibrated")
+            return train, None
+        return train.take(rest), train.take(aside)
 
     def _warm_up(
         self,
@@ -118,35 +124,12 @@ class WhisperMatcher(Matcher):
             capacity=inputs.capacity,
         )
 
-    def _train(
-        self, judge: Judge, inputs: Inputs, clips: Clips, compute: Compute, run: Run
-    ) -> None:
-        labels = torch.tensor(clips.labels, dtype=torch.float32).to(compute.device)
-
-        def losses(rows: NDArray[np.int64]) -> Tensor:
-            logits = judge(inputs.states(inputs.recording[rows]), inputs.batch(rows))
-            return functional.binary_cross_entropy_with_logits(
-                logits, labels[rows], reduction="none"
-            )
-
-        head = [] if judge.head is None else list(judge.head.parameters())
-        whisper = [p for p in judge.whisper.parameters() if p.requires_grad]
-        train(
-            judge,
-            losses,
-            inputs.seconds[inputs.recording],
-            self._options(judge, inputs),
-            compute,
-            run,
-            groups=[{"params": whisper}, {"params": head, "lr": self.config.head_lr}],
-        )
-
     def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
         """Return the sigmoid of each clip's score."""
         if self._judge is None:
             raise RuntimeError("predict before fit or load")
         compute = Compute(run)
-        judge = self._judge.to(compute.device).eval()
+        judge = self._judge.place(compute).eval()
         logits = Inputs(judge, clips, self.config, compute, run).numbers(False, "predict")
         return np.asarray(torch.from_numpy(logits).sigmoid().numpy(), dtype=np.float64)
 

@@ -6,9 +6,10 @@ any length, and the keys and values that the decoder makes of a clip are made on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -106,6 +107,7 @@ def decode(
     start = past.read if past is not None else 0
     x = decoder.embed_tokens(ids) + decoder.embed_positions.weight[start : start + ids.shape[1]]
     x = functional.dropout(x, decoder.dropout, decoder.training)
+    runs = _runs(owner, len(memory.layers[0][0]), len(ids))
     for i, layer in enumerate(decoder.layers):
         drop = layer.dropout if layer.training else 0.0
         known = past.layers.get(i) if past is not None else None
@@ -115,7 +117,7 @@ def decode(
         x = x + functional.dropout(own, drop)
         query = layer.encoder_attn_layer_norm(x)
         seen = None if on_attention is None else (lambda a, i=i: on_attention(i, a))
-        across = _cross_attention(layer.encoder_attn, query, memory.layers[i], owner, seen)
+        across = _cross_attention(layer.encoder_attn, query, memory.layers[i], runs, seen)
         x = x + functional.dropout(across, drop)
         hidden = layer.activation_fn(layer.fc1(layer.final_layer_norm(x)))
         hidden = functional.dropout(hidden, layer.activation_dropout, layer.training)
@@ -158,39 +160,52 @@ def _cross_attention(
     attend: Any,
     x: Tensor,
     heads: Heads,
-    owner: NDArray[np.int64] | None,
+    runs: Sequence[_Run],
     seen: Callable[[Tensor], None] | None,
 ) -> Tensor:
     """Attend to the clips; texts of one clip are laid end to end, since nothing masks them."""
     query = _heads(attend.q_proj(x), attend.num_heads)
-    clips, texts = heads[0].shape[0], len(x)
-    side = _side_by_side(owner, clips, texts)
-    if side is None:
-        index = torch.as_tensor(owner, device=x.device)
-        heads = (heads[0][index], heads[1][index])
-    elif side > 1:
-        query = query.view(clips, side, *query.shape[1:]).transpose(1, 2).flatten(2, 3)
+    parts, weights = [], []
+    for run in runs:
+        key, value = (own[run.clips] for own in heads)
+        laid = query[run.texts]
+        if run.side > 1:
+            laid = laid.unflatten(0, (-1, run.side)).transpose(1, 2).flatten(2, 3)
+        if seen is not None:
+            scores = laid @ key.transpose(2, 3) * attend.head_dim**-0.5
+            weights.append(_apart(scores.softmax(-1), run.side))
+        parts.append(_apart(_attention(attend, laid, (key, value), False), run.side))
     if seen is not None:
-        scores = query @ heads[0].transpose(2, 3) * attend.head_dim**-0.5
-        seen(_apart(scores.softmax(-1), side))
-    return _joined(attend, _apart(_attention(attend, query, heads, False), side))
+        seen(torch.cat(weights))
+    return _joined(attend, torch.cat(parts) if len(parts) > 1 else parts[0])
 
 
-def _side_by_side(owner: NDArray[np.int64] | None, clips: int, texts: int) -> int | None:
-    """Return how many texts each clip has, where all have as many, else None."""
+class _Run(NamedTuple):
+    """Neighbouring clips that have as many texts each, and these."""
+
+    clips: slice
+    texts: slice
+    side: int
+
+
+def _runs(owner: NDArray[np.int64] | None, clips: int, texts: int) -> list[_Run]:
+    """Cut clips and their texts into runs; clips without a text are in none."""
     if owner is None:
         if clips != texts:
             raise ValueError(f"{texts} texts for {clips} clips need an owner")
-        return 1
-    each, rest = divmod(texts, clips)
-    if not rest and np.array_equal(owner, np.repeat(np.arange(clips), each)):
-        return each
-    return None
+        return [_Run(slice(0, clips), slice(0, texts), 1)]
+    counts = np.bincount(owner, minlength=clips)
+    edges = [0, *(np.flatnonzero(np.diff(counts)) + 1), clips]
+    ends = np.concatenate(([0], np.cumsum(counts)))
+    return [
+        _Run(slice(a, b), slice(int(ends[a]), int(ends[b])), int(counts[a]))
+        for a, b in pairwise(int(edge) for edge in edges)
+        if counts[a]
+    ]
 
 
-def _apart(x: Tensor, side: int | None) -> Tensor:
+def _apart(x: Tensor, side: int) -> Tensor:
     """Undo what lays `side` texts end to end: (clips, heads, side·t, w) to (texts, heads, t, w)."""
-    if side is None or side == 1:
+    if side == 1:
         return x
-    clips, heads, _, width = x.shape
-    return x.reshape(clips, heads, side, -1, width).transpose(1, 2).flatten(0, 1)
+    return x.unflatten(2, (side, -1)).transpose(1, 2).flatten(0, 1)

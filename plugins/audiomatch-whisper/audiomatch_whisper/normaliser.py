@@ -22,7 +22,8 @@ def token_log_p(hidden: Tensor, matrix: Tensor, wanted: Tensor) -> Tensor:
 
     Args:
         hidden: (n, d).
-        matrix: the output matrix, (vocabulary, d).
+        matrix: the output matrix, (vocabulary, d); where it is bfloat16, the normaliser is as
+            exact as that, the wanted token's own logit more so.
         wanted: ids, (n,).
     """
     if matrix.requires_grad and torch.is_grad_enabled():
@@ -38,19 +39,21 @@ class _TokenLogP(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, matrix: Tensor, wanted: Tensor) -> Tensor:
         kind = hidden.device.type
         # Autocast does not reach in here: do what it would.
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else matrix.dtype
         ctx.dtype = hidden.dtype
+        rows = matrix[wanted].float() if matrix.dtype != hidden.dtype else None
+        exact = None if rows is None else (hidden.float() * rows).sum(1)
         hidden, matrix = hidden.to(dtype), matrix.to(dtype)
         slope = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         out = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
         for start in range(0, len(hidden), AT_ONCE):
             part = slice(start, start + AT_ONCE)
             logits = (hidden[part] @ matrix.T).float()
-            own = logits.gather(1, wanted[part, None])
+            own = logits.gather(1, wanted[part, None]) if exact is None else exact[part, None]
             # Log-sum-exp in the logits' own memory, so that the exponentials serve twice.
             most = logits.amax(1, keepdim=True)
             sums = logits.sub_(most).exp_().sum(1, keepdim=True)
-            out[part] = (own - most - sums.log())[:, 0]
+            out[part] = (own - most - sums.log())[:, 0].clamp(max=0)
             if slope is not None:
                 # One-hot minus softmax.
                 residual = logits.div_(-sums)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from audiomatch_whisper.alignment import speech_bounds, token_starts, warp, word_spans
+from audiomatch_whisper.alignment import token_starts, warp, word_spans
 from audiomatch_whisper.calibration import wrong_texts
 from audiomatch_whisper.listening import Listener
+from audiomatch_whisper.speech import speech_bounds
 from audiomatch_whisper.tokens import TextEncoder
 from audiomatch_whisper.transcribing import repeated
 from audiomatch_whisper.words import bare, pair, spoken_text
@@ -218,9 +219,9 @@ def test_sound_is_told_from_silence_and_from_noise():
     generator = np.random.default_rng(0)
     wave = np.zeros(32_000, dtype=np.float32)
     wave[8_000:24_000] = 0.3 * np.sin(np.arange(16_000))
-    assert speech_bounds(wave, 16_000) == pytest.approx((0.5, 1.5), abs=0.03)
+    assert speech_bounds(wave) == pytest.approx((0.5, 1.5), abs=0.03)
     noisy = wave + 0.02 * generator.standard_normal(len(wave)).astype(np.float32)
-    assert speech_bounds(noisy, 16_000) == pytest.approx((0.5, 1.5), abs=0.03)
+    assert speech_bounds(noisy) == pytest.approx((0.5, 1.5), abs=0.03)
 
 
 def test_wrong_texts_are_wrong_where_they_say_so():
@@ -267,5 +268,5 @@ def test_the_real_tiny_finds_the_replaced_word_and_its_time(whisper, run):
     hits = [one.words[one.worst].word == "purple" for one in found]
     assert np.mean(hits) >= 0.85
     for one, path in zip(found, clips.paths, strict=True):
-        low, high = speech_bounds(load_audio(path), 16_000)
+        low, high = speech_bounds(load_audio(path))
         assert low - 0.05 <= one.words[0].start and one.words[-1].end <= high + 0.05
