@@ -78,6 +78,13 @@ class WhisperConfig(MatcherConfig):
         description="Wrong texts made of each match in every epoch: another text, a word replaced, "
         "put in or left out, a letter changed.",
     )
+    augment: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the clips whose pace, pitch, noise and gaps are varied in every "
+        "epoch; what is frozen then runs every time too. Needs audiomentations.",
+    )
     calibration: float = Field(
         0.0,
         ge=0,

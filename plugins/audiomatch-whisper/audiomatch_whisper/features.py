@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -93,6 +94,7 @@ class Features:
             except ClipError as error:
                 raise ClipError(f"{clips.where(i)}: {error}") from None
 
+        self._paths, self._listen = clips.paths, (extractor, margin, trim)
         paths, keys = clips.paths, _keys(clips, extractor, margin, trim)
         store = ArrayStore(run.cache / "log-mel")
         mels = store.get(dict.fromkeys(keys))
@@ -127,8 +129,21 @@ class Features:
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return float32 of shape (rows, mels, frames); the rows must be equally long."""
+        return self._stack(rows, [self._mels[i] for i in rows])
+
+    def varied(
+        self, rows: NDArray[np.int64], vary: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """Return the spectrograms of the clips as `vary` changes them, cut or padded alike."""
+        extractor, margin, trim = self._listen
+        parts = [speech_part(load_audio(self._paths[i]), trim).audio for i in rows]
+        return self._stack(rows, [log_mel(vary(part), extractor, margin) for part in parts])
+
+    def _stack(
+        self, rows: NDArray[np.int64], mels: list[NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
         frames = int(self._frames[rows[0]])
-        return np.stack([pad_frames(self._mels[i], frames) for i in rows])
+        return np.stack([pad_frames(mel[:, :frames], frames) for mel in mels])
 
 
 class _Keeper:

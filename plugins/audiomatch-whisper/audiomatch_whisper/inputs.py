@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from audiomatch.clips import Clips
 from audiomatch.matcher import Run
+from audiomatch_whisper.augmenting import Vary
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.features import Features
 from audiomatch_whisper.judge import Judge
@@ -59,6 +60,13 @@ class Inputs:
             lower = torch.stack([self._kept[i] for i in recordings]).to(self.compute.device)
         else:
             lower = self._lower(recordings)
+        return self.judge.states(lower)
+
+    def varied_states(self, recordings: Rows, vary: Vary) -> Tensor:
+        """Return the encoder states of recordings of equal length as `vary` changes them."""
+        mel = torch.from_numpy(self._features.varied(recordings, vary)).to(self.compute.device)
+        with torch.no_grad():
+            lower = self.judge.lower(mel)
         return self.judge.states(lower)
 
     def _lower(self, recordings: Rows) -> Tensor:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from audiomatch.clips import Clips
 from audiomatch.matcher import Run
+from audiomatch_whisper.augmenting import augmenter
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.inputs import Inputs
 from audiomatch_whisper.judge import Judge
@@ -32,10 +33,13 @@ class Questions:
         offsets: what is added to the logit of a wrong text, by its kind, in nats.
     """
 
-    def __init__(self, judge: Judge, inputs: Inputs, clips: Clips, negatives: int, run: Run):
+    def __init__(
+        self, judge: Judge, inputs: Inputs, clips: Clips, config: WhisperConfig, run: Run
+    ) -> None:
         self._judge, self._inputs, self._run = judge, inputs, run
         self._clips = clips
-        self._negatives = negatives
+        self._negatives = config.negatives
+        self._vary = augmenter(config.augment) if config.augment else None
         self._labels = clips.labels
         self._made = np.zeros(len(clips), dtype=np.int64)
         self._wrong = WrongTexts(clips.texts)
@@ -53,7 +57,11 @@ class Questions:
             texts += [text for text, _ in own]
             kinds += [kind for _, kind in own]
             owner += [place] * len(own)
-        states = self._inputs.states(self._inputs.recording[rows[order]])
+        recordings = self._inputs.recording[rows[order]]
+        if self._vary is None:
+            states = self._inputs.states(recordings)
+        else:
+            states = self._inputs.varied_states(recordings, self._vary)
         logits = self._judge(states, self._judge.batch(texts), np.array(owner))
         of, kind = torch.tensor(owner), torch.tensor(kinds)
         made = kind >= 0
@@ -93,7 +101,7 @@ def learn(
     run: Run,
 ) -> None:
     """Fine-tune the judge on clips with labels."""
-    questions = Questions(judge, inputs, clips, config.negatives, run)
+    questions = Questions(judge, inputs, clips, config, run)
     head = [] if judge.head is None else list(judge.head.parameters())
     whisper = [p for p in judge.whisper.parameters() if p.requires_grad]
     train(

@@ -1,5 +1,7 @@
 """Wrong texts, calibration, and the shortcuts of the encoder."""
 
+import sys
+
 import numpy as np
 import pytest
 import soundfile
@@ -60,12 +62,12 @@ def questions(whisper, folders, corpus, run):
     folder = folders["bytes"]
 
     def make(negatives):
-        config = whisper(weights=str(folder)).config
+        config = whisper(weights=str(folder), negatives=negatives).config
         weights = Weights(str(folder), folder, (folder / "model.safetensors",))
         torch.manual_seed(0)
         judge = Judge(load(weights), config).eval()
         inputs = Inputs(judge, corpus, config, Compute(run), run)
-        return Questions(judge, inputs, corpus, negatives, run), judge, inputs
+        return Questions(judge, inputs, corpus, config, run), judge, inputs
 
     return make
 
@@ -177,3 +179,22 @@ def test_bfloat16_where_nothing_is_trained_keeps_batch_mates_apart(fitted, corpu
 def test_a_precision_that_was_asked_for_is_kept(fitted, corpus, run, tmp_path):
     run.precision = "fp32"
     assert not fitted()._judge.bf16
+
+
+@pytest.mark.parametrize("layers", ["all", 0])
+def test_augmentation_moves_the_training_and_the_same_seed_gives_the_same(
+    fitted, corpus, run, layers
+):
+    pytest.importorskip("audiomentations")
+    none, first, again = (
+        fitted(augment=share, encoder_layers=layers).predict(corpus.unlabelled(), run)
+        for share in (0, 1, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - none).max() > 1e-4
+
+
+def test_without_audiomentations_one_line_says_how_to_get_it(fitted, monkeypatch):
+    monkeypatch.setitem(sys.modules, "audiomentations", None)
+    with pytest.raises(UserError, match=r"pip install audiomatch-whisper\[augment\]"):
+        fitted(augment=0.5)
