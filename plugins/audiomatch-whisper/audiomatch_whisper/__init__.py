@@ -16,7 +16,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "score": "same-position",
         "prompt": "four",
         "pad": "30s",
-        "trim": False,
         "encoder_layers": "all",
         "bf16": "never",
         "embeddings": "trained",

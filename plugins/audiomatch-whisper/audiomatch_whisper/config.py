@@ -65,8 +65,9 @@ class WhisperConfig(MatcherConfig):
         description="How far the encoder sees: 30 s, or the clip and margin, rounded up to 0.5 s.",
     )
     trim: bool = Field(
-        True,
-        description="Whether silence before and after the speech is left out, but for 0.25 s.",
+        False,
+        description="Whether silence before and after the speech is left out, but for 0.25 s: "
+        "faster, but soft words at the edges may go with it.",
     )
     margin: float = Field(
         0.3, ge=0.1, le=30, description="Seconds of silence after the clip where pad=longest."

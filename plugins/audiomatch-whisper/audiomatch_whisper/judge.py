@@ -94,6 +94,12 @@ class Judge(nn.Module):
         count = self.fixed_layers
         return self._encoded(lambda x: upper_layers(self.whisper, x, count), lower)
 
+    def _memory(self, states: Tensor) -> Memory:
+        if not self.bf16 or torch.is_grad_enabled():
+            return Memory.of(self.whisper, states)
+        with torch.autocast(states.device.type, torch.bfloat16):
+            return Memory.of(self.whisper, states).to(torch.float32)
+
     def _encoded(self, run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         if not self.bf16 or torch.is_grad_enabled():
             return run(x)
@@ -104,7 +110,7 @@ class Judge(nn.Module):
     def unheard(self, texts: TextBatch) -> Tensor:
         """Return each token's log probability in silence, (n, most - prompt), as a constant."""
         states = self.states(self.lower(self._silence.to(self.whisper.device)))
-        memory = Memory.of(self.whisper, states)
+        memory = self._memory(states)
         return log_p_in_silence(self.whisper, texts, memory, self._matrix)
 
     def evidence(
@@ -122,7 +128,7 @@ class Judge(nn.Module):
             owner: the clip of each text, rising; text i's is clip i where None.
             unheard: what `unheard` gives for these texts; computed where None and a head needs it.
         """
-        memory = Memory.of(self.whisper, states)
+        memory = self._memory(states)
         if self.head is None:
             hidden = decode(self.whisper, texts.ids, memory, owner)
             return same_position(self.whisper, hidden, texts)

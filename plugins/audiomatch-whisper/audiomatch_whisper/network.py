@@ -73,6 +73,10 @@ class Memory:
             )
         )
 
+    def to(self, dtype: torch.dtype) -> Memory:
+        """Return them in another number format."""
+        return Memory(tuple((key.to(dtype), value.to(dtype)) for key, value in self.layers))
+
 
 @dataclass
 class Past:
