@@ -115,6 +115,18 @@ def whisper():
 
 
 @pytest.fixture
+def fitted(request, whisper, folders, corpus, run):
+    """Fit a matcher on the corpus; the test module's `FAST` are its options unless told."""
+
+    def make(vocabulary="bytes", **options):
+        matcher = whisper(weights=str(folders[vocabulary]), **{**request.module.FAST, **options})
+        matcher.fit(corpus, run)
+        return matcher
+
+    return make
+
+
+@pytest.fixture
 def copy_of(folders, tmp_path):
     """Copy a folder of weights to change it."""
     import shutil

@@ -24,16 +24,6 @@ FAST = {"epochs": 2, "batch_size": 4, "lr": 1e-3}
 WORD = st.text(st.characters(codec="utf-8", categories=("L", "N", "P")), min_size=1, max_size=8)
 
 
-@pytest.fixture
-def fitted(whisper, folders, corpus, run):
-    def make(**options):
-        matcher = whisper(weights=str(folders["bytes"]), **{**FAST, **options})
-        matcher.fit(corpus, run)
-        return matcher
-
-    return make
-
-
 @given(st.lists(st.lists(WORD, min_size=1, max_size=6), min_size=1, max_size=4), st.integers(0, 99))
 def test_wrong_texts_never_say_the_text(spoken, seed):
     texts = [" ".join(words) for words in spoken]

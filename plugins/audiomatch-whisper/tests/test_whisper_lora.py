@@ -14,16 +14,6 @@ FAST = {"epochs": 2, "batch_size": 4, "lora": 4}
 ADAPTED = ("q_proj.weight", "k_proj.weight", "v_proj.weight", "out_proj.weight", "fc1.weight")
 
 
-@pytest.fixture
-def fitted(whisper, folders, corpus, run):
-    def make(**options):
-        matcher = whisper(weights=str(folders["bytes"]), **{**FAST, **options})
-        matcher.fit(corpus, run)
-        return matcher
-
-    return make
-
-
 @pytest.mark.parametrize("layers", ["all", 1, 0])
 def test_only_the_adapted_matrices_move_and_by_the_rank(fitted, folders, layers):
     before = load_tensors(folders["bytes"] / "model.safetensors")

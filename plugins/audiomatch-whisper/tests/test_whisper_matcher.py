@@ -13,16 +13,6 @@ from audiomatch.errors import UserError
 FAST = {"epochs": 2, "batch_size": 4, "lr": 1e-3}
 
 
-@pytest.fixture
-def fitted(whisper, folders, corpus, run):
-    def make(vocabulary="bytes", **options):
-        matcher = whisper(weights=str(folders[vocabulary]), **{**FAST, **options})
-        matcher.fit(corpus, run)
-        return matcher
-
-    return make
-
-
 @pytest.mark.parametrize("options", [{}, {"score": "same-position"}, {"encoder_layers": 0}])
 def test_save_and_load_give_the_same_numbers(fitted, whisper, corpus, run, tmp_path, options):
     matcher = fitted(**options)
