@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import soundfile
@@ -56,6 +57,11 @@ def pad_frames(mel: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
     return np.pad(mel, ((0, 0), (0, frames - mel.shape[1])), mode="edge")
 
 
+def _listened(path: Path, trim: bool) -> NDArray[np.float32]:
+    audio = load_audio(path)
+    return speech_part(audio, trim).audio if trim else audio  # where it is, is not asked
+
+
 def _keys(clips: Clips, extractor: WhisperFeatureExtractor, margin: float, trim: bool) -> list[str]:
     """Return a digest of all that decides each clip's `log_mel`."""
     decoders = [soundfile.__libsndfile_version__, soxr.__version__]
@@ -90,7 +96,7 @@ class Features:
         def one(key: str) -> NDArray[np.float32]:
             i = missing[key]
             try:
-                return log_mel(speech_part(load_audio(paths[i]), trim).audio, extractor, margin)
+                return log_mel(_listened(paths[i], trim), extractor, margin)
             except ClipError as error:
                 raise ClipError(f"{clips.where(i)}: {error}") from None
 
@@ -136,7 +142,7 @@ class Features:
     ) -> NDArray[np.float32]:
         """Return the spectrograms of the clips as `vary` changes them, cut or padded alike."""
         extractor, margin, trim = self._listen
-        parts = [speech_part(load_audio(self._paths[i]), trim).audio for i in rows]
+        parts = [_listened(self._paths[i], trim) for i in rows]
         return self._stack(rows, [log_mel(vary(part), extractor, margin) for part in parts])
 
     def _stack(
