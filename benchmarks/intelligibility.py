@@ -47,10 +47,9 @@ def mean_log_p(clips: Clips, name: str, run: Run) -> pd.Series:
 
     def score(rows: NDArray[np.int64]) -> torch.Tensor:
         mel = torch.from_numpy(features(rows)).to(compute.device)
-        memory = Memory.of(model, encode(model, mel))
-        own = [texts[i] for i in rows]
-        batch = TextBatch.of(own, len(prompt), backbone.text.end, compute.device)
-        log_p = next_token(model, decode(model, batch.ids, memory), batch)
+        memory = Memory.of(model, encode(model, [mel]))
+        batch = TextBatch.of([texts[i] for i in rows], len(prompt), compute.device)
+        log_p = next_token(model, decode(model, batch.reading, memory), batch)
         return (log_p * batch.own).sum(1) / batch.own.sum(1)
 
     scores = predict(score, features.seconds, compute, run, capacity=120.0)

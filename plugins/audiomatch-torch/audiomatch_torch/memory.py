@@ -9,7 +9,7 @@ from accelerate.utils.memory import (  # type: ignore[import-untyped]
 )
 
 from audiomatch.errors import UserError
-from audiomatch_torch.batches import Lengths, Rows
+from audiomatch_torch.batches import Lengths, Rows, chunks
 
 
 class Capacity:
@@ -17,12 +17,18 @@ class Capacity:
 
     Attributes:
         limit: in the unit of the lengths; infinite until the caller or the memory says otherwise.
+        mixed: whether rows of unequal length may share a pass.
         halvings: how often memory ran out.
     """
 
-    def __init__(self, limit: float | None = None) -> None:
+    def __init__(self, limit: float | None = None, mixed: bool = False) -> None:
         self.limit = np.inf if limit is None else float(limit)
+        self.mixed = mixed
         self.halvings = 0
+
+    def pieces(self, rows: Rows, lengths: Lengths) -> list[Rows]:
+        """Cut rows into what may share a pass; see `chunks`."""
+        return chunks(rows, lengths, self.limit, self.mixed)
 
     def shrink(self, error: Exception, rows: Rows, lengths: Lengths) -> None:
         """Halve the limit below what `rows` took, or raise.

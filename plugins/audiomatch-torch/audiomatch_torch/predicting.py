@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiomatch.matcher import Run
-from audiomatch_torch.batches import Lengths, Rows, chunks
+from audiomatch_torch.batches import Lengths, Rows
 from audiomatch_torch.compute import Compute
 from audiomatch_torch.memory import Capacity
 
@@ -22,24 +22,27 @@ def predict(
     run: Run,
     *,
     capacity: float | None = None,
+    mixed: bool = False,
     label: str = "predict",
 ) -> NDArray[np.float64]:
     """Compute `numbers` of every row, longest first, and return them in row order.
 
     Args:
         numbers: gives a tensor of shape (rows, ...) for the rows asked for; these have one padded
-            length. Called without gradients; the model should be in `eval` mode.
+            length, or come longest first where they are mixed. Called without gradients; the model
+            should be in `eval` mode.
         lengths: the padded length of every row, shape (n,).
         compute: the device and precision.
         run: for progress.
-        capacity: the most padded length in one forward pass, None for all rows of one length;
+        capacity: the most padded length in one forward pass, None for all that may share one;
             halved where memory runs out.
+        mixed: whether rows of unequal length may share a pass.
         label: names the task that is shown.
 
     Returns:
         float64 of shape (n, ...).
     """
-    limit = Capacity(capacity)
+    limit = Capacity(capacity, mixed)
     waiting = [np.arange(len(lengths))]
     parts: list[tuple[Rows, NDArray[np.float64]]] = []
     with (
@@ -47,7 +50,7 @@ def predict(
         compute.deterministic(),
         run.progress.task(label, total=len(lengths)) as task,
     ):
-        waiting = chunks(waiting[0], lengths, limit.limit)
+        waiting = limit.pieces(waiting[0], lengths)
         while waiting:
             rows = waiting.pop(0)
             try:
@@ -57,7 +60,7 @@ def predict(
             except RuntimeError as error:
                 limit.shrink(error, rows, lengths)
                 left = np.concatenate([rows, *waiting])
-                waiting = chunks(left, lengths, limit.limit)
+                waiting = limit.pieces(left, lengths)
                 continue
             task.advance(len(rows))
     if not parts:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from audiomatch.errors import UserError
 from audiomatch.matcher import Run
-from audiomatch_torch.batches import Lengths, Rows, by_length, chunks, shuffled
+from audiomatch_torch.batches import Lengths, Rows, by_length, shuffled
 from audiomatch_torch.compute import Compute
 from audiomatch_torch.memory import Capacity
 
@@ -34,6 +34,7 @@ class TrainOptions:
             result is averaged; 0 keeps the last ones.
         order: `length` draws rows of like length together, `shuffle` does not look at length.
         capacity: the most padded length in one forward pass, None for a whole batch.
+        mixed: whether rows of unequal length may share a pass.
     """
 
     epochs: int
@@ -45,6 +46,7 @@ class TrainOptions:
     average_last: float = 0.0
     order: Literal["length", "shuffle"] = "length"
     capacity: float | None = None
+    mixed: bool = False
 
 
 def train(
@@ -61,7 +63,7 @@ def train(
 ) -> None:
     """Train `model` in place with AdamW on the mean of `losses`.
 
-    A batch is computed in pieces of rows with one padded length (`lengths`, shape (n,)) and its
+    A batch is computed in pieces, of one padded length (`lengths`, shape (n,)) or mixed, and its
     gradients summed, so a step's loss is the batch's mean whatever the memory holds; where memory
     runs out the pieces are halved and the batch is done again.
 
@@ -100,7 +102,7 @@ def train(
     average = _Average(model, math.ceil(steps * options.average_last))
     generator = np.random.default_rng(run.seed)
     draw = by_length if options.order == "length" else shuffled
-    capacity = Capacity(options.capacity)
+    capacity = Capacity(options.capacity, options.mixed)
     done = 0
     model.train()
     try:
@@ -150,7 +152,7 @@ def _accumulate(
         total = 0.0
         rows = batch
         try:
-            for rows in chunks(batch, lengths, capacity.limit):
+            for rows in capacity.pieces(batch, lengths):
                 with compute.autocast():
                     own = losses(rows)
                 loss = own.float().sum() / len(batch)

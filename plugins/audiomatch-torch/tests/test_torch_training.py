@@ -1,7 +1,11 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 from audiomatch_torch import Compute, TrainOptions, by_length, chunks, predict, shuffled, train
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from audiomatch import Run
@@ -43,6 +47,21 @@ def test_chunks_hold_one_length_within_capacity_and_every_row_once():
     for piece in pieces:
         assert len(set(LENGTHS[piece])) == 1
         assert LENGTHS[piece].sum() <= 4.0
+
+
+@given(
+    lengths=st.lists(st.sampled_from([0.5, 1.0, 2.5]), min_size=1, max_size=20),
+    capacity=st.floats(0.1, 20.0),
+)
+def test_mixed_chunks_come_longest_first_and_are_as_few_as_fit(lengths, capacity):
+    lengths = np.array(lengths)
+    pieces = chunks(np.arange(len(lengths)), lengths, capacity, mixed=True)
+    drawn = np.concatenate(pieces)
+    assert sorted(drawn) == list(range(len(lengths)))
+    assert (np.diff(lengths[drawn]) <= 0).all()
+    assert all(len(piece) == 1 or lengths[piece].sum() <= capacity for piece in pieces)
+    for piece, following in pairwise(pieces):
+        assert lengths[piece].sum() + lengths[following[0]] > capacity
 
 
 def test_a_row_longer_than_the_capacity_goes_alone():

@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import WhisperForConditionalGeneration
 
 from audiomatch_whisper.network import Memory, decode
+from audiomatch_whisper.ragged import Reading
 
 FRAME_SECONDS = 0.02  # of an encoder state
 SMOOTH = 7
@@ -44,7 +45,7 @@ def attention(
     Row i of `ids` is read against clip i of `memory`; what pads a row lies after its tokens.
     """
     found: dict[int, Tensor] = {}
-    decode(model, ids, memory, on_attention=found.__setitem__)
+    decode(model, Reading.side_by_side(ids), memory, on_attention=found.__setitem__)
     heads = [found[layer][:, head] for layer, head in alignment_heads(model)]
     return list(torch.stack(heads, dim=1).float().cpu().numpy())
 

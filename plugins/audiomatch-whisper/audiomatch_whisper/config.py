@@ -47,7 +47,8 @@ class WhisperConfig(MatcherConfig):
     bf16: Literal["auto", "never"] = Field(
         "auto",
         description="auto: on a CPU that computes bfloat16 natively, and with precision auto, so "
-        "does the encoder where it is not being trained, and the output matrix where it never is.",
+        "does what is not being trained; predictions take the softmax's normaliser in bytes where "
+        "the CPU multiplies these natively. never: all of it in the precision of the run.",
     )
     embeddings: Literal["frozen", "trained"] = Field(
         "frozen",

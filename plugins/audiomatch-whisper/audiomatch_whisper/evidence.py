@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
+from functools import partial
+
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from transformers import WhisperForConditionalGeneration
 
 from audiomatch_whisper.network import Memory, decode
-from audiomatch_whisper.normaliser import token_log_p
+from audiomatch_whisper.normaliser import log_normaliser
 from audiomatch_whisper.texts import TextBatch
+
+Normalise = Callable[[Tensor], Tensor]
 
 # Measured (benchmarks/results/whisper-evidence.md): what is not here did not pay for itself.
 NAMES = (
@@ -35,40 +38,52 @@ def same_position(
     The row of the output matrix that belongs to the token, times the hidden state: what the whole
     vocabulary's logits hold at that place.
     """
-    with torch.autocast(hidden.device.type, enabled=False):
-        rows = model.proj_out.weight[texts.ids[:, texts.prompt :]].float()
-        logits = (hidden[:, texts.prompt :].float() * rows).sum(-1)
-        own = texts.own
-        return (logits * own).sum(1) / own.sum(1)
+    logits = _logits(hidden[texts.at], model.proj_out.weight[texts.wanted])
+    own = texts.own
+    return (logits * own).sum(1) / own.sum(1)
 
 
 def next_token(
     model: WhisperForConditionalGeneration,
     hidden: Tensor,
     texts: TextBatch,
-    matrix: Tensor | None = None,
+    normalise: Normalise | None = None,
 ) -> Tensor:
     """Log probability of each of the text's tokens and of its end, after those before it.
 
-    Shape (n, most - prompt), 0 where the mask is. Only the text's own positions are multiplied with
-    the output matrix, or with `matrix`, which stands for it.
+    Shape (n, most), 0 where the mask is. The softmax is normalised by `normalise`, or plainly where
+    it is None; only after the prompt, and where texts share a beginning, once.
     """
-    own = texts.mask[:, texts.prompt :].bool()
-    wanted = texts.ids[:, texts.prompt :][own]
-    matrix = model.proj_out.weight if matrix is None else matrix
-    log_p = token_log_p(hidden[:, texts.prompt - 1 : -1][own], matrix, wanted)
-    return torch.zeros(own.shape, device=own.device).masked_scatter(own, log_p)
+    normalise = normalise or partial(log_normaliser, matrix=model.proj_out.weight)
+    expects = torch.nonzero(texts.reading.places >= texts.prompt - 1)[:, 0]
+    normaliser = torch.zeros(len(hidden), device=hidden.device)
+    normaliser[expects] = normalise(hidden[expects])
+    logits = _logits(hidden[texts.before], model.proj_out.weight[texts.wanted])
+    # A normaliser that is not exact may be less than what it is made of.
+    log_p = (logits - normaliser[texts.before]).clamp(max=0)
+    return log_p.masked_fill(texts.mask == 0, 0.0)
+
+
+def _logits(hidden: Tensor, rows: Tensor) -> Tensor:
+    with torch.autocast(hidden.device.type, enabled=False):
+        return (hidden.float() * rows.float()).sum(-1)
 
 
 def log_p_in_silence(
     model: WhisperForConditionalGeneration,
     texts: TextBatch,
     silence: Memory,
-    matrix: Tensor | None = None,
+    normalise: Normalise | None = None,
 ) -> Tensor:
-    """Log probability of each token where the decoder hears nothing: (n, t - prompt)."""
-    hidden = decode(model, texts.ids, silence, np.zeros(len(texts.ids), dtype=np.int64))
-    return next_token(model, hidden, texts, matrix)
+    """Log probability of each token where the decoder hears nothing: (n, most).
+
+    Args:
+        model: the Whisper.
+        texts: all read against one clip.
+        silence: of that clip.
+        normalise: see `next_token`.
+    """
+    return next_token(model, decode(model, texts.reading, silence), texts, normalise)
 
 
 def evidence(
@@ -76,8 +91,7 @@ def evidence(
     texts: TextBatch,
     memory: Memory,
     unheard: Tensor,
-    owner: NDArray[np.int64] | None = None,
-    matrix: Tensor | None = None,
+    normalise: Normalise | None = None,
 ) -> Tensor:
     """Return the numbers of `NAMES` for each text, shape (n, names).
 
@@ -90,11 +104,10 @@ def evidence(
         texts: (n, …).
         memory: of the clips.
         unheard: what `log_p_in_silence` gives for these texts.
-        owner: see `network.decode`.
-        matrix: see `next_token`.
+        normalise: see `next_token`.
     """
-    hidden = decode(model, texts.ids, memory, owner)
-    log_p = next_token(model, hidden, texts, matrix)
+    hidden = decode(model, texts.reading, memory)
+    log_p = next_token(model, hidden, texts, normalise)
     gain = log_p - unheard
     own = texts.own
     count = own.sum(1)
@@ -104,7 +117,7 @@ def evidence(
             log_p.masked_fill(own == 0, torch.inf).amin(1),
             same_position(model, hidden, texts),
             count.log(),
-            log_p.gather(1, texts.last - texts.prompt).squeeze(1),
+            log_p.gather(1, texts.last).squeeze(1),
             (gain * own).sum(1) / count,
             least_word(log_p, texts),
             least_word(gain, texts),
@@ -114,7 +127,7 @@ def evidence(
 
 
 def least_word(values: Tensor, texts: TextBatch) -> Tensor:
-    """Soft minimum over words of the sum of a word's values: (n, t - prompt) to (n,).
+    """Soft minimum over words of the sum of a word's values: (n, most) to (n,).
 
     -τ log mean exp(-x/τ) over the words, with τ = `SOFTNESS`.
     """

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from audiomatch_torch import Compute, load_into, load_tensors, save_tensors
 from numpy.typing import NDArray
-from torch import Tensor
 
 from audiomatch.audio import MAX_SECONDS, SAMPLE_RATE, load_audio
 from audiomatch.clips import Clips
@@ -23,6 +22,7 @@ from audiomatch_whisper.features import FRAMES_A_SECOND, log_mel, pad_frames
 from audiomatch_whisper.head import Head
 from audiomatch_whisper.judge import SILENCE_SECONDS, Judge
 from audiomatch_whisper.listening import Listener
+from audiomatch_whisper.network import Memory
 from audiomatch_whisper.speech import Part, speech_part
 from audiomatch_whisper.word_evidence import NAMES, Found, Vocabulary, look, spell_others
 from audiomatch_whisper.words import SpokenText, spoken_text
@@ -75,7 +75,7 @@ class Explainer:
             found = []
             for i, (text, _) in zip(rows, texts, strict=True):
                 part = ear.part(clips, int(i))
-                listener = ear.listener(ear.states(part.audio))
+                listener = ear.listener(ear.hear(part.audio))
                 found.append(ear.look(listener, part.audio, spoken_text(text, ear.text))[0])
                 task.advance()
         evidence = np.concatenate([one.evidence for one in found])
@@ -100,10 +100,10 @@ class Explainer:
             with compute.autocast():
                 for i, own in enumerate(texts):
                     part = ear.part(clips, i)
-                    states = ear.states(part.audio)
-                    listener, spoken = ear.listener(states), spoken_text(clips.texts[i], text)
+                    memory = ear.hear(part.audio)
+                    listener, spoken = ear.listener(memory), spoken_text(clips.texts[i], text)
                     found, heard = ear.look(listener, part.audio, spoken)
-                    logit = judge(states[None], judge.batch([own]))
+                    logit = judge(memory, [own])
                     evidence = torch.from_numpy(found.evidence).float().to(compute.device)
                     words = _words(
                         spoken,
@@ -126,7 +126,7 @@ class _Ear:
         self.text = judge.backbone.text
         self.vocabulary = Vocabulary(self.text)
         quiet = np.zeros(int(SILENCE_SECONDS * SAMPLE_RATE), dtype=np.float32)
-        self.silence = self.listener(self.states(quiet))
+        self.silence = self.listener(self.hear(quiet))
 
     def part(self, clips: Clips, row: int) -> Part:
         try:
@@ -134,16 +134,16 @@ class _Ear:
         except ClipError as error:
             raise ClipError(f"{clips.where(row)}: {error}") from None
 
-    def states(self, audio: NDArray[np.float32]) -> Tensor:
-        """Return the encoder's states of what is listened to, (s, d)."""
+    def hear(self, audio: NDArray[np.float32]) -> Memory:
+        """Return what the decoder makes of what is listened to."""
         mel = log_mel(audio, self.judge.backbone.extractor, self.config.margin)
         if self.config.pad == "30s":
             mel = pad_frames(mel, int(MAX_SECONDS * FRAMES_A_SECOND))
-        lower = self.judge.lower(torch.from_numpy(mel)[None].to(self.compute.device))
-        return self.judge.states(lower)[0]
+        lower = self.judge.lower([torch.from_numpy(mel)[None].to(self.compute.device)])
+        return self.judge.hear(lower)
 
-    def listener(self, states: Tensor) -> Listener:
-        return Listener(self.judge.whisper, self.text, self.judge.prompt, states)
+    def listener(self, memory: Memory) -> Listener:
+        return Listener(self.judge.whisper, self.text, self.judge.prompt, memory)
 
     def look(
         self, listener: Listener, audio: NDArray[np.float32], spoken: SpokenText

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,10 +18,12 @@ from audiomatch_whisper.augmenting import Vary
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.features import Features
 from audiomatch_whisper.judge import Judge
-from audiomatch_whisper.texts import TextBatch
+from audiomatch_whisper.network import Memory
+from audiomatch_whisper.ragged import Ragged
 
 CPU_SECONDS_AT_ONCE = 60.0
-TEXTS_AT_ONCE = 64
+SECONDS_AT_ONCE = 1920.0  # of a GPU that predicts; training takes what a batch has
+TEXTS_AT_ONCE = 256
 TOKENS_AT_ONCE = 1024.0
 
 Rows = NDArray[np.int64]
@@ -32,7 +35,8 @@ class Inputs:
     Attributes:
         recording: which recording each clip is of, (clips,): clips of the same audio share one.
         seconds: how long the encoder sees each recording, (recordings,).
-        capacity: most seconds of padded audio in one forward pass; None where memory decides.
+        capacity: most seconds of padded audio in one forward pass of training; None where memory
+            decides.
         texts: of each clip; clips of the same text share one.
     """
 
@@ -54,24 +58,30 @@ class Inputs:
             self.capacity = CPU_SECONDS_AT_ONCE
         self._kept: list[Tensor] | None = None
 
-    def states(self, recordings: Rows) -> Tensor:
-        """Return the encoder states of recordings of equal length, (n, s, d)."""
-        if self._kept is not None:
-            lower = torch.stack([self._kept[i] for i in recordings]).to(self.compute.device)
-        else:
-            lower = self._lower(recordings)
-        return self.judge.states(lower)
+    def hear(self, recordings: Rows) -> Memory:
+        """Return what the decoder makes of some recordings."""
+        if self._kept is None:
+            return self.judge.hear(self._lower(recordings))
+        kept = [self._kept[i] for i in recordings]
+        flat = torch.cat(kept).to(self.compute.device)
+        return self.judge.hear(Ragged(flat, tuple(map(len, kept))))
 
-    def varied_states(self, recordings: Rows, vary: Vary) -> Tensor:
-        """Return the encoder states of recordings of equal length as `vary` changes them."""
-        mel = torch.from_numpy(self._features.varied(recordings, vary)).to(self.compute.device)
-        with torch.no_grad():
-            lower = self.judge.lower(mel)
-        return self.judge.states(lower)
+    def hear_varied(self, recordings: Rows, vary: Vary) -> Memory:
+        """Return what the decoder makes of some recordings as `vary` changes them."""
+        features = partial(self._features.varied, vary=vary)
+        return self.judge.hear(self._lower(recordings, features))
 
-    def _lower(self, recordings: Rows) -> Tensor:
-        mel = torch.from_numpy(self._features(recordings)).to(self.compute.device)
-        return self.judge.lower(mel)
+    def _lower(
+        self, recordings: Rows, features: Callable[[Rows], NDArray[np.float32]] | None = None
+    ) -> Ragged:
+        features = features or self._features
+        edges = np.flatnonzero(np.diff(self.seconds[recordings])) + 1
+        return self.judge.lower(
+            [
+                torch.from_numpy(features(alike)).to(self.compute.device)
+                for alike in np.split(recordings, edges)
+            ]
+        )
 
     def keep_lower(self) -> None:
         """Run what is not trained of the encoder, once a recording."""
@@ -80,16 +90,23 @@ class Inputs:
         kept: list[Tensor] = [torch.empty(0)] * len(self.seconds)
 
         def keep(recordings: Rows) -> Tensor:
-            for i, lower in zip(recordings, self._lower(recordings).cpu(), strict=True):
-                kept[i] = lower.clone()
+            for i, lower in zip(recordings, self._lower(recordings).parts(), strict=True):
+                kept[i] = lower.cpu().clone()
             return torch.zeros(len(recordings))
 
-        predict(keep, self.seconds, self.compute, self.run, capacity=self.capacity, label="encode")
+        self._predict(keep, "encode")
         self._kept = kept
 
-    def batch(self, rows: Rows) -> TextBatch:
-        """Return the texts of some clips."""
-        return self.judge.batch([self.texts[i] for i in rows])
+    def _predict(self, numbers: Callable[[Rows], Tensor], label: str) -> NDArray[np.float64]:
+        return predict(
+            numbers,
+            self.seconds,
+            self.compute,
+            self.run,
+            capacity=self.capacity or SECONDS_AT_ONCE,
+            mixed=True,
+            label=label,
+        )
 
     def numbers(self, evidence: bool, label: str) -> NDArray[np.float64]:
         """Return each clip's logit, or what it is made of, in clip order.
@@ -105,28 +122,27 @@ class Inputs:
         most = int(place.max()) + 1
 
         def numbers(recordings: Rows) -> Tensor:
-            states = self.states(recordings)
             clips = np.concatenate([clips_of[i] for i in recordings])
             owner = np.repeat(np.arange(len(recordings)), [len(clips_of[i]) for i in recordings])
             parts = []
-            for start in range(0, len(clips), TEXTS_AT_ONCE):
-                part = slice(start, start + TEXTS_AT_ONCE)
-                texts = self.batch(clips[part])
-                quiet = None if unheard is None else unheard(clips[part], texts)
-                parts.append(of(states, texts, owner[part], quiet))
+            with self.judge.autocast():
+                memory = self.hear(recordings)
+                for start in range(0, len(clips), TEXTS_AT_ONCE):
+                    part = slice(start, start + TEXTS_AT_ONCE)
+                    texts = [self.texts[i] for i in clips[part]]
+                    quiet = None if unheard is None else unheard(clips[part])
+                    parts.append(of(memory, texts, owner[part], quiet))
             found = torch.cat(parts).float()
             out = found.new_full((len(recordings), most, *found.shape[1:]), torch.nan)
             out[owner, np.concatenate([np.arange(len(clips_of[i])) for i in recordings])] = found
             return out
 
-        found = predict(
-            numbers, self.seconds, self.compute, self.run, capacity=self.capacity, label=label
-        )
+        found = self._predict(numbers, label)
         own = np.empty_like(order)
         own[order] = place
         return np.asarray(found[self.recording, own])
 
-    def _unheard(self) -> Callable[[Rows, TextBatch], Tensor] | None:
+    def _unheard(self) -> Callable[[Rows], Tensor] | None:
         """Compute what the judge makes of each text in silence; None where it needs none."""
         if self.judge.head is None:
             return None
@@ -135,17 +151,24 @@ class Inputs:
         most = max(len(text.words) for text in texts) + 1
 
         def numbers(rows: Rows) -> Tensor:
-            quiet = self.judge.unheard(self.judge.batch([texts[i] for i in rows]))
+            quiet = self.judge.unheard([texts[i] for i in rows])
             return functional.pad(quiet, (0, most - quiet.shape[1]))
 
         lengths = np.array([float(len(text.ids)) for text in texts])
         found = predict(
-            numbers, lengths, self.compute, self.run, capacity=TOKENS_AT_ONCE, label="texts"
+            numbers,
+            lengths,
+            self.compute,
+            self.run,
+            capacity=TOKENS_AT_ONCE,
+            mixed=True,
+            label="texts",
         )
         table = torch.from_numpy(found).float()
 
-        def unheard(clips: Rows, batch: TextBatch) -> Tensor:
+        def unheard(clips: Rows) -> Tensor:
             rows = [number[id(self.texts[i])] for i in clips]
-            return table[rows, : batch.words.shape[1]].to(self.compute.device)
+            most = max(len(self.texts[i].words) for i in clips) + 1
+            return table[rows, :most].to(self.compute.device)
 
         return unheard

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +19,9 @@ from audiomatch_whisper.evidence import NAMES, evidence, log_p_in_silence, same_
 from audiomatch_whisper.features import log_mel
 from audiomatch_whisper.head import Head
 from audiomatch_whisper.loading import Backbone
-from audiomatch_whisper.network import Memory, decode, encode, lower_layers, upper_layers
+from audiomatch_whisper.network import Memory, decode, lower_layers, upper_layers
+from audiomatch_whisper.normaliser import FixedNormaliser
+from audiomatch_whisper.ragged import Ragged
 from audiomatch_whisper.texts import Text, TextBatch, texts_of
 
 SILENCE_SECONDS = 1.0
@@ -30,8 +34,8 @@ class Judge(nn.Module):
         prompt: the ids before every text.
         fixed_layers: how many of the encoder's first layers are not trained, with the convolutions
             before them; None where all is trained.
-        bf16: whether the encoder, where no gradient is asked for, and an output matrix that is
-            not trained compute in bfloat16.
+        bf16: whether what no gradient is asked for, and an output matrix that is not trained,
+            compute in bfloat16.
     """
 
     def __init__(self, backbone: Backbone, config: WhisperConfig) -> None:
@@ -47,7 +51,7 @@ class Judge(nn.Module):
         self.bf16 = False
         quiet = np.zeros(int(SILENCE_SECONDS * SAMPLE_RATE), dtype=np.float32)
         self._silence = torch.from_numpy(log_mel(quiet, backbone.extractor, config.margin))[None]
-        self._matrix: Tensor | None = None
+        self._normaliser: FixedNormaliser | None = None
         self._may_bf16 = config.bf16 == "auto"
         self._matrix_is_trained = config.embeddings == "trained"
 
@@ -56,7 +60,10 @@ class Judge(nn.Module):
         self.bf16 = self._may_bf16 and compute.native_bf16
         own = self.to(compute.device)
         fixed = self.bf16 and not self._matrix_is_trained
-        self._matrix = self.whisper.proj_out.weight.detach().bfloat16() if fixed else None
+        if not fixed:
+            self._normaliser = None
+        elif self._normaliser is None:
+            self._normaliser = FixedNormaliser(self.whisper.proj_out.weight)
         return own
 
     def freeze(self, embeddings: bool) -> None:
@@ -75,74 +82,72 @@ class Judge(nn.Module):
         most = self.whisper.config.max_target_positions
         return texts_of(clips, self.backbone.text, self.prompt, most)
 
-    def batch(self, texts: list[Text]) -> TextBatch:
-        """Stack texts on the device."""
-        device = self.whisper.device
-        return TextBatch.of(texts, len(self.prompt), self.backbone.text.end, device)
+    def batch(self, texts: Sequence[Text], owner: NDArray[np.int64] | None = None) -> TextBatch:
+        """Stack texts on the device; see `TextBatch.of`."""
+        return TextBatch.of(texts, len(self.prompt), self.whisper.device, owner)
 
-    def lower(self, mel: Tensor) -> Tensor:
-        """Run what is never trained: log-mel to what `states` takes."""
-        if self.fixed_layers is None:
-            return mel
-        count = self.fixed_layers
-        return self._encoded(lambda x: lower_layers(self.whisper, x, count), mel)
+    def autocast(self) -> AbstractContextManager[Any]:
+        """What no gradient is asked for computes in bfloat16 where `bf16` says so.
 
-    def states(self, lower: Tensor) -> Tensor:
-        """Run the rest of the encoder: encoder states (n, s, d)."""
-        if self.fixed_layers is None:
-            return self._encoded(lambda x: encode(self.whisper, x), lower)
-        count = self.fixed_layers
-        return self._encoded(lambda x: upper_layers(self.whisper, x, count), lower)
-
-    def _memory(self, states: Tensor) -> Memory:
+        Weights are made bfloat16 once within the outermost of such contexts.
+        """
         if not self.bf16 or torch.is_grad_enabled():
+            return nullcontext()
+        return torch.autocast(self.whisper.device.type, torch.bfloat16)
+
+    def lower(self, mels: Sequence[Tensor]) -> Ragged:
+        """Run what is not trained: log-mel, (n, mels, frames) of each length, to `hear`'s."""
+        trained = self.fixed_layers is None and torch.is_grad_enabled()
+        with torch.set_grad_enabled(trained), self.autocast():
+            lower = lower_layers(self.whisper, mels, self.fixed_layers or 0)
+            return lower.but(lower.flat.float())
+
+    def hear(self, lower: Ragged) -> Memory:
+        """Run the rest of the encoder, and what the decoder makes of its states."""
+        with self.autocast():
+            states = upper_layers(self.whisper, lower, self.fixed_layers or 0)
             return Memory.of(self.whisper, states)
-        with torch.autocast(states.device.type, torch.bfloat16):
-            return Memory.of(self.whisper, states).to(torch.float32)
-
-    def _encoded(self, run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        if not self.bf16 or torch.is_grad_enabled():
-            return run(x)
-        with torch.autocast(x.device.type, torch.bfloat16):
-            return run(x).float()
 
     @torch.no_grad()
-    def unheard(self, texts: TextBatch) -> Tensor:
-        """Return each token's log probability in silence, (n, most - prompt), as a constant."""
-        states = self.states(self.lower(self._silence.to(self.whisper.device)))
-        memory = self._memory(states)
-        return log_p_in_silence(self.whisper, texts, memory, self._matrix)
+    def unheard(self, texts: Sequence[Text]) -> Tensor:
+        """Return each token's log probability in silence, (n, most), as a constant."""
+        one_clip = np.zeros(len(texts), dtype=np.int64)
+        with self.autocast():
+            memory = self.hear(self.lower([self._silence.to(self.whisper.device)]))
+            batch = self.batch(texts, one_clip)
+            return log_p_in_silence(self.whisper, batch, memory, self._normaliser)
 
     def evidence(
         self,
-        states: Tensor,
-        texts: TextBatch,
+        memory: Memory,
+        texts: Sequence[Text],
         owner: NDArray[np.int64] | None = None,
         unheard: Tensor | None = None,
     ) -> Tensor:
         """Return what the score is made of: (n, names), or (n,) without a head.
 
         Args:
-            states: of the encoder, (clips, s, d).
-            texts: (n, …).
+            memory: of the clips.
+            texts: what they are asked about.
             owner: the clip of each text, rising; text i's is clip i where None.
             unheard: what `unheard` gives for these texts; computed where None and a head needs it.
         """
-        memory = self._memory(states)
-        if self.head is None:
-            hidden = decode(self.whisper, texts.ids, memory, owner)
-            return same_position(self.whisper, hidden, texts)
-        if unheard is None:
+        batch = self.batch(texts, owner)
+        if self.head is not None and unheard is None:
             unheard = self.unheard(texts)
-        return evidence(self.whisper, texts, memory, unheard, owner, self._matrix)
+        with self.autocast():
+            if unheard is None:
+                hidden = decode(self.whisper, batch.reading, memory)
+                return same_position(self.whisper, hidden, batch)
+            return evidence(self.whisper, batch, memory, unheard, self._normaliser)
 
     def forward(
         self,
-        states: Tensor,
-        texts: TextBatch,
+        memory: Memory,
+        texts: Sequence[Text],
         owner: NDArray[np.int64] | None = None,
         unheard: Tensor | None = None,
     ) -> Tensor:
         """Return the logit of match of each text, (n,); see `evidence`."""
-        found = self.evidence(states, texts, owner, unheard)
+        found = self.evidence(memory, texts, owner, unheard)
         return found if self.head is None else self.head(found)

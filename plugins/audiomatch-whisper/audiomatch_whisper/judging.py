@@ -47,33 +47,30 @@ class Questions:
 
     def losses(self, rows: NDArray[np.int64]) -> Tensor:
         """Return the loss of each row: of its own text, and the mean over the wrong ones."""
-        # Clips with as many texts beside each other share their attention: see `network.decode`.
-        order = np.argsort(-self._labels[rows], kind="stable")
         texts: list[Text] = []
         owner: list[int] = []
         kinds: list[int] = []
-        for place, row in enumerate(rows[order]):
+        for place, row in enumerate(rows):
             own = [(self._inputs.texts[row], -1), *self._wrong_texts(int(row))]
             texts += [text for text, _ in own]
             kinds += [kind for _, kind in own]
             owner += [place] * len(own)
-        recordings = self._inputs.recording[rows[order]]
+        recordings = self._inputs.recording[rows]
         if self._vary is None:
-            states = self._inputs.states(recordings)
+            memory = self._inputs.hear(recordings)
         else:
-            states = self._inputs.varied_states(recordings, self._vary)
-        logits = self._judge(states, self._judge.batch(texts), np.array(owner))
+            memory = self._inputs.hear_varied(recordings, self._vary)
+        logits = self._judge(memory, texts, np.array(owner))
         of, kind = torch.tensor(owner), torch.tensor(kinds)
         made = kind >= 0
-        targets = torch.from_numpy(self._labels[rows[order]]).float()[of].masked_fill(made, 0.0)
+        targets = torch.from_numpy(self._labels[rows]).float()[of].masked_fill(made, 0.0)
         weights = torch.ones(len(kind)).masked_fill(made, 1 / max(1, self._negatives))
         of, kind, made, targets, weights = (
             x.to(logits.device) for x in (of, kind, made, targets, weights)
         )
         logits = logits + self.offsets[kind.clamp(min=0)] * made
         each = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-        sums = torch.zeros(len(rows), device=each.device).index_add(0, of, each * weights)
-        return sums[torch.from_numpy(np.argsort(order)).to(sums.device)]
+        return torch.zeros(len(rows), device=each.device).index_add(0, of, each * weights)
 
     def _wrong_texts(self, row: int) -> list[tuple[Text, int]]:
         if not self._labels[row]:

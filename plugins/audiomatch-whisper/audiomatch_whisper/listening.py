@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import WhisperForConditionalGeneration
 
 from audiomatch_whisper.network import Memory, decode
+from audiomatch_whisper.ragged import Reading
 from audiomatch_whisper.tokens import TextEncoder
 from audiomatch_whisper.transcribing import transcribe
 
@@ -21,6 +22,7 @@ class Listener:
         model: the Whisper.
         text: its tokenizer.
         prompt: the ids before every text.
+        memory: of the clip.
     """
 
     def __init__(
@@ -28,20 +30,15 @@ class Listener:
         model: WhisperForConditionalGeneration,
         text: TextEncoder,
         prompt: tuple[int, ...],
-        states: Tensor,
+        memory: Memory,
     ) -> None:
-        """Compute every layer's keys and values of the encoder states (s, d), once."""
-        self.model, self.text, self.prompt = model, text, prompt
-        self.memory = Memory.of(model, states[None])
+        self.model, self.text, self.prompt, self.memory = model, text, prompt, memory
 
     def hidden(self, texts: Sequence[Sequence[int]]) -> Tensor:
         """Return the decoder's states of each text with its prompt: (n, longest, d)."""
-        most = max(map(len, texts))
-        ids = torch.full((len(texts), most), self.text.end)
-        for i, text in enumerate(texts):
-            ids[i, : len(text)] = torch.tensor(text)
-        ids = ids.to(self.memory.layers[0][0].device)
-        return decode(self.model, ids, self.memory, np.zeros(len(texts), dtype=np.int64))
+        one_clip = np.zeros(len(texts), dtype=np.int64)
+        reading = Reading.of(texts, self.model.device, one_clip)
+        return decode(self.model, reading, self.memory)[reading.path]
 
     def log_probs(self, hidden: Tensor) -> Tensor:
         """Return the log probability of every token after each state: (…, vocabulary), float32."""

@@ -122,6 +122,7 @@ class WhisperMatcher(Matcher):
             average_last=config.average_last,
             order=config.order,
             capacity=inputs.capacity,
+            mixed=True,
         )
 
     def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:

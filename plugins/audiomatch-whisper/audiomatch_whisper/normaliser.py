@@ -1,4 +1,4 @@
-"""Log probabilities of a few tokens without the logits of all of them in memory at once."""
+"""The softmax's normaliser over a vocabulary, without the logits of all of it at once."""
 
 from __future__ import annotations
 
@@ -8,62 +8,117 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# Tokens whose logits over the whole vocabulary exist at one time.
-AT_ONCE = 128
+# Logits that exist at one time, by rows and, on a CPU, by tokens: what its caches hold.
+ROWS_AT_ONCE = 256
+TOKENS_AT_ONCE = 2048
 
 
-def token_log_p(hidden: Tensor, matrix: Tensor, wanted: Tensor) -> Tensor:
-    """Return log softmax(matrix · hidden) at the wanted token of each row: float32 of shape (n,).
+def log_normaliser(hidden: Tensor, matrix: Tensor) -> Tensor:
+    """Return log Σ exp(matrix · hidden) of each row: float32 of shape (n,).
 
-    Where the matrix is not trained, the logits are made, summed up and thrown away a few rows at a
-    time, and the gradient is made on the way: for row i and its upstream gradient g it is
-    g (w - Σ p_v v), of which only g is missing. Where it is trained, that would make all logits
-    twice, at 1.5 to 2 times the cost on a CPU: there it is the plain cross-entropy.
+    Where the matrix is not trained, the logits are made, summed up and thrown away a few at a time,
+    and the gradient Σ softmax · matrix is made on the way, of which only the upstream gradient is
+    missing. Where it is trained, that would make all logits twice, at 1.5 to 2 times the cost on a
+    CPU: there it is the plain log-sum-exp.
 
     Args:
         hidden: (n, d).
-        matrix: the output matrix, (vocabulary, d); where it is bfloat16, the normaliser is as
-            exact as that, the wanted token's own logit more so.
-        wanted: ids, (n,).
+        matrix: the output matrix, (vocabulary, d); where it is bfloat16, the result is as exact as
+            that.
     """
     if matrix.requires_grad and torch.is_grad_enabled():
-        logits = functional.linear(hidden, matrix).float()
-        return -functional.cross_entropy(logits, wanted, reduction="none")
-    function: Any = _TokenLogP  # without types
-    out: Tensor = function.apply(hidden, matrix, wanted)
+        return functional.linear(hidden, matrix).float().logsumexp(1)
+    function: Any = _LogNormaliser  # without types
+    out: Tensor = function.apply(hidden, matrix)
     return out
 
 
-class _TokenLogP(torch.autograd.Function):
+class _LogNormaliser(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, matrix: Tensor, wanted: Tensor) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, matrix: Tensor) -> Tensor:
         kind = hidden.device.type
         # Autocast does not reach in here: do what it would.
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else matrix.dtype
         ctx.dtype = hidden.dtype
-        rows = matrix[wanted].float() if matrix.dtype != hidden.dtype else None
-        exact = None if rows is None else (hidden.float() * rows).sum(1)
         hidden, matrix = hidden.to(dtype), matrix.to(dtype)
-        slope = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        out = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
-        for start in range(0, len(hidden), AT_ONCE):
-            part = slice(start, start + AT_ONCE)
-            logits = (hidden[part] @ matrix.T).float()
-            own = logits.gather(1, wanted[part, None]) if exact is None else exact[part, None]
-            # Log-sum-exp in the logits' own memory, so that the exponentials serve twice.
-            most = logits.amax(1, keepdim=True)
-            sums = logits.sub_(most).exp_().sum(1, keepdim=True)
-            out[part] = (own - most - sums.log())[:, 0].clamp(max=0)
-            if slope is not None:
-                # One-hot minus softmax.
-                residual = logits.div_(-sums)
-                residual[torch.arange(len(residual), device=residual.device), wanted[part]] += 1
-                slope[part] = residual.to(dtype) @ matrix
-        if slope is not None:
-            ctx.save_for_backward(slope)
-        return out
+        with_slope = ctx.needs_input_grad[0]
+        parts = [_of_rows(rows, matrix, with_slope) for rows in hidden.split(ROWS_AT_ONCE)]
+        if with_slope:
+            ctx.save_for_backward(torch.cat([slope for _, slope in parts]))
+        return torch.cat([own for own, _ in parts])
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         [slope] = ctx.saved_tensors
-        return (grads[0][:, None] * slope).to(ctx.dtype), None, None
+        return (grads[0][:, None] * slope).to(ctx.dtype), None
+
+
+def _of_rows(hidden: Tensor, matrix: Tensor, with_slope: bool) -> tuple[Tensor, Tensor]:
+    """Return log Σ exp and, where asked for, Σ softmax · matrix, a block of tokens at a time."""
+    total = hidden.new_full((len(hidden),), -torch.inf, dtype=torch.float32)
+    slope = torch.zeros(hidden.shape if with_slope else (0,), device=hidden.device)
+    for block in _blocks(matrix):
+        own, weights = _log_sum((hidden @ block.T).float())
+        before, total = total, torch.logaddexp(total, own)
+        if with_slope:
+            of_block = weights.to(block.dtype) @ block
+            slope = slope * (before - total).exp()[:, None]
+            slope += of_block * (own - total).exp()[:, None]
+    return total, slope
+
+
+def _blocks(matrix: Tensor) -> tuple[Tensor, ...]:
+    return matrix.split(TOKENS_AT_ONCE if matrix.device.type == "cpu" else len(matrix))
+
+
+def _log_sum(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return log Σ exp of each row and its softmax.
+
+    The largest logit's softmax says what the sum is: on a CPU, torch's softmax takes less than its
+    exponential alone.
+    """
+    weights = logits.softmax(1)
+    return logits.amax(1) - weights.amax(1).log(), weights
+
+
+class FixedNormaliser:
+    """`log_normaliser` of a matrix that is not trained, in numbers that a CPU is quick at.
+
+    bfloat16 where a gradient is asked for; else bytes, where the CPU has instructions for them,
+    with a scale for each row of the matrix and each of the states. The errors are in
+    benchmarks/results/whisper.md.
+    """
+
+    def __init__(self, matrix: Tensor) -> None:
+        matrix = matrix.detach()
+        self._bf16 = matrix.bfloat16()
+        self._bytes = _to_bytes(matrix) if cpu_has_byte_products() else None
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """Return log Σ exp(matrix · hidden) of each row: float32 of shape (n,)."""
+        if self._bytes is None or hidden.requires_grad:
+            return log_normaliser(hidden, self._bf16)
+        return torch.cat([self._of_bytes(rows) for rows in hidden.split(ROWS_AT_ONCE)])
+
+    def _of_bytes(self, hidden: Tensor) -> Tensor:
+        assert self._bytes is not None
+        own, own_scale = _to_bytes(hidden)
+        matrix, scale = self._bytes
+        total = hidden.new_full((len(hidden),), -torch.inf, dtype=torch.float32)
+        for block, of_block in zip(_blocks(matrix), scale[:, 0].split(TOKENS_AT_ONCE), strict=True):
+            # The sums of own · block in 32 bits; torch has them under no public name.
+            logits = torch._int_mm(own, block.T).float().mul_(of_block).mul_(own_scale)
+            total = torch.logaddexp(total, _log_sum(logits)[0])
+        return total
+
+
+def cpu_has_byte_products() -> bool:
+    """Whether the CPU multiplies bytes faster than bfloat16."""
+    return bool(torch.cpu.get_capabilities().get("avx512_vnni"))
+
+
+def _to_bytes(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return int8 (n, d) and a scale (n, 1) whose product is nearest to x."""
+    x = x.float()
+    scale = x.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
+    return (x / scale).round().to(torch.int8), scale

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
+from audiomatch_whisper.ragged import Reading
 from audiomatch_whisper.tokens import TextEncoder
 from audiomatch_whisper.words import spoken_text
 
@@ -39,40 +40,64 @@ class Text:
 
 @dataclass(frozen=True)
 class TextBatch:
-    """Texts stacked, each with `prompt` tokens before it.
+    """Texts stacked, and how the decoder reads them.
 
     Attributes:
-        ids: (n, most), padded after.
-        mask: (n, most), 1 where the ids are.
-        words: the word of each token after the prompt, (n, most - prompt).
-        prompt: how many tokens come before the texts.
+        wanted: each text's tokens and its end, (n, most), padded after.
+        mask: (n, most), 1 where they are.
+        words: the word of each token, (n, most).
+        before: the node after which each token is expected, (n, most).
+        at: the node of each token itself, (n, most); any node at the end, which is not read.
+        reading: prompts and texts; clips of one text each are their own.
+        prompt: how many tokens come before each text.
     """
 
-    ids: Tensor
+    wanted: Tensor
     mask: Tensor
     words: Tensor
+    before: Tensor
+    at: Tensor
+    reading: Reading
     prompt: int
 
     @classmethod
     def of(
-        cls, texts: Sequence[Text], prompt: int, padding: int, device: torch.device
+        cls,
+        texts: Sequence[Text],
+        prompt: int,
+        device: torch.device,
+        owner: NDArray[np.int64] | None = None,
     ) -> TextBatch:
-        """Stack texts, filled up with `padding`."""
-        ids, mask = pad_ids([text.ids for text in texts], padding)
-        words = torch.zeros(len(texts), ids.shape[1] - prompt, dtype=torch.int64)
+        """Stack texts, each with `prompt` tokens before it; `owner` is that of `Reading.of`."""
+        most = max(len(text.words) for text in texts) + 1
+        wanted = np.zeros((len(texts), most), dtype=np.int64)
+        words = np.zeros_like(wanted)
+        mask = np.zeros(wanted.shape, dtype=np.float32)
         for i, text in enumerate(texts):
-            words[i, : len(text.words)] = torch.from_numpy(text.words)
-        return cls(ids.to(device), mask.to(device), words.to(device), prompt)
+            count = len(text.words)
+            wanted[i, : count + 1] = text.ids[prompt:]
+            words[i, :count] = text.words
+            mask[i, : count + 1] = 1
+        # The end is only expected, never read.
+        reading = Reading.of([text.ids[:-1].tolist() for text in texts], device, owner)
+        before = reading.path[:, prompt - 1 :]
+        return cls(
+            *(torch.from_numpy(x).to(device) for x in (wanted, mask, words)),
+            before,
+            torch.cat([before[:, 1:], before[:, -1:]], 1),
+            reading,
+            prompt,
+        )
 
     @property
     def last(self) -> Tensor:
-        """The place in `ids` of each text's end, (n, 1)."""
+        """The place of each text's end, (n, 1)."""
         return self.mask.sum(1, keepdim=True).long() - 1
 
     @property
     def own(self) -> Tensor:
-        """1 at the text's tokens, 0 at its end and after: (n, most - prompt)."""
-        return self.mask.scatter(1, self.last, 0.0)[:, self.prompt :]
+        """1 at the text's tokens, 0 at its end and after: (n, most)."""
+        return self.mask.scatter(1, self.last, 0.0)
 
 
 def texts_of(clips: Clips, encoder: TextEncoder, prompt: tuple[int, ...], most: int) -> list[Text]:
@@ -92,14 +117,3 @@ def texts_of(clips: Clips, encoder: TextEncoder, prompt: tuple[int, ...], most: 
                 f"this Whisper's decoder holds {room}"
             )
     return [known[text] for text in clips.texts]
-
-
-def pad_ids(texts: Sequence[NDArray[np.int64]], padding: int) -> tuple[Tensor, Tensor]:
-    """Stack ids of unequal number: ids (n, most) and a mask (n, most) that is 1 where they are."""
-    most = max(map(len, texts))
-    ids = torch.full((len(texts), most), padding)
-    mask = torch.zeros(len(texts), most)
-    for i, text in enumerate(texts):
-        ids[i, : len(text)] = torch.from_numpy(text)
-        mask[i, : len(text)] = 1
-    return ids, mask

@@ -9,6 +9,7 @@ import torch
 from transformers import WhisperForConditionalGeneration
 
 from audiomatch_whisper.network import Memory, Past, decode
+from audiomatch_whisper.ragged import Reading
 
 
 @dataclass
@@ -44,7 +45,8 @@ def transcribe(
     past = Past()
     new = torch.tensor([list(prompt)] * len(out), device=device)
     while not all(stopped):
-        hidden = decode(model, new, memory, past=past)[:, -1]
+        reading = Reading.side_by_side(new, past.read)
+        hidden = decode(model, reading, memory, past=past)[reading.path[:, -1]]
         log_p = model.proj_out(hidden).float().log_softmax(-1)
         # Special tokens other than the end are no text; all have higher ids than it.
         best = log_p[:, : end + 1].max(-1)

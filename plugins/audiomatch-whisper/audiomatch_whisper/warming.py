@@ -15,7 +15,7 @@ from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.evidence import next_token
 from audiomatch_whisper.inputs import Inputs
 from audiomatch_whisper.judge import Judge
-from audiomatch_whisper.network import Memory, decode
+from audiomatch_whisper.network import decode
 
 MATCHES = "matches"
 
@@ -66,10 +66,10 @@ def warm_up(
 
     def losses(rows: NDArray[np.int64]) -> Tensor:
         own = clips[rows]
-        texts = inputs.batch(own)
-        memory = Memory.of(whisper, inputs.states(inputs.recording[own]))
-        log_p = next_token(whisper, decode(whisper, texts.ids, memory), texts)
-        return -log_p.sum(1) / texts.mask[:, texts.prompt :].sum(1)
+        texts = judge.batch([inputs.texts[i] for i in own])
+        memory = inputs.hear(inputs.recording[own])
+        log_p = next_token(whisper, decode(whisper, texts.reading, memory), texts)
+        return -log_p.sum(1) / texts.mask.sum(1)
 
     seconds = inputs.seconds[inputs.recording[clips]]
     train(whisper, losses, seconds, options, compute, run, label="warm-up")

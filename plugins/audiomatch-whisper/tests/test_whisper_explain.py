@@ -7,6 +7,8 @@ import torch
 from audiomatch_whisper.alignment import token_starts, warp, word_spans
 from audiomatch_whisper.calibration import wrong_texts
 from audiomatch_whisper.listening import Listener
+from audiomatch_whisper.network import Memory
+from audiomatch_whisper.ragged import Ragged
 from audiomatch_whisper.speech import speech_bounds
 from audiomatch_whisper.tokens import TextEncoder
 from audiomatch_whisper.transcribing import repeated
@@ -158,7 +160,8 @@ def test_many_texts_of_one_clip_give_what_each_gives_alone(helpers):
     states = torch.randn(40, 64)
     texts = [[*text.prompt, *generator.integers(0, 50_000, n).tolist()] for n in (3, 8, 5)]
     with torch.inference_mode():
-        listener = Listener(model, text, text.prompt, states)
+        memory = Memory.of(model, Ragged.of(states[None]))
+        listener = Listener(model, text, text.prompt, memory)
         for ids, tail in zip(texts, listener.tails(texts, [4] * 3, [3, 8, 5]), strict=True):
             given = torch.tensor([ids])
             logits = model(encoder_outputs=(states[None],), decoder_input_ids=given).logits[0]

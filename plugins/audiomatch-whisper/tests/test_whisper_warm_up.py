@@ -8,7 +8,7 @@ import torch
 from audiomatch_torch import Compute, load_tensors
 from audiomatch_whisper.evidence import next_token
 from audiomatch_whisper.inputs import Inputs
-from audiomatch_whisper.network import Memory, decode
+from audiomatch_whisper.network import decode
 
 from audiomatch.errors import UserError
 
@@ -48,9 +48,9 @@ def cross_entropy(matcher, clips, run):
     out = []
     with torch.no_grad():
         for i in range(len(clips)):
-            texts = inputs.batch(np.array([i]))
-            memory = Memory.of(judge.whisper, inputs.states(inputs.recording[[i]]))
-            log_p = next_token(judge.whisper, decode(judge.whisper, texts.ids, memory), texts)
+            texts = judge.batch([inputs.texts[i]])
+            memory = inputs.hear(inputs.recording[[i]])
+            log_p = next_token(judge.whisper, decode(judge.whisper, texts.reading, memory), texts)
             out.append(-float(log_p.mean()))
     return np.mean(out)
 

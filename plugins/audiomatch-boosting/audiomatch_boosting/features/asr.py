@@ -138,9 +138,9 @@ class Hearing:
 
         def numbers(rows: NDArray[np.int64]) -> torch.Tensor:
             mel = torch.from_numpy(features(rows)).to(compute.device)
-            memory = Memory.of(model, encode(model, mel))
-            own = TextBatch.of([texts[i] for i in rows], len(prompt), text.end, compute.device)
-            log_p = next_token(model, decode(model, own.ids, memory), own).cpu()
+            memory = Memory.of(model, encode(model, [mel]))
+            own = TextBatch.of([texts[i] for i in rows], len(prompt), compute.device)
+            log_p = next_token(model, decode(model, own.reading, memory), own).cpu()
             counts = [len(texts[i].words) + 1 for i in rows]
             most = [min(2 * count + 20, longest - len(prompt)) for count in counts]
             found = transcribe(model, prompt, text.end, memory, most)
@@ -170,7 +170,7 @@ def source_digest() -> str:
     whisper = audiomatch_whisper
     modules = (
         *(audiomatch.audio, audiomatch.clips, heard, inspect.getmodule(Hearing)),
-        *(whisper.evidence, whisper.features, whisper.loading, whisper.network),
+        *(whisper.evidence, whisper.features, whisper.loading, whisper.network, whisper.ragged),
         *(whisper.texts, whisper.tokens, whisper.transcribing),
     )
     return _short("".join(inspect.getsource(module) for module in modules if module))
