@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from audiomatch.errors import UserError
 from audiomatch_whisper.judge import Judge
 
 # Of the usual recipe for Whisper (github.com/Vaibhavs10/fast-whisper-finetuning): alpha is 2 ranks.
@@ -24,16 +23,9 @@ def add_adapters(judge: Judge, rank: int) -> Callable[[], None]:
     Returns:
         What adds the adapters to the weights, in the weights' own precision, and takes them away:
         the Whisper is then again a plain one.
-
-    Raises:
-        UserError: where peft is not installed.
     """
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError:
-        raise UserError(
-            f"whisper: lora={rank} needs the library peft: pip install audiomatch-whisper[lora]"
-        ) from None
+    from peft import LoraConfig, get_peft_model
+
     whisper = judge.whisper.model
     layers = [*whisper.encoder.layers[judge.fixed_layers or 0 :], *whisper.decoder.layers]
     trained = {id(module) for layer in layers for module in layer.modules()}

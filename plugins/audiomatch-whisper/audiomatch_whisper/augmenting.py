@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomatch.audio import SAMPLE_RATE
-from audiomatch.errors import UserError
 
 Vary = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 SHORTEST = SAMPLE_RATE // 10  # what pace and pitch can be changed of
@@ -20,17 +19,9 @@ def augmenter(share: float) -> Vary:
 
     Random numbers come from `random` and NumPy, which `Compute` seeds. What says what is said is
     left: the pace changes by at most 10 %, the pitch by two semitones, a gap is under 5 % long.
-
-    Raises:
-        UserError: where audiomentations is not installed.
     """
-    try:
-        import audiomentations as library
-    except ImportError:
-        raise UserError(
-            f"whisper: augment={share:g} needs the library audiomentations: "
-            "pip install audiomatch-whisper[augment]"
-        ) from None
+    import audiomentations as library
+
     compose: Any = library.Compose(
         [
             library.TimeStretch(0.9, 1.1, leave_length_unchanged=False, p=0.5),

@@ -42,7 +42,7 @@ class Questions:
         self._vary = augmenter(config.augment) if config.augment else None
         self._labels = clips.labels
         self._made = np.zeros(len(clips), dtype=np.int64)
-        self._wrong = WrongTexts(clips.texts)
+        self._wrong = WrongTexts(clips.texts) if config.negatives else None
         self.offsets = nn.Parameter(torch.zeros(len(KINDS), device=judge.whisper.device))
 
     def losses(self, rows: NDArray[np.int64]) -> Tensor:
@@ -73,7 +73,7 @@ class Questions:
         return torch.zeros(len(rows), device=each.device).index_add(0, of, each * weights)
 
     def _wrong_texts(self, row: int) -> list[tuple[Text, int]]:
-        if not self._labels[row]:
+        if self._wrong is None or not self._labels[row]:
             return []
         backbone, prompt = self._judge.backbone, self._judge.prompt
         room = self._judge.whisper.config.max_target_positions

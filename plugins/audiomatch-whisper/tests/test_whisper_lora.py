@@ -70,12 +70,6 @@ def test_what_is_saved_is_a_plain_whisper(fitted, folders, corpus, run, tmp_path
     np.testing.assert_allclose(np.load(tmp_path / "p.npy"), before, atol=1e-6)
 
 
-def test_without_peft_one_line_says_how_to_get_it(fitted, monkeypatch):
-    monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(UserError, match=r"needs .*peft: pip install audiomatch-whisper\[lora\]"):
-        fitted()
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

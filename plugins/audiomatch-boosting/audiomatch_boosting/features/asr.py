@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import re
-from bisect import bisect_right
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -25,7 +23,7 @@ from audiomatch_whisper.evidence import next_token
 from audiomatch_whisper.features import Features
 from audiomatch_whisper.loading import Backbone, find, load
 from audiomatch_whisper.network import Memory, decode, encode
-from audiomatch_whisper.texts import TextBatch, texts_of
+from audiomatch_whisper.texts import Text, TextBatch, texts_of
 from audiomatch_whisper.tokens import TextEncoder
 from audiomatch_whisper.transcribing import Transcript, transcribe
 from numpy.typing import NDArray
@@ -146,7 +144,11 @@ class Hearing:
             found = transcribe(model, prompt, text.end, memory, most)
             return torch.tensor(
                 [
-                    list(_features(expected[i], one[:count].double().numpy(), said, text).values())
+                    list(
+                        _features(
+                            expected[i], texts[i], one[:count].double().numpy(), said, text
+                        ).values()
+                    )
                     for i, one, count, said in zip(rows, log_p, counts, found, strict=True)
                 ],
                 dtype=torch.float64,
@@ -160,8 +162,9 @@ class Hearing:
 @cache
 def columns() -> tuple[str, ...]:
     """Return the names of the features, in the order they are kept."""
-    empty = Transcript([], [0.0], True)
-    return tuple(_features("a", np.zeros(3), empty, TextEncoder.of_bytes()))
+    empty, encoder = Transcript([], [0.0], True), TextEncoder.of_bytes()
+    text = Text(np.zeros(2, np.int64), np.zeros(1, np.int64))
+    return tuple(_features("a", text, np.zeros(2), empty, encoder))
 
 
 @cache
@@ -181,15 +184,19 @@ def _short(content: str) -> str:
 
 
 def _features(
-    expected: str, log_p: NDArray[np.float64], said: Transcript, text: TextEncoder
+    expected: str,
+    text: Text,
+    log_p: NDArray[np.float64],
+    said: Transcript,
+    encoder: TextEncoder,
 ) -> dict[str, float]:
     """Features of one clip; `log_p` is that of each token of the text and of its end."""
     tokens = log_p[:-1]
-    words = _by_word(expected, tokens, text)
+    words = np.bincount(text.words, tokens)
     ranked = np.sort(words)
     own = float(np.mean(log_p))
     free = float(np.mean(said.log_p)) if said.log_p else 0.0
-    return heard_features(expected, text.words(said.ids)) | {
+    return heard_features(expected, encoder.words(said.ids)) | {
         "asr_tokens": float(len(tokens)),
         "asr_words": float(len(words)),
         "asr_log_p_mean": float(tokens.mean()),
@@ -206,13 +213,3 @@ def _features(
         "asr_heard_lead_mean": free - own,
         "asr_heard_lead": float(np.sum(said.log_p) - np.sum(log_p)),
     }
-
-
-def _by_word(expected: str, tokens: NDArray[np.float64], text: TextEncoder) -> NDArray[np.float64]:
-    """Sum the log probabilities of each word's tokens; a space goes with the word after it."""
-    plain = f" {expected.strip()}"
-    ends = [found.end() for found in re.finditer(r"\S+", plain)]
-    offsets = text.tokenizer.encode(plain, add_special_tokens=False).offsets
-    word = [min(bisect_right(ends, end - 1), len(ends) - 1) for _, end in offsets]
-    sums = np.bincount(word, tokens, minlength=max(word) + 1)
-    return np.asarray(sums[np.unique(word)], np.float64)
