@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,12 @@ from audiomatch_whisper.judge import SILENCE_SECONDS, Judge
 from audiomatch_whisper.listening import Listener
 from audiomatch_whisper.network import Memory
 from audiomatch_whisper.speech import Part, speech_part
+from audiomatch_whisper.transcribing import transcribe
 from audiomatch_whisper.word_evidence import NAMES, Found, Vocabulary, look, spell_others
 from audiomatch_whisper.words import SpokenText, spoken_text
 
 FILE = "words.safetensors"
+CLIPS_AT_ONCE = 16
 
 
 class Explainer:
@@ -73,10 +76,8 @@ class Explainer:
         with torch.inference_mode(), run.progress.task("words", total=len(rows)) as task:
             ear = _Ear(self.judge, self.config, Compute(run))
             found = []
-            for i, (text, _) in zip(rows, texts, strict=True):
-                part = ear.part(clips, int(i))
-                listener = ear.listener(ear.hear(part.audio))
-                found.append(ear.look(listener, part.audio, spoken_text(text, ear.text))[0])
+            for heard, (text, _) in zip(ear.listen(clips.take(rows)), texts, strict=True):
+                found.append(ear.look(heard, spoken_text(text, ear.text)))
                 task.advance()
         evidence = np.concatenate([one.evidence for one in found])
         head.fit(evidence, np.concatenate([right for _, right in texts]))
@@ -98,24 +99,34 @@ class Explainer:
             ear = _Ear(judge, self.config, compute)
             head = head.to(compute.device)
             with compute.autocast():
-                for i, own in enumerate(texts):
-                    part = ear.part(clips, i)
-                    memory = ear.hear(part.audio)
-                    listener, spoken = ear.listener(memory), spoken_text(clips.texts[i], text)
-                    found, heard = ear.look(listener, part.audio, spoken)
-                    logit = judge(memory, [own])
+                for i, heard in enumerate(ear.listen(clips)):
+                    spoken = spoken_text(clips.texts[i], text)
+                    found = ear.look(heard, spoken)
+                    logit = judge(heard.listener.memory, [texts[i]])
                     evidence = torch.from_numpy(found.evidence).float().to(compute.device)
                     words = _words(
                         spoken,
                         found,
                         head(evidence).double().sigmoid().cpu().numpy(),
-                        ear.starts(listener, part, spoken),
-                        spell_others(listener, spoken, found, ear.vocabulary),
+                        ear.starts(heard, spoken),
+                        spell_others(heard.listener, spoken, found, ear.vocabulary),
                     )
                     p_match = float(logit.double().sigmoid())
-                    out.append(Explanation(clips.ids[i], clips.texts[i], p_match, heard, words))
+                    said = Explanation(
+                        clips.ids[i], clips.texts[i], p_match, heard.transcript, words
+                    )
+                    out.append(said)
                     task.advance()
         return out
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """A clip that was listened to, and what was heard in all of it."""
+
+    part: Part
+    listener: Listener
+    transcript: str
 
 
 class _Ear:
@@ -126,40 +137,50 @@ class _Ear:
         self.text = judge.backbone.text
         self.vocabulary = Vocabulary(self.text)
         quiet = np.zeros(int(SILENCE_SECONDS * SAMPLE_RATE), dtype=np.float32)
-        self.silence = self.listener(self.hear(quiet))
+        self.silence = self._listener(self._hear([quiet]))
 
-    def part(self, clips: Clips, row: int) -> Part:
+    def listen(self, clips: Clips) -> Iterator[_Heard]:
+        """Listen to each clip; several are transcribed at once."""
+        whisper, prompt = self.judge.whisper, self.judge.prompt
+        room = whisper.config.max_target_positions - len(prompt)
+        for start in range(0, len(clips), CLIPS_AT_ONCE):
+            rows = range(start, min(start + CLIPS_AT_ONCE, len(clips)))
+            parts = [self._part(clips, row) for row in rows]
+            memory = self._hear([part.audio for part in parts])
+            # Nobody speaks ten tokens a second; a decoder caught in a loop stops here.
+            most = [min(room, 16 + int(10 * len(part.audio) / SAMPLE_RATE)) for part in parts]
+            found = transcribe(whisper, prompt, self.text.end, memory, most)
+            for i, (part, said) in enumerate(zip(parts, found, strict=True)):
+                listener = self._listener(memory.clip(i))
+                yield _Heard(part, listener, self.text.words(said.ids).strip())
+
+    def _part(self, clips: Clips, row: int) -> Part:
         try:
             return speech_part(load_audio(clips.paths[row]), self.config.trim)
         except ClipError as error:
             raise ClipError(f"{clips.where(row)}: {error}") from None
 
-    def hear(self, audio: NDArray[np.float32]) -> Memory:
-        """Return what the decoder makes of what is listened to."""
-        mel = log_mel(audio, self.judge.backbone.extractor, self.config.margin)
+    def _hear(self, audio: Sequence[NDArray[np.float32]]) -> Memory:
+        mels = [log_mel(one, self.judge.backbone.extractor, self.config.margin) for one in audio]
         if self.config.pad == "30s":
-            mel = pad_frames(mel, int(MAX_SECONDS * FRAMES_A_SECOND))
-        lower = self.judge.lower([torch.from_numpy(mel)[None].to(self.compute.device)])
-        return self.judge.hear(lower)
+            mels = [pad_frames(mel, int(MAX_SECONDS * FRAMES_A_SECOND)) for mel in mels]
+        device = self.compute.device
+        return self.judge.hear(
+            self.judge.lower([torch.from_numpy(mel)[None].to(device) for mel in mels])
+        )
 
-    def listener(self, memory: Memory) -> Listener:
+    def _listener(self, memory: Memory) -> Listener:
         return Listener(self.judge.whisper, self.text, self.judge.prompt, memory)
 
-    def look(
-        self, listener: Listener, audio: NDArray[np.float32], spoken: SpokenText
-    ) -> tuple[Found, str]:
-        """Judge the words of a text, and return with them all that was heard."""
-        room = self.judge.whisper.config.max_target_positions - len(self.judge.prompt)
-        # Nobody speaks ten tokens a second; a decoder caught in a loop stops here.
-        most = min(room, 16 + int(10 * len(audio) / SAMPLE_RATE))
-        heard = self.text.words(listener.transcribe(most)).strip()
-        return look(listener, self.silence, spoken, self.vocabulary, heard), heard
+    def look(self, heard: _Heard, spoken: SpokenText) -> Found:
+        """Judge the words of a text."""
+        return look(heard.listener, self.silence, spoken, self.vocabulary, heard.transcript)
 
-    def starts(self, listener: Listener, part: Part, spoken: SpokenText) -> NDArray[np.float64]:
+    def starts(self, heard: _Heard, spoken: SpokenText) -> NDArray[np.float64]:
         """Return when in the clip each token and the end begin, float64 of (tokens + 1,)."""
-        prompt = self.judge.prompt
+        prompt, part = self.judge.prompt, heard.part
         ids = torch.tensor([[*prompt, *spoken.ids]], device=self.compute.device)
-        [weights] = attention(self.judge.whisper, ids, listener.memory)
+        [weights] = attention(self.judge.whisper, ids, heard.listener.memory)
         return part.start + token_starts(weights, len(prompt), len(spoken.ids), part.bounds)
 
 

@@ -12,7 +12,6 @@ from transformers import WhisperForConditionalGeneration
 from audiomatch_whisper.network import Memory, decode
 from audiomatch_whisper.ragged import Reading
 from audiomatch_whisper.tokens import TextEncoder
-from audiomatch_whisper.transcribing import transcribe
 
 
 class Listener:
@@ -60,8 +59,3 @@ class Listener:
         found = self.log_probs(torch.cat(states))
         index = torch.tensor(wanted, device=found.device)[:, None]
         return list(torch.split(found.gather(1, index)[:, 0].cpu(), list(counts)))
-
-    def transcribe(self, most: int) -> list[int]:
-        """Return the ids that are likeliest one after another, at most `most`, without the end."""
-        [heard] = transcribe(self.model, self.prompt, self.text.end, self.memory, [most])
-        return heard.ids

@@ -98,6 +98,14 @@ class Memory:
         layers = tuple((a.k_proj(states.flat), a.v_proj(states.flat)) for a in attend)
         return cls(layers, states.groups)
 
+    def clip(self, number: int) -> Memory:
+        """Return that of one clip."""
+        group = next(g for g in self.groups if number < g.first + g.count)
+        start = group.rows.start + (number - group.first) * group.length
+        rows = slice(start, start + group.length)
+        alone = Group(0, 1, slice(0, group.length), group.length)
+        return Memory(tuple((key[rows], value[rows]) for key, value in self.layers), (alone,))
+
 
 @dataclass
 class Past:
