@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt
 RUN ?= runs/mini-screener
-MATCHERS ?= whisper:quick,clap:quick,two-tower:quick,hubert-ctc:quick,xgboost,lightgbm,ensemble
+MATCHERS ?= whisper,whisper:quick,clap:quick,two-tower:quick,hubert-ctc:quick,xgboost,lightgbm,ensemble
 PLUGINS := $(sort $(wildcard plugins/*))
 SOURCES := pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 
