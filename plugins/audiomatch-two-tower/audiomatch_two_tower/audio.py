@@ -127,7 +127,8 @@ class WhisperTower(TransformerEncoder):
     def forward(self, inputs: Tensor) -> Tensor:
         """Log-mel (n, mels, frames) to states (n, frames / 2, width)."""
         whisper = SimpleNamespace(model=SimpleNamespace(encoder=self.model))
-        return encode(cast(Any, whisper), inputs)
+        states = encode(cast(Any, whisper), [inputs])
+        return states.flat.unflatten(0, (len(inputs), -1))
 
 
 class WaveTower(TransformerEncoder):

@@ -12,6 +12,7 @@ import audiomatch_whisper.evidence
 import audiomatch_whisper.features
 import audiomatch_whisper.loading
 import audiomatch_whisper.network
+import audiomatch_whisper.ragged
 import audiomatch_whisper.texts
 import audiomatch_whisper.tokens
 import audiomatch_whisper.transcribing
