@@ -27,13 +27,16 @@ class Compute:
         precision: `fp32`, `bf16` or `fp16`; weights stay fp32, see `autocast`.
         native_bf16: whether the device is a CPU with instructions for bfloat16 and the run leaves
             the precision to the matcher: frozen parts may then compute in it, about twice as fast.
+        native_int8: the same of products of bytes.
     """
 
     def __init__(self, run: Run) -> None:
         """Check the device and precision of `run` and seed; raises `UserError`."""
         self.device = _device(run.device)
         self.precision = _precision(run.precision, self.device)
-        self.native_bf16 = run.precision == "auto" and self.device.type == "cpu" and _cpu_has_bf16()
+        free = run.precision == "auto" and self.device.type == "cpu"
+        self.native_bf16 = free and _cpu_has("avx512_bf16", "amx_bf16")
+        self.native_int8 = free and _cpu_has("avx512_vnni")
         self._run = run
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
@@ -109,9 +112,10 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _cpu_has_bf16() -> bool:
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # not in older torch
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+def _cpu_has(*names: str) -> bool:
+    """Whether the CPU has instructions of one of these names."""
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # new in torch
+    return any(capabilities.get(name) for name in names)
 
 
 def _precision(asked: str, device: torch.device) -> str:

@@ -63,7 +63,8 @@ class Judge(nn.Module):
         if not fixed:
             self._normaliser = None
         elif self._normaliser is None:
-            self._normaliser = FixedNormaliser(self.whisper.proj_out.weight)
+            matrix = self.whisper.proj_out.weight
+            self._normaliser = FixedNormaliser(matrix, compute.native_int8)
         return own
 
     def freeze(self, embeddings: bool) -> None:

@@ -84,15 +84,14 @@ def _log_sum(logits: Tensor) -> tuple[Tensor, Tensor]:
 class FixedNormaliser:
     """`log_normaliser` of a matrix that is not trained, in numbers that a CPU is quick at.
 
-    bfloat16 where a gradient is asked for; else bytes, where the CPU has instructions for them,
-    with a scale for each row of the matrix and each of the states. The errors are in
-    benchmarks/results/whisper.md.
+    bfloat16 where a gradient is asked for; else, with `in_bytes`, bytes with a scale for each row
+    of the matrix and each of the states. The errors are in benchmarks/results/whisper.md.
     """
 
-    def __init__(self, matrix: Tensor) -> None:
+    def __init__(self, matrix: Tensor, in_bytes: bool) -> None:
         matrix = matrix.detach()
         self._bf16 = matrix.bfloat16()
-        self._bytes = _to_bytes(matrix) if cpu_has_byte_products() else None
+        self._bytes = _to_bytes(matrix) if in_bytes else None
 
     def __call__(self, hidden: Tensor) -> Tensor:
         """Return log Σ exp(matrix · hidden) of each row: float32 of shape (n,)."""
@@ -110,11 +109,6 @@ class FixedNormaliser:
             logits = torch._int_mm(own, block.T).float().mul_(of_block).mul_(own_scale)
             total = torch.logaddexp(total, _log_sum(logits)[0])
         return total
-
-
-def cpu_has_byte_products() -> bool:
-    """Whether the CPU multiplies bytes faster than bfloat16."""
-    return bool(torch.cpu.get_capabilities().get("avx512_vnni"))
 
 
 def _to_bytes(x: Tensor) -> tuple[Tensor, Tensor]:

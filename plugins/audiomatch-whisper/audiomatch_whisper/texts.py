@@ -48,7 +48,7 @@ class TextBatch:
         words: the word of each token, (n, most).
         before: the node after which each token is expected, (n, most).
         at: the node of each token itself, (n, most); any node at the end, which is not read.
-        reading: prompts and texts; clips of one text each are their own.
+        reading: the prompts and texts, as the nodes that `before` and `at` name.
         prompt: how many tokens come before each text.
     """
 
