@@ -35,7 +35,7 @@ $(VENV)/.ready: $(SOURCES)
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) torch
 	$(INSTALL) hatchling editables --editable . $(addprefix --editable ,$(PLUGINS))
-	$(INSTALL) 'audiomatch[dev]' 'audiomatch-whisper[augment,lora,quickstart]' 'audiomatch-two-tower[quickstart]'
+	$(INSTALL) 'audiomatch-toolkit[dev]' 'audiomatch-whisper[augment,lora,quickstart]' 'audiomatch-boosting[asr]' 'audiomatch-two-tower[quickstart]'
 	touch $@
 
 clean:

@@ -6,7 +6,7 @@ from audiomatch.errors import ClipError, UserError, WeightsError
 from audiomatch.hookspecs import hookimpl
 from audiomatch.matcher import Matcher, MatcherInfo, Run
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "ClipError",
     "Matcher",

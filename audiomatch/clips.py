@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from audiomatch.errors import UserError
+from audiomatch.text import normalise_text
 
 REQUIRED = ("id", "audio", "expected_text")
-
-
-def normalise_text(text: str) -> str:
-    """Return `text` in NFKC, lower case, without punctuation, with single spaces.
-
-    Two clips whose texts normalise alike are in one group, so in one fold.
-    """
-    kept = (
-        character if character.isalnum() or unicodedata.category(character).startswith("M") else " "
-        for character in unicodedata.normalize("NFKC", text).casefold().replace("'", "")
-    )
-    return " ".join("".join(kept).split())
 
 
 class Clips:

@@ -20,8 +20,8 @@ from audiomatch.errors import UserError
 from audiomatch.folds import BY_TEXT, NO_GROUPS, make_folds
 from audiomatch.matcher import Matcher, Run
 from audiomatch.model import load_model, save_model
-from audiomatch.naming import MatcherSpec, parse_matcher, parse_matchers
-from audiomatch.store import digest_of, plugin_identity
+from audiomatch.running.identity import digest_of, plugin_identity
+from audiomatch.spec import MatcherSpec, parse_matcher, parse_matchers
 
 STATE = "ensemble.json"
 TREES = "stack.txt"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from audiomatch.matcher import MatcherInfo
 
 PROJECT = "audiomatch"
+# On PyPI "audiomatch" is another program.
+DISTRIBUTION = "audiomatch-toolkit"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 

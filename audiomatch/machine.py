@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from audiomatch.errors import UserError
+from audiomatch.hookspecs import DISTRIBUTION
 
 DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
 
@@ -93,7 +94,7 @@ def versions() -> dict[str, str]:
         for entry in importlib.metadata.entry_points(group="audiomatch")
         if entry.dist
     }
-    for name in ("audiomatch", *sorted(plugins), *names, *models):
+    for name in (DISTRIBUTION, *sorted(plugins), *names, *models):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

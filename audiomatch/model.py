@@ -10,8 +10,8 @@ import audiomatch
 from audiomatch.errors import UserError
 from audiomatch.files import atomic_folder, write_json
 from audiomatch.matcher import Matcher
-from audiomatch.naming import MatcherSpec, parse_matcher
 from audiomatch.plugins import Offer, Registry
+from audiomatch.spec import MatcherSpec, parse_matcher
 
 CARD = "audiomatch.json"
 

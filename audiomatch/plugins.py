@@ -14,7 +14,7 @@ import audiomatch
 from audiomatch import hookspecs
 from audiomatch.errors import UserError, cause_of, nearest, unknown
 from audiomatch.matcher import Matcher, MatcherInfo
-from audiomatch.naming import DEFAULT_PRESET, NAME, MatcherSpec
+from audiomatch.spec import DEFAULT_PRESET, NAME, MatcherSpec
 
 if TYPE_CHECKING:
     from audiomatch.config import MatcherConfig
@@ -53,7 +53,9 @@ class Registry:
         self._offers: list[Offer] = []
         self._layouts: list[tuple[DatasetInfo, Plugin]] = []
         builtin = importlib.metadata.EntryPoint("core", "audiomatch.builtin", hookspecs.PROJECT)
-        self._add(builtin, Plugin("core", "audiomatch", audiomatch.__version__, builtin.value))
+        self._add(
+            builtin, Plugin("core", hookspecs.DISTRIBUTION, audiomatch.__version__, builtin.value)
+        )
         for entry in sorted(entry_points, key=lambda e: (e.dist.name if e.dist else "", e.name)):
             dist = entry.dist
             name, version = (dist.name, dist.version) if dist else (entry.name, "unknown")

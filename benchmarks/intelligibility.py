@@ -27,9 +27,9 @@ from audiomatch import Run
 from audiomatch.clips import Clips
 from audiomatch.datasets import choose_dataset
 from audiomatch.machine import default_cache, default_workers
-from audiomatch.naming import parse_matcher
 from audiomatch.plugins import registry
 from audiomatch.progress import LineProgress
+from audiomatch.spec import parse_matcher
 
 NONWORDS = "nonword_repetition"
 

@@ -24,13 +24,14 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from audiomatch import Run
-from audiomatch.clips import Clips, normalise_text
+from audiomatch.clips import Clips
 from audiomatch.datasets import choose_dataset
 from audiomatch.explanation import Explanation, checked_explanations
 from audiomatch.files import atomic_file
-from audiomatch.naming import parse_matcher
 from audiomatch.plugins import registry
 from audiomatch.progress import LineProgress
+from audiomatch.spec import parse_matcher
+from audiomatch.text import normalise_text
 
 THRESHOLD = 0.5
 VOICES = ("kal_diphone", "cmu_us_slt_arctic_hts")

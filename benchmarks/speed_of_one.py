@@ -20,8 +20,8 @@ from audiomatch.clips import Clips
 from audiomatch.errors import UserError, cause_of
 from audiomatch.machine import peak_memory_mb, reset_peak_memory
 from audiomatch.matcher import Matcher
-from audiomatch.naming import MatcherSpec, parse_matcher
 from audiomatch.plugins import registry
+from audiomatch.spec import MatcherSpec, parse_matcher
 
 STEP_SECONDS = 0.5  # what clips are padded to a multiple of
 FULL_SECONDS = 30.0

@@ -41,8 +41,8 @@ from audiomatch.errors import UserError
 from audiomatch.files import write_json
 from audiomatch.intake import admit
 from audiomatch.machine import resolve_device, versions
-from audiomatch.naming import parse_matcher, parse_matchers
 from audiomatch.plugins import registry
+from audiomatch.spec import parse_matcher, parse_matchers
 
 STEP_SECONDS = 0.5  # what clips are padded to a multiple of
 RATES = {

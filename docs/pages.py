@@ -136,7 +136,7 @@ def made_sections() -> dict[str, str]:
     sections = {}
     for name, offer in audiomatch.plugins.registry().matchers().items():
         ours = offer.plugin.distribution
-        if ours == "audiomatch" or (ROOT / "plugins" / ours).is_dir():
+        if ours == hookspecs.DISTRIBUTION or (ROOT / "plugins" / ours).is_dir():
             try:
                 config = offer.info.load().Config
             except ImportError:

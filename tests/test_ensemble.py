@@ -13,8 +13,8 @@ from audiomatch import Matcher, MatcherInfo, Run, UserError, hookimpl
 from audiomatch.clips import Clips
 from audiomatch.intake import admit
 from audiomatch.model import load_model, save_model
-from audiomatch.naming import parse_matcher
 from audiomatch.plugins import Registry, registry
+from audiomatch.spec import parse_matcher
 from tests.toys import Toy, toy_plugin
 
 Plugin = Callable[..., Registry]

@@ -15,9 +15,9 @@ from audiomatch import Run
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch.floors.features import audio_features, waveform_statistics
-from audiomatch.naming import parse_matcher
 from audiomatch.plugins import Registry
 from audiomatch.scoring import auroc, log_loss
+from audiomatch.spec import parse_matcher
 
 FLOORS = ("base-rate", "prior", "text-only", "audio-only")
 ADJECTIVES = ("red", "little", "happy", "quiet", "round", "old")

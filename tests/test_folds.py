@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiomatch import UserError
-from audiomatch.clips import Clips, normalise_text
+from audiomatch.clips import Clips
 from audiomatch.folds import inner_split, make_folds
+from audiomatch.text import normalise_text
 
 
 def make_clips(texts: list[str], labels: list[int], **columns: list[object]) -> Clips:

@@ -15,8 +15,8 @@ from audiomatch import Matcher, Run, UserError
 from audiomatch.clips import Clips
 from audiomatch.further import further_digest, open_further
 from audiomatch.model import load_model
-from audiomatch.naming import parse_matcher
 from audiomatch.plugins import Registry
+from audiomatch.spec import parse_matcher
 from tests.conftest import write_tone
 from tests.toys import Toy, ToyConfig, toy_plugin
 

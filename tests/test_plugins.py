@@ -9,8 +9,8 @@ from types import ModuleType
 import pytest
 
 from audiomatch import MatcherInfo, UserError, hookimpl
-from audiomatch.naming import parse_matcher
 from audiomatch.plugins import Registry
+from audiomatch.spec import parse_matcher
 from tests.toys import Toy, toy_plugin
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "audiomatch-speaking-rate"

@@ -105,7 +105,7 @@ def report(folder, predictions, results, **run):
         "folds": {"k": 3, "group": "expected_text", "digest": "f01d"},
         "seed": 7,
         "device": "cpu",
-        "versions": {"audiomatch": "0.1.0", "numpy": "2.0"},
+        "versions": {"audiomatch-toolkit": "0.2.0", "numpy": "2.0"},
         "results": results,
         **run,
     }

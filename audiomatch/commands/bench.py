@@ -19,8 +19,8 @@ from audiomatch.commands.options import (
 from audiomatch.commands.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from audiomatch.crossval import Result
     from audiomatch.plugins import Registry
+    from audiomatch.running.crossval import Result
 
 
 @click.command()
@@ -66,16 +66,16 @@ def bench(
 
     The floors run beside them. Exit code 1 when a fold of a matcher failed.
     """
-    from audiomatch.crossval import cross_validate, enter, pooled_predictions
     from audiomatch.folds import make_folds
     from audiomatch.further import keep_apart
     from audiomatch.intake import data_digest
     from audiomatch.machine import versions
-    from audiomatch.naming import parse_matchers
     from audiomatch.plugins import registry
     from audiomatch.report import write_report
+    from audiomatch.running.crossval import cross_validate, enter, pooled_predictions
+    from audiomatch.running.folder import RunFolder
     from audiomatch.scoring import build_leaderboard
-    from audiomatch.store import RunFolder
+    from audiomatch.spec import parse_matchers
 
     specs = parse_matchers(named)
     for spec in specs:

@@ -47,8 +47,8 @@ def fit(
     from audiomatch.errors import UserError
     from audiomatch.intake import data_digest
     from audiomatch.model import check_target, save_model
-    from audiomatch.naming import parse_matcher
     from audiomatch.plugins import registry
+    from audiomatch.spec import parse_matcher
 
     (spec,) = with_warm_up([parse_matcher(matcher)], warm_up)
     made = registry().create(spec)

@@ -38,8 +38,8 @@ def _refuse_bad_name(name: str, distribution: str) -> None:
     import importlib.metadata
 
     from audiomatch.errors import UserError
-    from audiomatch.naming import NAME
     from audiomatch.plugins import registry
+    from audiomatch.spec import NAME
 
     if not NAME.fullmatch(name):
         raise UserError(

@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from audiomatch.intake import Intake
     from audiomatch.matcher import Run
-    from audiomatch.naming import MatcherSpec
+    from audiomatch.spec import MatcherSpec
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:

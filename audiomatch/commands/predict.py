@@ -39,11 +39,11 @@ def predict(
     """
     import pandas as pd
 
-    from audiomatch.crossval import checked_predictions
     from audiomatch.errors import UserError
     from audiomatch.files import atomic_file
     from audiomatch.model import load_model
     from audiomatch.plugins import registry
+    from audiomatch.running.crossval import checked_predictions
 
     if out.suffix.lower() not in (".csv", ".parquet"):
         raise UserError(f"--out {out}: must end in .csv or .parquet")

@@ -12,6 +12,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from audiomatch.files import atomic_file
+from audiomatch.hookspecs import DISTRIBUTION
 from audiomatch.report.charts import histogram, reliability, whiskers
 from audiomatch.scoring.metrics import clip_losses
 
@@ -96,7 +97,7 @@ def _facts(leaderboard: Mapping[str, Any], run: Mapping[str, Any]) -> list[tuple
         ("Groups by", folds.get("group")),
         ("Device", " · ".join(str(run[k]) for k in ("device", "precision") if run.get(k))),
         ("Seed", run.get("seed")),
-        ("audiomatch", (run.get("versions") or {}).get("audiomatch")),
+        ("audiomatch", (run.get("versions") or {}).get(DISTRIBUTION)),
         ("Started", str(run.get("started") or "").replace("T", " ").replace("Z", " UTC")),
         ("Took", f"{run['seconds'] / 60:.1f} min" if run.get("seconds") is not None else None),
     ]

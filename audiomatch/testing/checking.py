@@ -10,7 +10,7 @@ from pathlib import Path
 from audiomatch import plugins
 from audiomatch.config import build_config
 from audiomatch.matcher import Matcher, MatcherInfo, Run
-from audiomatch.naming import MatcherSpec, parse_matcher
+from audiomatch.spec import MatcherSpec, parse_matcher
 from audiomatch.testing import (  # noqa: F401 - they register
     numbers,
     options,

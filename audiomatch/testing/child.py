@@ -84,8 +84,8 @@ def _fit(job: dict[str, Any]) -> dict[str, Any]:
     watch = Watch(job["allowed"], job["passing"])
     sys.addaudithook(watch)
     from audiomatch.config import build_config
-    from audiomatch.naming import MatcherSpec
     from audiomatch.plugins import registry
+    from audiomatch.spec import MatcherSpec
 
     name, preset, options = job["spec"]
     if job["code"]:

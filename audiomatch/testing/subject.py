@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomatch.clips import Clips
-from audiomatch.crossval import checked_predictions
 from audiomatch.matcher import Matcher, MatcherInfo, Run
-from audiomatch.naming import MatcherSpec
 from audiomatch.plugins import Offer
+from audiomatch.running.crossval import checked_predictions
+from audiomatch.spec import MatcherSpec
 from audiomatch.testing.corpus import Toy, make_edges, make_toy
 from audiomatch.testing.results import Failed
 

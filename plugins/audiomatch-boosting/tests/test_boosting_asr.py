@@ -105,7 +105,8 @@ def test_text_log_probabilities_are_the_model_s_own(weights, clips, tmp_path):
     ids = [*text.own_prompt, *spelled, text.end]
     with torch.inference_mode():
         log_p = model(
-            encoder_outputs=(asr.encode(model, mel),), decoder_input_ids=torch.tensor([ids])
+            encoder_outputs=(asr.encode(model, [mel]).flat[None],),
+            decoder_input_ids=torch.tensor([ids]),
         ).logits.log_softmax(-1)[0]
     start = len(text.own_prompt)
     own = [float(log_p[i - 1, ids[i]]) for i in range(start, len(ids))]

@@ -7,7 +7,7 @@ from typing import Any
 from audiomatch import hookimpl
 from audiomatch.matcher import Matcher, MatcherInfo
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},

@@ -4,7 +4,6 @@ A matcher makes one `Compute` of its `Run`, gives `train` a function from rows t
 `predict` a function from rows to numbers, and keeps its weights with `save_tensors`.
 """
 
-from audiomatch_torch.array_store import ArrayStore
 from audiomatch_torch.batches import by_length, chunks, shuffled
 from audiomatch_torch.compute import Compute
 from audiomatch_torch.predicting import predict
@@ -18,10 +17,9 @@ from audiomatch_torch.weights import (
     resolve_weights,
 )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
-    "ArrayStore",
     "Compute",
     "TrainOptions",
     "Weights",

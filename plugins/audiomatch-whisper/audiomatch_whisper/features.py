@@ -13,7 +13,6 @@ import soundfile
 import soxr
 import torch
 import transformers
-from audiomatch_torch import ArrayStore
 from numpy.typing import NDArray
 from transformers import WhisperFeatureExtractor
 
@@ -21,6 +20,7 @@ from audiomatch.audio import MAX_SECONDS, SAMPLE_RATE, audio_digests, load_audio
 from audiomatch.clips import Clips
 from audiomatch.errors import ClipError
 from audiomatch.matcher import Run
+from audiomatch.running.array_store import ArrayStore
 from audiomatch_whisper.speech import speech_part
 
 VERSION = 2  # of `log_mel`, `speech_part` and `load_audio`: raise it when their numbers change

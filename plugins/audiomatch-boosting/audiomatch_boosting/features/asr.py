@@ -34,7 +34,7 @@ import audiomatch.clips
 from audiomatch import Run, UserError
 from audiomatch.clips import Clips
 from audiomatch.progress import QuietProgress
-from audiomatch.store import code_digest
+from audiomatch.running.identity import code_digest
 from audiomatch_boosting.features import heard
 from audiomatch_boosting.features.cache import file_digest, read_row, write_row
 from audiomatch_boosting.features.heard import heard_features

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rapidfuzz.distance import Levenshtein
 
-from audiomatch.clips import normalise_text
+from audiomatch.text import normalise_text
 
 
 def heard_features(text: str, heard: str) -> dict[str, float]:

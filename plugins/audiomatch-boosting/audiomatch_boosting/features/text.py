@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from audiomatch.clips import normalise_text
+from audiomatch.text import normalise_text
 
 # Classes of sounds: vowel, plosive, sibilant (with affricates), other fricative, nasal,
 # approximant, and other for letters of scripts without rules here.

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from audiomatch_torch import ArrayStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
+
+from audiomatch.running.array_store import ArrayStore
 
 DTYPES = (np.float16, np.float32, np.int64)
 ARRAYS = st.sampled_from(DTYPES).flatmap(
@@ -100,7 +101,7 @@ WRITE = """
 import sys
 from pathlib import Path
 import numpy as np
-from audiomatch_torch.array_store import ArrayStore
+from audiomatch.running.array_store import ArrayStore
 first = int(sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -134,7 +135,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from audiomatch_torch import array_store
+from audiomatch.running import array_store
 write = os.fsync
 def die(handle):
     write(handle)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiomatch import UserError
-from audiomatch.naming import MatcherSpec, parse_matcher, parse_matchers
+from audiomatch.spec import MatcherSpec, parse_matcher, parse_matchers
 
 names = st.from_regex(r"[a-z][a-z0-9]{0,6}(-[a-z0-9]{1,4})?", fullmatch=True)
 keys = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)

@@ -19,9 +19,9 @@ from audiomatch.folds import Folds
 from audiomatch.intake import data_digest
 from audiomatch.machine import peak_memory_mb, reset_peak_memory
 from audiomatch.matcher import Matcher, Run
-from audiomatch.naming import MatcherSpec
 from audiomatch.plugins import Offer, Registry
-from audiomatch.store import FoldKey, RunFolder
+from audiomatch.running.folder import FoldKey, RunFolder
+from audiomatch.spec import MatcherSpec
 
 Result = dict[str, Any]
 
