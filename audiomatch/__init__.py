@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audiomatch.errors import ClipError, UserError, WeightsError
+from audiomatch.errors import ClipError, NotFittedError, UserError, WeightsError
 from audiomatch.hookspecs import hookimpl
 from audiomatch.matcher import Matcher, MatcherInfo, Run
 
@@ -11,6 +11,7 @@ __all__ = [
     "ClipError",
     "Matcher",
     "MatcherInfo",
+    "NotFittedError",
     "Run",
     "UserError",
     "WeightsError",

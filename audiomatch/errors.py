@@ -24,6 +24,10 @@ class WeightsError(UserError):
     """Pretrained weights that cannot be found or do not fit; says how to get them."""
 
 
+class NotFittedError(UserError):
+    """A matcher that is asked for what it learned before `fit` or `load`."""
+
+
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """Return the choice most like `name`, or None where nothing is close."""
     found = difflib.get_close_matches(name.lower(), list(choices), n=1, cutoff=0.5)

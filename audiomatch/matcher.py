@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
+from audiomatch.errors import NotFittedError, UserError
 from audiomatch.progress import Progress, QuietProgress
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from audiomatch.clips import Clips
     from audiomatch.config import MatcherConfig
     from audiomatch.explanation import Explanation
+
+State = TypeVar("State")
 
 
 @dataclass
@@ -90,14 +93,18 @@ class Matcher(ABC):
         Words, joined, are the expected text; times are seconds within the clip and do not fall.
         Raises `UserError` where the matcher cannot; set `MatcherInfo.explains` where it can.
         """
-        from audiomatch.errors import UserError
-        from audiomatch.plugins import registry
-
-        able = [name for name, offer in registry().matchers().items() if offer.info.explains]
         raise UserError(
-            f"{type(self).__name__} judges a text as a whole and cannot say where the error is; "
-            f"installed matchers that can: {', '.join(able) or 'none'}"
+            f"{type(self).__name__} judges a text as a whole and cannot say where the error is"
         )
+
+    def fitted(self, state: State | None) -> State:
+        """Return `state`, what `fit` learned or `load` restored.
+
+        Call it in `predict`, `save` and `explain`. Raises `NotFittedError` where it is None.
+        """
+        if state is None:
+            raise NotFittedError(f"{type(self).__name__} is not fitted; call fit or load first")
+        return state
 
     def further_data(self) -> list[str]:
         """Return what `fit` learns from beyond `train`: each as DATA on the command line.

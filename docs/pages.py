@@ -17,7 +17,7 @@ from audiomatch.cli import cli
 from audiomatch.clips import Clips
 from audiomatch.config import MatcherConfig
 from audiomatch.datasets import DatasetInfo
-from audiomatch.errors import ClipError, UserError, WeightsError
+from audiomatch.errors import ClipError, NotFittedError, UserError, WeightsError
 from audiomatch.files import atomic_file, atomic_folder, write_json
 from audiomatch.folds import inner_folds, inner_split
 from audiomatch.plugins import Offer
@@ -36,6 +36,7 @@ API: dict[str, tuple[Any, ...]] = {
         write_json,
         UserError,
         ClipError,
+        NotFittedError,
         WeightsError,
     ),
     "Testing": (check_matcher, Report, Result, ContractError),

@@ -134,7 +134,7 @@ def test_a_matcher_that_cannot_names_those_that_can(
     command("fit", "toy", corpus, "--out", tmp_path / "model")
     clip = corpus.parent / "003.wav"
     code, _, err = command("explain", tmp_path / "model", clip, "the dog")
-    assert code == 2 and "Toy judges a text as a whole" in err and "that can: none" in err
+    assert code == 2 and "toy judges a text as a whole" in err and "that can: none" in err
 
 
 @pytest.mark.parametrize(

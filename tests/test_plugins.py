@@ -8,10 +8,10 @@ from types import ModuleType
 
 import pytest
 
-from audiomatch import MatcherInfo, UserError, hookimpl
+from audiomatch import MatcherInfo, NotFittedError, UserError, hookimpl
 from audiomatch.plugins import Registry
 from audiomatch.spec import parse_matcher
-from tests.toys import Toy, toy_plugin
+from tests.toys import Toy, ToyConfig, toy_plugin
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "audiomatch-speaking-rate"
 
@@ -132,3 +132,12 @@ def test_pip_installed_plugins(site: Path, corpus: Path, tmp_path: Path) -> None
     )
     assert ran.returncode == 0, ran.stderr
     assert "speaking-rate" in ran.stdout
+
+
+def test_what_is_not_fitted_says_so() -> None:
+    toy = Toy(ToyConfig())
+    with pytest.raises(NotFittedError, match="Toy is not fitted; call fit or load first"):
+        toy.fitted(None)
+    assert toy.fitted(0.0) == 0.0
+    with pytest.raises(UserError, match="Toy judges a text as a whole"):
+        toy.explain(None, None)  # type: ignore[arg-type]

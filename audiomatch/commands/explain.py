@@ -14,6 +14,7 @@ from audiomatch.commands.output import print_json, print_table
 if TYPE_CHECKING:
     from audiomatch.clips import Clips
     from audiomatch.explanation import Explanation
+    from audiomatch.matcher import Matcher
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 
@@ -67,6 +68,7 @@ def explain(
     else:
         _check_many(data, out, picture)
     matcher, card = load_model(model, registry())
+    _refuse_silent(matcher, card["matcher"])
     run = make_run(**how)
     if text is None:
         intake, _ = take_in(data, dataset, run, False, skip_bad, limit)
@@ -90,6 +92,20 @@ def explain(
     for file in (out, picture):
         if file is not None:
             click.echo(f"written to {file}")
+
+
+def _refuse_silent(matcher: Matcher, label: str) -> None:
+    """Raise `UserError`, with the matchers that explain, where this one does not."""
+    from audiomatch.errors import UserError
+    from audiomatch.matcher import Matcher
+    from audiomatch.plugins import registry
+
+    if type(matcher).explain is Matcher.explain:
+        able = [name for name, offer in registry().matchers().items() if offer.info.explains]
+        raise UserError(
+            f"{label} judges a text as a whole and cannot say where the error is; "
+            f"installed matchers that can: {', '.join(able) or 'none'}"
+        )
 
 
 def _one_clip(path: str, text: str) -> Clips:
