@@ -1,14 +1,23 @@
-"""Does this recording say this text, and which model tells it best?"""
+"""Does this recording say this text, and which model tells it best?
+
+The names below are imported when they are first asked for: `import audiomatch` itself is light.
+"""
 
 from __future__ import annotations
 
-from audiomatch.errors import ClipError, NotFittedError, UserError, WeightsError
-from audiomatch.hookspecs import hookimpl
-from audiomatch.matcher import Matcher, MatcherInfo, Run
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from audiomatch.clips import Clips
+    from audiomatch.errors import ClipError, NotFittedError, UserError, WeightsError
+    from audiomatch.hookspecs import hookimpl
+    from audiomatch.matcher import Matcher, MatcherInfo, Run
 
 __version__ = "0.2.0"
 __all__ = [
     "ClipError",
+    "Clips",
     "Matcher",
     "MatcherInfo",
     "NotFittedError",
@@ -18,3 +27,25 @@ __all__ = [
     "__version__",
     "hookimpl",
 ]
+_NAMES_OF = {
+    "clips": ("Clips",),
+    "errors": ("ClipError", "NotFittedError", "UserError", "WeightsError"),
+    "hookspecs": ("hookimpl",),
+    "matcher": ("Matcher", "MatcherInfo", "Run"),
+}
+_MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
+
+if not TYPE_CHECKING:  # so that a type checker knows the names above and no others
+
+    def __getattr__(name: str) -> object:
+        """Import what is asked for."""
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        globals()[name] = found
+        return found
+
+
+def __dir__() -> list[str]:
+    """Name what there is, imported or not."""
+    return sorted({*globals(), *__all__})
