@@ -1,51 +1,132 @@
-"""Writing whole or not at all: a temporary name beside the target, then a rename."""
+"""Paths as users write them, and files that are written whole or not at all."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import stat
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from audiomatch.errors import UserError
+
+# What the user's disk or rights refuse, as against a fault of the program that writes.
+REFUSALS = frozenset(
+    {
+        errno.EACCES,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EIO,
+        errno.ENAMETOOLONG,
+        errno.ENOSPC,
+        errno.ENOTDIR,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+
+
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """Return `path` with `~` and `~name` at its start as the home folder.
+
+    A shell does so at the start of a word only: not in `--out=~/p.csv`, nor in an environment file.
+    A name whose home is not known stays as it is.
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111  (Path's own raises for such a name)
+
+
+def check_output_file(target: Path, option: str) -> None:
+    """Raise `UserError`, naming `option`, where the file `target` could not be written.
+
+    To be asked before the work whose result goes there. Leaves nothing behind.
+    """
+    if os.path.isdir(target):  # noqa: PTH112  (False where Path's own raises)
+        raise UserError(f"{option} {target}: is a folder; name a file")
+    _probe(target.resolve().parent, f"{option} {target}")
+
+
+def check_output_folder(target: Path, option: str, *, replaced: bool = False) -> None:
+    """Raise `UserError`, naming `option`, where the folder `target` could not be written.
+
+    Files are put into it; with `replaced` a new folder takes its place (`atomic_folder`).
+    To be asked before the work whose result goes there. Leaves nothing behind.
+    """
+    exists = os.path.isdir(target)  # noqa: PTH112  (False where Path's own raises)
+    if not exists and os.path.lexists(target):
+        raise UserError(f"{option} {target}: is no folder; name another")
+    place = target.resolve()
+    if exists and replaced and place.is_mount():
+        raise UserError(f"{option} {target}: a mounted folder cannot be replaced; name one in it")
+    _probe(place if exists and not replaced else place.parent, f"{option} {target}")
+
+
+def _probe(folder: Path, label: str) -> None:
+    """Make and delete a file in `folder` or in the nearest folder above it that exists."""
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    try:
+        with tempfile.NamedTemporaryFile(prefix=".audiomatch-", dir=folder):
+            pass
+    except NotADirectoryError:
+        raise UserError(f"{label}: cannot be written: {folder} is not a folder") from None
+    except OSError as error:
+        raise UserError(f"{label}: cannot be written: {folder}: {error.strerror}") from None
+
 
 @contextmanager
 def atomic_file(target: Path) -> Iterator[Path]:
-    """Give a temporary path to write; it becomes `target` when the block ends well."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent
-    )
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Give a temporary path to write; it becomes `target` when the block ends well.
+
+    The file gets the mode that the umask gives a new one, whatever the block's library sets.
+    Raises `UserError` where the disk refuses.
+    """
+    with _refusals_named(target):
+        place = target.resolve()  # of a link the file that it names is written, not the link
+        temporary = _temporary(place, place.suffix)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        try:
+            mode = stat.S_IMODE(temporary.stat().st_mode)
+            yield temporary
+            temporary.chmod(mode)
+            temporary.replace(place)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Give a temporary folder to fill; it takes the place of `target` when the block ends well."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-            target.replace(old / target.name)
-            temporary.replace(target)
-            shutil.rmtree(old)
-        else:
-            temporary.replace(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    """Give a temporary folder to fill; it takes the place of `target` when the block ends well.
+
+    The folder and all in it get the modes that the umask gives new ones. Raises `UserError` where
+    the disk refuses.
+    """
+    with _refusals_named(target):
+        place = target.resolve()
+        temporary, old = _temporary(place, ""), _temporary(place, ".old")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+        try:
+            mode = stat.S_IMODE(temporary.stat().st_mode)
+            yield temporary
+            _set_modes(temporary, mode)
+            if place.exists():
+                place.rename(old)
+            try:
+                temporary.rename(place)
+            except BaseException:
+                if old.exists():
+                    old.rename(place)
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def write_json(target: Path, content: Any) -> None:
@@ -55,3 +136,27 @@ def write_json(target: Path, content: Any) -> None:
             json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
             encoding="utf-8",
         )
+
+
+@contextmanager
+def _refusals_named(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        reason = os.strerror(error.errno)
+        raise UserError(f"{target}: cannot be written: {reason}") from error
+
+
+def _temporary(place: Path, suffix: str) -> Path:
+    """Return a hidden path beside `place` that nothing has."""
+    return place.with_name(f".{place.stem[:40]}-{uuid.uuid4().hex[:12]}{suffix}")
+
+
+def _set_modes(folder: Path, mode: int) -> None:
+    """Give each file and folder in `folder` the read and write bits of `mode`."""
+    for inside in (folder, *folder.rglob("*")):
+        if not inside.is_symlink():
+            own = stat.S_IMODE(inside.stat().st_mode) & ~0o777
+            inside.chmod(own | (mode if inside.is_dir() else mode & 0o666))

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from audiomatch.errors import UserError
+from audiomatch.files import user_path
 from audiomatch.hookspecs import DISTRIBUTION
 
 DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
@@ -55,7 +56,7 @@ def default_cache() -> Path:
     import platformdirs
 
     named = os.environ.get("AUDIOMATCH_CACHE")
-    return Path(named) if named else platformdirs.user_cache_path("audiomatch")
+    return user_path(named) if named else platformdirs.user_cache_path("audiomatch")
 
 
 def reset_peak_memory() -> None:

@@ -18,7 +18,14 @@ from audiomatch.clips import Clips
 from audiomatch.config import MatcherConfig
 from audiomatch.datasets import DatasetInfo
 from audiomatch.errors import ClipError, NotFittedError, UserError, WeightsError
-from audiomatch.files import atomic_file, atomic_folder, write_json
+from audiomatch.files import (
+    atomic_file,
+    atomic_folder,
+    check_output_file,
+    check_output_folder,
+    user_path,
+    write_json,
+)
 from audiomatch.folds import inner_folds, inner_split
 from audiomatch.plugins import Offer
 from audiomatch.progress import Progress
@@ -33,6 +40,9 @@ API: dict[str, tuple[Any, ...]] = {
     "Files and errors": (
         atomic_file,
         atomic_folder,
+        check_output_file,
+        check_output_folder,
+        user_path,
         write_json,
         UserError,
         ClipError,

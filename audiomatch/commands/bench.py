@@ -17,6 +17,7 @@ from audiomatch.commands.options import (
     with_warm_up,
 )
 from audiomatch.commands.output import print_json, print_table
+from audiomatch.commands.paths import OutputFolder
 
 if TYPE_CHECKING:
     from audiomatch.plugins import Registry
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=OutputFolder(),
     help="Run folder [runs/NAME-OF-DATA]; a second run goes on with it.",
 )
 @warm_up_option
@@ -66,6 +67,7 @@ def bench(
 
     The floors run beside them. Exit code 1 when a fold of a matcher failed.
     """
+    from audiomatch.files import check_output_folder
     from audiomatch.folds import make_folds
     from audiomatch.further import keep_apart
     from audiomatch.intake import data_digest
@@ -81,12 +83,14 @@ def bench(
     for spec in specs:
         registry().offer(spec)
     specs = with_warm_up(specs, warm_up)
+    out = out or _default_folder(data, dataset)
+    check_output_folder(out, "--out")
     run = make_run(**how)
     intake, info = take_in(data, dataset, run, True, skip_bad, limit)
     folds = make_folds(intake.clips, k, group, run.seed)
     entrants = enter(registry(), specs)
     keep_apart([d for entrant in entrants for d in entrant.further_data], intake.clips, run)
-    folder = RunFolder(out or Path("runs") / (Path(data).stem if data else info.name))
+    folder = RunFolder(out)
     folder.write(
         "folds.json",
         {
@@ -140,6 +144,17 @@ def bench(
     _answer(leaderboard, folder.path, as_json)
     failed = any(result["status"] == "failed" for result in results)
     return 1 if failed or problems else 0
+
+
+def _default_folder(data: str | None, dataset: str | None) -> Path:
+    """Return `runs/NAME`, with the name of the file or folder that `data` stands for."""
+    from audiomatch.datasets import DEFAULT
+    from audiomatch.files import user_path
+
+    if data is None:
+        return Path("runs") / (dataset or DEFAULT)
+    place = user_path(data).resolve()
+    return Path("runs") / ((place.name if place.is_dir() else place.stem) or "data")
 
 
 def _tell(registry: Registry, run: Any, hook: str, result: Result) -> list[str]:

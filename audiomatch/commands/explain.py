@@ -10,6 +10,7 @@ import click
 
 from audiomatch.commands.options import data_options, make_run, run_options, take_in
 from audiomatch.commands.output import print_json, print_table
+from audiomatch.commands.paths import OutputFile, UserPath
 
 if TYPE_CHECKING:
     from audiomatch.clips import Clips
@@ -20,17 +21,17 @@ SUFFIXES = (".jsonl", ".csv", ".parquet")
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=UserPath())
 @data_options
 @click.argument("text", required=False)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     help="File for the explanations: .jsonl (a clip a line), .csv or .parquet (a word a row).",
 )
 @click.option(
     "--picture",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     help="Draw the clip and its words into this .svg file.",
 )
 @run_options

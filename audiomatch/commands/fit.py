@@ -17,6 +17,7 @@ from audiomatch.commands.options import (
     with_warm_up,
 )
 from audiomatch.commands.output import print_json
+from audiomatch.commands.paths import OutputFolder
 
 
 @click.command()
@@ -24,7 +25,7 @@ from audiomatch.commands.output import print_json
 @data_options
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=OutputFolder(replaced=True),
     required=True,
     help="Folder for the model.",
 )

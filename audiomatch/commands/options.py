@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from audiomatch.commands.paths import UserPath
+
 if TYPE_CHECKING:
     from audiomatch.intake import Intake
     from audiomatch.matcher import Run
@@ -49,7 +51,7 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--cache",
-            type=click.Path(path_type=Path, file_okay=False),
+            type=UserPath(),
             help="Folder for features and checks kept between runs [$AUDIOMATCH_CACHE].",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON."),

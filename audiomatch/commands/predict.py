@@ -10,14 +10,15 @@ import click
 
 from audiomatch.commands.options import data_options, make_run, run_options, take_in
 from audiomatch.commands.output import print_json
+from audiomatch.commands.paths import OutputFile, UserPath
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=UserPath())
 @data_options
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     required=True,
     help="File for the predictions, .csv or .parquet.",
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiomatch.errors import UserError, unknown
+from audiomatch.files import user_path
 
 if TYPE_CHECKING:
     from audiomatch.clips import Clips
@@ -55,7 +56,7 @@ def choose_dataset(
 
     Without either it is `mini-screener`.
     """
-    path = Path(data) if data is not None else None
+    path = user_path(data) if data is not None else None
     if name is None and path is None:
         name = DEFAULT
     if name is not None:

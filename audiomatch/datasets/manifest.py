@@ -10,12 +10,13 @@ from audiomatch.clips import Clips
 from audiomatch.datasets import MANIFEST_SUFFIXES, find_manifest
 from audiomatch.datasets.tables import read_table
 from audiomatch.errors import UserError
+from audiomatch.files import user_path
 
 
 def open_manifest(path: Path | None, labelled: bool | None) -> Clips:
     """Read columns `audio`, `expected_text`, `match` and any more; paths relative to the file.
 
-    `id` is the manifest's own where it has one, else `audio` as written.
+    `id` is the manifest's own where it has one, else `audio` as written. `~` is the home folder.
     """
     assert path is not None
     file = find_manifest(path)
@@ -29,7 +30,9 @@ def open_manifest(path: Path | None, labelled: bool | None) -> Clips:
     audio = frame["audio"].fillna("").astype(str)
     if "id" not in frame.columns:
         frame["id"] = audio
-    frame["audio"] = [str((file.parent / name).resolve()) if name else "" for name in audio]
+    frame["audio"] = [
+        str((file.parent / user_path(name)).resolve()) if name else "" for name in audio
+    ]
     return Clips(frame, file.name)
 
 

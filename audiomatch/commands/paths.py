@@ -1,0 +1,48 @@
+"""Paths on the command line: `~` is the home folder, and what will be written is tried at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from audiomatch.files import check_output_file, check_output_folder, user_path
+
+
+class UserPath(click.Path):
+    """A path, of which no more is asked than of `click.Path`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: Any) -> Path:
+        """Return the path with `~` expanded."""
+        path = user_path(value)
+        super().convert(path, param, ctx)
+        return path
+
+
+class OutputFile(UserPath):
+    """A file to write. Raises `UserError` that names the option where it cannot be written."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: Any) -> Path:
+        """Return the path, once it is known that the file can be written."""
+        path = super().convert(value, param, ctx)
+        check_output_file(path, _option(param))
+        return path
+
+
+class OutputFolder(UserPath):
+    """A folder to write, or with `replaced` to put in the place of another; see `OutputFile`."""
+
+    def __init__(self, *, replaced: bool = False) -> None:
+        super().__init__()
+        self.replaced = replaced
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: Any) -> Path:
+        """Return the path, once it is known that the folder can be written."""
+        path = super().convert(value, param, ctx)
+        check_output_folder(path, _option(param), replaced=self.replaced)
+        return path
+
+
+def _option(param: click.Parameter | None) -> str:
+    return param.opts[-1] if param is not None else "output"
