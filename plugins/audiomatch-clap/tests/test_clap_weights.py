@@ -16,6 +16,7 @@ from transformers import ClapModel
 from audiomatch.errors import WeightsError
 
 NOT_THERE = not all(importlib.util.find_spec(name) for name in ("laion_clap", "torchlibrosa"))
+LAION = "laion-clap's own forward: laion-clap and torchlibrosa are not installed"
 
 
 def laion_names(model):
@@ -128,7 +129,7 @@ def test_a_pt_runs_by_transformers(published):
     assert (extractor.sampling_rate, extractor.frequency_min) == (48_000, 50)
 
 
-@pytest.mark.skipif(NOT_THERE, reason="laion-clap and torchlibrosa are not installed")
+@pytest.mark.skipif(NOT_THERE, reason=LAION)
 def test_backend_laion_gives_what_laion_clap_gives(published, tmp_path):
     file, _ = published
     config = ClapConfig(weights=str(file), backend="laion")

@@ -1,0 +1,66 @@
+"""A skipped test fails the run unless its reason is on a short list.
+
+A test that a missing package turns off would look green for ever. The list holds what no install
+can bring: hardware, the user who runs, and a package whose pins exclude ours.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+ALLOWED = re.compile(
+    r"no CUDA device here|this machine has a GPU|root may write"
+    r"|laion-clap's own forward: laion-clap and torchlibrosa are not installed"
+)
+UNEXPLAINED = "xfail without a reason"
+
+
+class SkipGuard:
+    """Collects skips whose reason is not allowed, and fails the session that has one."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, str] = {}  # test or module, reason
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a skipped or expectedly failed test."""
+        if not report.skipped:
+            return
+        expected_failure: str | None = getattr(report, "wasxfail", None)
+        if expected_failure is None:
+            self._note(report)
+        elif not expected_failure.removeprefix("reason: "):
+            self.found[report.nodeid] = UNEXPLAINED
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note a skipped module: `importorskip` at its top."""
+        if report.skipped:
+            self._note(report)
+
+    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        assert isinstance(report.longrepr, tuple)  # file, line, reason
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if not ALLOWED.fullmatch(reason):
+            self.found[report.nodeid] = reason
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Turn a run that passed into a failed one."""
+        passed = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        if self.found and passed:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """List what was skipped."""
+        if not self.found:
+            return
+        terminalreporter.section("skips that are not allowed", red=True, bold=True)
+        for test, reason in sorted(self.found.items()):
+            terminalreporter.line(f"{test}: {reason}")
+        terminalreporter.line("Install what is missing, or add the reason to conftest.py.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Guard the process that reports; workers of xdist report to it."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SkipGuard(), "skip-guard")
