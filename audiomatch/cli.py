@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from typing import Any
 
 import click
 
 import audiomatch
 from audiomatch.commands import bench, check, explain, fit, lists, new_plugin, predict
-from audiomatch.errors import UserError
+from audiomatch.errors import RenamedWarning, UserError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -16,7 +18,7 @@ from audiomatch.errors import UserError
 def cli() -> None:
     """Does this recording say this text, and which model tells it best?
 
-    A matcher is named NAME[:PRESET][@key=value]…, as in whisper:seed@epochs=1.
+    A matcher is named NAME[:PRESET][@key=value]…, as in whisper:baseline@epochs=1.
     """
 
 
@@ -36,6 +38,7 @@ for command in (
 
 def main() -> None:
     """Run the command line: exit code 0, 1 (a matcher or fold failed), 2 (bad input) or 130."""
+    warnings.showwarning = _show_warning
     try:
         code = cli(standalone_mode=False)
     except UserError as error:
@@ -55,6 +58,18 @@ def main() -> None:
         sys.stderr.close()
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], *where: Any, **more: Any
+) -> None:
+    if issubclass(category, RenamedWarning):
+        _say(str(message), 0)
+    else:
+        _show_other_warning(message, category, *where, **more)
+
+
+_show_other_warning = warnings.showwarning
 
 
 def _say(line: str, code: int) -> int:

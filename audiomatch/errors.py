@@ -28,6 +28,10 @@ class NotFittedError(UserError):
     """A matcher that is asked for what it learned before `fit` or `load`."""
 
 
+class RenamedWarning(FutureWarning):
+    """A name that still works under an older spelling; says what to write in its place."""
+
+
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """Return the choice most like `name`, or None where nothing is close."""
     found = difflib.get_close_matches(name.lower(), list(choices), n=1, cutoff=0.5)

@@ -132,12 +132,14 @@ class MatcherInfo:
         name: what users type; lower-case letters, digits and hyphens.
         summary: one line for `audiomatch matchers`.
         load: returns the `Matcher` subclass; the only place that may import heavy libraries.
-        presets: named sets of options, as in `whisper:seed`; `default` always exists.
+        presets: named sets of options, as in `whisper:baseline`; `default` always exists.
         kind: `floor` for a baseline that every leaderboard shows.
         ignores: what the matcher does not use, by design: `text`, `audio` or both. `audiomatch
             check` holds it to that: with `text`, the predictions must not move with the text; with
             `audio`, they need not beat the base rate on the toy corpus.
         explains: whether `Matcher.explain` says which word is wrong.
+        renamed_presets: the name of a preset by each older name that still works; whoever types an
+            older one is told in a line.
     """
 
     name: str
@@ -147,3 +149,4 @@ class MatcherInfo:
     kind: Literal["matcher", "floor"] = "matcher"
     ignores: frozenset[Literal["text", "audio"]] = frozenset()
     explains: bool = False
+    renamed_presets: Mapping[str, str] = field(default_factory=dict)

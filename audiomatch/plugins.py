@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import pluggy
 
 import audiomatch
 from audiomatch import hookspecs
-from audiomatch.errors import UserError, cause_of, nearest, unknown
+from audiomatch.errors import RenamedWarning, UserError, cause_of, nearest, unknown
 from audiomatch.matcher import Matcher, MatcherInfo
 from audiomatch.spec import DEFAULT_PRESET, NAME, MatcherSpec
 
@@ -51,6 +52,7 @@ class Registry:
         self.manager.add_hookspecs(hookspecs)
         self.plugins: list[Plugin] = []
         self._offers: list[Offer] = []
+        self._told: set[str] = set()
         self._layouts: list[tuple[DatasetInfo, Plugin]] = []
         builtin = importlib.metadata.EntryPoint("core", "audiomatch.builtin", hookspecs.PROJECT)
         self._add(
@@ -133,14 +135,13 @@ class Registry:
                 raise UserError(f"{error} (broken: {', '.join(broken)}; see `audiomatch plugins`)")
             raise error
         offer = offers[spec.name]
-        if spec.preset not in {DEFAULT_PRESET, *offer.info.presets}:
-            raise unknown(f"preset of {spec.name}", spec.preset, _preset_names(offer.info))
+        self._preset(offer.info, spec)
         return offer
 
     def create(self, spec: MatcherSpec) -> Matcher:
         """Import the matcher's code and make one with its config checked."""
         offer = self.offer(spec)
-        preset = offer.info.presets.get(spec.preset, {})
+        preset = self._preset(offer.info, spec)
         return self.create_with(offer, {**preset, **dict(spec.options)}, str(spec))
 
     def create_with(self, offer: Offer, options: dict[str, Any], label: str) -> Matcher:
@@ -158,6 +159,22 @@ class Registry:
         config: MatcherConfig = build_config(matcher_type.Config, options, label)
         return matcher_type(config)
 
+    def _preset(self, info: MatcherInfo, spec: MatcherSpec) -> Mapping[str, Any]:
+        """Return the options of the preset that `spec` names, perhaps by an older name."""
+        presets = {DEFAULT_PRESET: {}, **info.presets}
+        name = info.renamed_presets.get(spec.preset, spec.preset)
+        if name not in presets:
+            raise unknown(f"preset of {spec.name}", spec.preset, presets)
+        if name != spec.preset:
+            line = (
+                f"{spec.name}:{spec.preset} is called {spec.name}:{name}; "
+                "the older name goes with the next release"
+            )
+            if line not in self._told:
+                self._told.add(line)
+                warnings.warn(line, RenamedWarning, stacklevel=3)
+        return presets[name]
+
     def tell(self, hook: str, **facts: Any) -> list[str]:
         """Call a listener hook of every plugin; returns a line for each that failed."""
         problems = []
@@ -174,7 +191,3 @@ class Registry:
 def registry() -> Registry:
     """Return the registry of what is installed; made once a process."""
     return Registry(importlib.metadata.entry_points(group=hookspecs.PROJECT))
-
-
-def _preset_names(info: MatcherInfo) -> list[str]:
-    return sorted({DEFAULT_PRESET, *info.presets})

@@ -42,7 +42,7 @@ class MatcherSpec:
 
 
 def parse_matcher(text: str) -> MatcherSpec:
-    """Parse one matcher, as in `whisper:seed@epochs=1@lr=3e-5`. Raises `UserError`.
+    """Parse one matcher, as in `whisper:baseline@epochs=1@lr=3e-5`. Raises `UserError`.
 
     A value in round brackets may hold `@` and `,` itself: `ensemble@members=(a@x=1,b)`.
     """

@@ -1,4 +1,4 @@
-"""How fast a matcher trains and predicts, and what memory it takes, against `whisper:seed`.
+"""How fast a matcher trains and predicts, and what memory it takes, against `whisper:baseline`.
 
     python benchmarks/whisper_speed.py DATA --matchers whisper,whisper:quick --clips 64 --repeats 3
 
@@ -181,7 +181,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", help="labelled speech")
     parser.add_argument("--matchers", default="whisper,whisper:quick")
-    parser.add_argument("--reference", default="whisper:seed")
+    parser.add_argument("--reference", default="whisper:baseline")
     parser.add_argument("--sizes", type=names, help="with random weights, as in small,large-v3")
     parser.add_argument("--parts", type=names, default=["train", "predict"])
     parser.add_argument("--clips", type=int, default=64, help="to train on and to predict")

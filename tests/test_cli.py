@@ -53,6 +53,18 @@ def test_bench_fit_predict_round_trip(
     assert card["config"] == {"strength": 0.1} and card["matcher"] == "toy:weak"
 
 
+def test_an_older_name_of_a_preset_works_and_one_line_says_the_newer(
+    plugin: Callable[..., Registry], command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    plugin(toy=toy_plugin())
+    code, _, err = command("fit", "toy:feeble", corpus, "--out", tmp_path / "model")
+    assert code == 0
+    said = "audiomatch: toy:feeble is called toy:weak; the older name goes with the next release"
+    assert err.splitlines().count(said) == 1
+    card = json.loads((tmp_path / "model" / "audiomatch.json").read_text())
+    assert card["config"] == {"strength": 0.1}
+
+
 def test_drivendata_predictions_follow_the_metadata(
     plugin: Callable[..., Registry], command: Command, corpus: Path, tmp_path: Path
 ) -> None:

@@ -24,8 +24,8 @@ def test_commas_separate(specs: list[MatcherSpec]) -> None:
 
 
 def test_example_of_the_docs() -> None:
-    spec = parse_matcher("whisper:seed@epochs=1@lr=3e-5")
-    assert (spec.name, spec.preset) == ("whisper", "seed")
+    spec = parse_matcher("whisper:baseline@epochs=1@lr=3e-5")
+    assert (spec.name, spec.preset) == ("whisper", "baseline")
     assert dict(spec.options) == {"epochs": "1", "lr": "3e-5"}
 
 

@@ -49,7 +49,10 @@ def toy_plugin(
 
     @hookimpl
     def audiomatch_matchers() -> list[MatcherInfo]:
-        return [MatcherInfo(name, "a toy", lambda: matcher, presets={"weak": {"strength": 0.1}})]
+        presets, renamed = {"weak": {"strength": 0.1}}, {"feeble": "weak"}
+        return [
+            MatcherInfo(name, "a toy", lambda: matcher, presets=presets, renamed_presets=renamed)
+        ]
 
     module.audiomatch_matchers = audiomatch_matchers  # type: ignore[attr-defined]
     for hook, function in hooks.items():

@@ -12,7 +12,9 @@ __version__ = "0.2.0"
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "quick": {"encoder_layers": 0},
-    "seed": {
+    # The fine-tune that took first place in DrivenData's challenge "Goodnight Moon, Hello Early
+    # Literacy Screening" (private log loss 0.204, the mean of six of them).
+    "baseline": {
         "score": "same-position",
         "prompt": "four",
         "pad": "30s",
@@ -41,6 +43,7 @@ def audiomatch_matchers() -> list[MatcherInfo]:
             summary="Whisper, fine-tuned: how well the decoder expects the text, given the speech",
             load=_load,
             presets=PRESETS,
+            renamed_presets={"seed": "baseline"},
             explains=True,
         )
     ]

