@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
 
 if TYPE_CHECKING:
     from audiomatch.datasets import DatasetInfo
     from audiomatch.matcher import MatcherInfo
+    from audiomatch.records import FoldResult, Leaderboard
 
 PROJECT = "audiomatch"
 # On PyPI "audiomatch" is another program.
@@ -34,10 +35,10 @@ def audiomatch_datasets() -> Iterable[DatasetInfo]:  # type: ignore[empty-body]
 
 
 @hookspec
-def audiomatch_fold_done(matcher: str, fold: int, result: dict[str, Any]) -> None:
-    """Hear of a finished, replayed or failed fold, with what the run folder keeps of it."""
+def audiomatch_fold_done(matcher: str, fold: int, result: FoldResult) -> None:
+    """Hear of a finished, replayed or failed fold, with its predictions where it finished."""
 
 
 @hookspec
-def audiomatch_run_done(folder: Path, leaderboard: dict[str, Any]) -> None:
-    """Hear of a finished run: its folder and the content of `leaderboard.json`."""
+def audiomatch_run_done(folder: Path, leaderboard: Leaderboard) -> None:
+    """Hear of a finished run: its folder and its leaderboard."""

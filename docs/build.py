@@ -1,7 +1,9 @@
 """Writes what of the documentation is made from the code: `python docs/build.py [--check]`.
 
-The reference pages are whole files. In the tutorial, the code block after a line
-`<!-- code: FILE -->` or `<!-- code: FILE#Class.method -->` is filled from the example plugin.
+The reference pages are whole files, but for that of the files: there the table after a line
+`<!-- fields: RECORD -->` is filled from `audiomatch.records`. In the tutorial, the code block
+after a line `<!-- code: FILE -->` or `<!-- code: FILE#Class.method -->` is filled from the example
+plugin.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from docs.pages import api_page, commands_page, hooks_page, matchers_page
+from docs.pages import api_page, commands_page, files_page, hooks_page, matchers_page
 
 DOCS = Path(__file__).parent
 EXAMPLE = DOCS.parent / "examples" / "audiomatch-speaking-rate"
@@ -53,6 +55,7 @@ def pages() -> dict[Path, str]:
     """Return the content that each page should have."""
     reference = DOCS / "reference"
     matchers = reference / "matchers.md"
+    files = reference / "files.md"
     teach = DOCS / "tutorial" / "README.md"
     known = matchers.read_text(encoding="utf-8") if matchers.is_file() else ""
     return {
@@ -60,6 +63,7 @@ def pages() -> dict[Path, str]:
         reference / "commands.md": commands_page(),
         reference / "api.md": api_page(),
         matchers: matchers_page(known),
+        files: files_page(files.read_text(encoding="utf-8")),
         teach: tutorial(teach.read_text(encoding="utf-8")),
     }
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 import audiomatch.plugins
+import audiomatch.records
 from audiomatch import Matcher, MatcherInfo, Run, hookspecs
 from audiomatch.audio import load_audio
 from audiomatch.cli import cli
@@ -29,11 +30,13 @@ from audiomatch.files import (
 from audiomatch.folds import inner_folds, inner_split
 from audiomatch.plugins import Offer
 from audiomatch.progress import Progress
+from audiomatch.records import Record
 from audiomatch.testing import ContractError, Report, Result, check_matcher
 from audiomatch.testing.registry import CHECKS
 
 MADE = "<!-- made by docs/build.py from the code; edit that, and run it -->\n"
 ROOT = Path(__file__).parents[1]
+FIELDS = re.compile(r"(<!-- fields: (\w+) -->\n)(?:\|.*\n)*")
 API: dict[str, tuple[Any, ...]] = {
     "The contract": (Matcher, MatcherConfig, MatcherInfo, Run, Progress, DatasetInfo),
     "The clips": (Clips, load_audio, inner_split, inner_folds),
@@ -176,6 +179,32 @@ def _section(name: str, offer: Offer, config: type[MatcherConfig]) -> str:
     if info.presets:
         parts.append("")
     return "\n".join(parts) + "\n"
+
+
+def files_page(text: str) -> str:
+    """Return the page of the files with the table after each `<!-- fields: RECORD -->` filled."""
+    return FIELDS.sub(lambda found: found[1] + _fields(getattr(audiomatch.records, found[2])), text)
+
+
+def _fields(record: type[Record]) -> str:
+    properties = record.model_json_schema()["properties"]
+    lines = ["| key | JSON | |", "|---|---|---|"]
+    for name, field in record.model_fields.items():
+        kind = _cell(_json_type(properties[name]))
+        lines.append(f"| `{name}` | {kind} | {_cell(field.description or '')} |")
+    return "\n".join(lines) + "\n"
+
+
+def _json_type(schema: dict[str, Any]) -> str:
+    """Return the type of a field as a reader of JSON sees it; a record's own name for a record."""
+    if "$ref" in schema:
+        name = str(schema["$ref"].rpartition("/")[2])
+        return "any" if name == "JsonValue" else name
+    if "anyOf" in schema:
+        return " or ".join(_json_type(part) for part in schema["anyOf"])
+    if schema.get("type") == "array":
+        return f"list of {_json_type(schema['items'])}"
+    return str(schema.get("type", "any"))
 
 
 def _kind(whole: dict[str, Any], schema: dict[str, Any]) -> tuple[str, str]:

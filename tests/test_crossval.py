@@ -12,6 +12,7 @@ import pytest
 from audiomatch import Run, UserError
 from audiomatch.clips import Clips
 from audiomatch.plugins import Registry
+from audiomatch.records import Leaderboard
 from tests.toys import Toy, toy_plugin
 
 Command = Callable[..., tuple[int, str, str]]
@@ -170,7 +171,7 @@ def test_listeners_hear_and_may_fail_loudly(
     def audiomatch_fold_done(matcher: str, fold: int) -> None:
         heard.append((matcher, fold))
 
-    def audiomatch_run_done(leaderboard: dict[str, Any]) -> None:
+    def audiomatch_run_done(leaderboard: Leaderboard) -> None:
         raise RuntimeError("cannot post")
 
     plugin(

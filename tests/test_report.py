@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from audiomatch.records import DataRecord, FoldsMade, FoldSummary, RunRecord
 from audiomatch.report import write_report
 from audiomatch.report.charts import histogram, reliability, whiskers
 from audiomatch.scoring import build_leaderboard, calibration_error
@@ -75,41 +76,51 @@ def made(matchers=("whisper", "base-rate"), n=240, fail=(), seed=0, **columns):
             failed = (name, fold) in fail
             if not failed:
                 frames.append(frame[frame.fold == fold])
+            cost = {"seconds_fit": 1.0, "seconds_predict": 2.0}
+            why = {"error": f"RuntimeError: {NASTY}", "traceback": "Traceback: line 3"}
             results.append(
-                {
-                    "matcher": name,
-                    "fold": fold,
-                    "status": "failed" if failed else "done",
-                    "kind": "floor" if name == "base-rate" else "matcher",
-                    "plugin": "audiomatch-toy",
-                    "version": "1.2",
-                    "config": {"epochs": 2, "pad": "longest"},
-                    "fingerprint": {"weights_digest": "sha256:abc"},
-                    "clips_predict": 80,
-                    "replayed": False,
-                    **(
-                        {"error": f"RuntimeError: {NASTY}", "traceback": "Traceback: line 3"}
-                        if failed
-                        else {"seconds_fit": 1.0, "seconds_predict": 2.0, "peak_memory_mb": None}
-                    ),
-                    "notes": {"weights": "scratch" if name == "tower" else "tiny.en"},
-                }
+                FoldSummary(
+                    matcher=name,
+                    fold=fold,
+                    status="failed" if failed else "done",
+                    kind="floor" if name == "base-rate" else "matcher",
+                    plugin="audiomatch-toy",
+                    version="1.2",
+                    config={"epochs": 2, "pad": "longest"},
+                    fingerprint={"weights_digest": "sha256:abc"},
+                    clips_predict=80,
+                    notes={"weights": "scratch" if name == "tower" else "tiny.en"},
+                    **(why if failed else cost),
+                )
             )
     return pd.concat(frames, ignore_index=True), results
 
 
+def record(results, **run):
+    return RunRecord(
+        data=DataRecord(
+            dataset="manifest",
+            source="/data/so762",
+            digest="d1g3st",
+            clips=240,
+            seconds_of_audio=600,
+        ),
+        folds=FoldsMade(k=3, group="expected_text", digest="f01d"),
+        groups=20,
+        seed=7,
+        precision="auto",
+        workers=1,
+        versions={"audiomatch-toolkit": "0.2.0", "numpy": "2.0"},
+        started="2026-01-01T10:00:00Z",
+        seconds=90,
+        results=results,
+        **{"device": "cpu", **run},
+    )
+
+
 def report(folder, predictions, results, **run):
     board = build_leaderboard(predictions, results, resamples=30)
-    settings = {
-        "data": {"dataset": "manifest", "source": "/data/so762", "digest": "d1g3st", "skipped": []},
-        "folds": {"k": 3, "group": "expected_text", "digest": "f01d"},
-        "seed": 7,
-        "device": "cpu",
-        "versions": {"audiomatch-toolkit": "0.2.0", "numpy": "2.0"},
-        "results": results,
-        **run,
-    }
-    write_report(folder, board, predictions, settings)
+    write_report(folder, board, predictions, record(results, **run))
     text = (folder / "report.html").read_text(encoding="utf-8")
     return board, text, Page(text)
 
@@ -118,13 +129,14 @@ def test_the_page_says_what_the_run_found(tmp_path):
     predictions, results = made(("whisper", "tower", "base-rate"))
     board, _, page = report(tmp_path, predictions, results)
     assert page.unbalanced == [] and page.open == []
-    for row in board["rows"]:
-        assert row["label"] in page.text
+    for row in board.rows:
+        assert row.label in page.text
+        scores = row.model_dump()
         for name in ("log_loss", "auroc", "brier", "calibration_error"):
-            assert f"{row[name]:.3f}" in page.text
-            assert f"{row[name + '_low']:.3f} to {row[name + '_high']:.3f}" in page.text
-        for part in row["by_task"] + row["by_fold"]:
-            assert f"{part['log_loss']:.3f}" in page.text
+            assert f"{scores[name]:.3f}" in page.text
+            assert f"{scores[name + '_low']:.3f} to {scores[name + '_high']:.3f}" in page.text
+        for part in (*row.by_task, *row.by_fold):
+            assert f"{part.log_loss:.3f}" in page.text
     for fact in ("240", "/data/so762", "d1g3st", "f01d", "expected_text", "cpu", "numpy=2.0"):
         assert fact in page.text
     for setup in ("audiomatch-toy 1.2", "epochs=2, pad=longest", "weights_digest=sha256:abc"):
@@ -198,9 +210,9 @@ def test_no_failures_no_section(tmp_path):
 def test_a_run_where_everything_failed(tmp_path):
     fail = {("whisper", fold) for fold in range(3)}
     predictions, results = made(("whisper", "base-rate"), fail=fail)
-    only = [result for result in results if result["matcher"] == "whisper"]
+    only = [result for result in results if result.matcher == "whisper"]
     board = build_leaderboard(predictions[:0], only, resamples=5)
-    write_report(tmp_path, board, predictions[:0], {"results": only})
+    write_report(tmp_path, board, predictions[:0], record(only))
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert page.open == [] and "RuntimeError" in page.text
 
@@ -236,7 +248,7 @@ def test_histogram_keeps_every_clip_in_proportion():
 def test_whiskers_keep_an_outlier_from_squeezing_the_rest(tmp_path):
     predictions, results = made(("a", "b", "c"))
     predictions.loc[predictions["matcher"] == "c", "p_match"] = 0.0
-    chart = whiskers(build_leaderboard(predictions, results, resamples=30)["rows"])
+    chart = whiskers(build_leaderboard(predictions, results, resamples=30).rows)
     assert [row["cut"] for row in chart["rows"]] == [False, False, True]
     for row in chart["rows"]:
         assert 0 <= row["low"] <= row["x"] <= row["high"] <= 100

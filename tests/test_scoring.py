@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 from rich.console import Console
 from sklearn import metrics as reference
 
+from audiomatch.records import FoldSummary
 from audiomatch.scoring import (
     METRICS,
     auroc,
@@ -225,20 +226,20 @@ def table(skills, n=300, groups=30, folds=3, seed=0, missing=()):
             if not failed:
                 frames.append(frame[frame.fold == fold])
             results.append(
-                {
-                    "matcher": name,
-                    "fold": fold,
-                    "status": "failed" if failed else "done",
-                    "kind": "floor" if name == "base-rate" else "matcher",
-                    "error": "CUDA out of memory\nTraceback [bold]x[/bold]" if failed else None,
-                    "seconds_fit": None if failed else 2.0,
-                    "seconds_predict": None if failed else 0.5,
-                    "clips_fit": n,
-                    "clips_predict": int((g % folds == fold).sum()),
-                    "peak_memory_mb": 100.0 + fold,
-                    "replayed": fold == 0,
-                    "notes": {"weights": "scratch"} if name == "tower" else {},
-                }
+                FoldSummary(
+                    matcher=name,
+                    fold=fold,
+                    status="failed" if failed else "done",
+                    kind="floor" if name == "base-rate" else "matcher",
+                    error="CUDA out of memory\nTraceback [bold]x[/bold]" if failed else None,
+                    seconds_fit=None if failed else 2.0,
+                    seconds_predict=None if failed else 0.5,
+                    clips_fit=n,
+                    clips_predict=int((g % folds == fold).sum()),
+                    peak_memory_mb=100.0 + fold,
+                    replayed=fold == 0,
+                    notes={"weights": "scratch"} if name == "tower" else {},
+                )
             )
     return pd.concat(frames, ignore_index=True), results
 
@@ -246,39 +247,40 @@ def table(skills, n=300, groups=30, folds=3, seed=0, missing=()):
 def test_leaderboard_rows():
     predictions, results = table({"weak": 0.3, "base-rate": 0.0, "tower": 2.0})
     board = build_leaderboard(predictions, results, resamples=200)
-    json.dumps(board, allow_nan=False)
-    assert [row["matcher"] for row in board["rows"]] == ["tower", "weak", "base-rate"]
-    top = board["rows"][0]
+    json.dumps(board.model_dump(mode="json"), allow_nan=False)
+    assert [row.matcher for row in board.rows] == ["tower", "weak", "base-rate"]
+    top = board.rows[0]
     own = predictions[predictions.matcher == "tower"]
-    assert top["log_loss"] == pytest.approx(reference.log_loss(own["match"], own["p_match"]))
+    assert top.log_loss == pytest.approx(reference.log_loss(own["match"], own["p_match"]))
     for name in METRICS:
-        assert top[f"{name}_low"] < top[name] < top[f"{name}_high"]
-    assert (top["status"], top["label"], top["weights"]) == ("done", "tower (scratch)", "scratch")
-    assert (top["n"], top["groups"], top["folds_done"], top["replayed_folds"]) == (300, 30, 3, 1)
-    assert (top["seconds_fit"], top["clips_per_second"], top["peak_memory_mb"]) == (6, 200, 102)
-    assert top["vs_best"] is None
-    assert [task["task"] for task in top["by_task"]] == ["blending", "deletion"]
-    assert [grade["grade"] for grade in top["by_grade"]] == ["KG", "1", "2", "10"]
-    fold = own[own.fold == 1]
-    assert top["by_fold"][1]["log_loss"] == pytest.approx(log_loss(fold["match"], fold["p_match"]))
-    assert sum(part["n"] for part in top["by_task"]) == sum(f["n"] for f in top["by_fold"]) == 300
-    assert board["rows"][2]["kind"] == "floor"
+        low, high = getattr(top, f"{name}_low"), getattr(top, f"{name}_high")
+        assert low < getattr(top, name) < high
+    assert (top.status, top.label, top.weights) == ("done", "tower (scratch)", "scratch")
+    assert (top.n, top.groups, top.folds_done, top.replayed_folds) == (300, 30, 3, 1)
+    assert (top.seconds_fit, top.clips_per_second, top.peak_memory_mb) == (6, 200, 102)
+    assert top.vs_best is None
+    assert [task.task for task in top.by_task] == ["blending", "deletion"]
+    assert [grade.grade for grade in top.by_grade] == ["KG", "1", "2", "10"]
+    fold = own[own["fold"] == 1]
+    assert top.by_fold[1].log_loss == pytest.approx(log_loss(fold["match"], fold["p_match"]))
+    assert sum(part.n for part in top.by_task) == sum(f.n for f in top.by_fold) == 300
+    assert board.rows[2].kind == "floor"
 
 
 def test_ties_are_what_the_paired_interval_says():
     predictions, results = table({"a": 1.0, "b": 1.0, "c": 0.1})
     board = build_leaderboard(predictions, results, resamples=300, seed=5)
-    best, second, third = board["rows"]
-    assert second["vs_best"]["tie"] and not third["vs_best"]["tie"]
-    assert third["vs_best"]["low"] > 0
+    best, second, third = board.rows
+    assert second.vs_best.tie and not third.vs_best.tie
+    assert third.vs_best.low > 0
     wide = predictions.pivot(index="id", columns="matcher", values="p_match")
     one = predictions.drop_duplicates("id").set_index("id").loc[wide.index]
     expected = paired_difference(
-        one["match"], wide[third["matcher"]], wide[best["matcher"]], one["group"], 300, 5
+        one["match"], wide[third.matcher], wide[best.matcher], one["group"], 300, 5
     )
-    found = third["vs_best"]
-    assert (found["difference"], found["low"], found["high"]) == pytest.approx(expected)
-    assert len(board["comparisons"]) == 3
+    found = third.vs_best
+    assert (found.difference, found.low, found.high) == pytest.approx(expected)
+    assert len(board.comparisons) == 3
 
 
 def test_a_matcher_with_failed_folds_is_partial_and_compared_on_shared_clips():
@@ -287,29 +289,29 @@ def test_a_matcher_with_failed_folds_is_partial_and_compared_on_shared_clips():
         missing={("half", 1), *(("gone", fold) for fold in range(3))},
     )
     board = build_leaderboard(predictions, results, resamples=50)
-    json.dumps(board, allow_nan=False)
-    whole, half, gone = board["rows"]
-    assert [row["matcher"] for row in board["rows"]] == ["whole", "half", "gone"]
-    assert [row["status"] for row in board["rows"]] == ["done", "partial", "failed"]
-    assert half["log_loss"] < whole["log_loss"]
-    assert half["errors"][0]["fold"] == 1 and half["folds_failed"] == 1
-    assert half["by_fold"][1]["n"] == 0 and half["by_fold"][1]["log_loss"] is None
-    [pair] = board["comparisons"]
+    json.dumps(board.model_dump(mode="json"), allow_nan=False)
+    whole, half, gone = board.rows
+    assert [row.matcher for row in board.rows] == ["whole", "half", "gone"]
+    assert [row.status for row in board.rows] == ["done", "partial", "failed"]
+    assert half.log_loss < whole.log_loss
+    assert half.errors[0].fold == 1 and half.folds_failed == 1
+    assert half.by_fold[1].n == 0 and half.by_fold[1].log_loss is None
+    [pair] = board.comparisons
     shared = predictions[(predictions.matcher == "half")]["id"]
-    assert pair["n"] == len(shared) == half["n"] < whole["n"]
+    assert pair.n == len(shared) == half.n < whole.n
     other = predictions[(predictions.matcher == "whole") & predictions["id"].isin(shared)]
-    assert pair["difference"] == pytest.approx(
-        log_loss(other["match"], other["p_match"]) - half["log_loss"]
+    assert pair.difference == pytest.approx(
+        log_loss(other["match"], other["p_match"]) - half.log_loss
     )
-    assert gone["log_loss"] is None and gone["n"] == 0 and gone["vs_best"] is None
+    assert gone.log_loss is None and gone.n == 0 and gone.vs_best is None
 
 
 def test_a_fold_never_run_leaves_a_matcher_partial():
     predictions, results = table({"a": 2.0, "b": 1.0})
-    results = [r for r in results if (r["matcher"], r["fold"]) != ("a", 2)]
+    results = [r for r in results if (r.matcher, r.fold) != ("a", 2)]
     predictions = predictions[(predictions.matcher != "a") | (predictions.fold != 2)]
     board = build_leaderboard(predictions, results, resamples=20)
-    assert [(r["matcher"], r["status"]) for r in board["rows"]] == [("b", "done"), ("a", "partial")]
+    assert [(r.matcher, r.status) for r in board.rows] == [("b", "done"), ("a", "partial")]
 
 
 def test_leaderboard_does_not_depend_on_the_order_of_rows():
@@ -322,16 +324,16 @@ def test_leaderboard_does_not_depend_on_the_order_of_rows():
 def test_one_class_and_one_group_give_none_not_nan():
     predictions, results = table({"a": 1.0}, groups=1, folds=1)
     board = build_leaderboard(predictions.assign(match=1), results, resamples=20)
-    json.dumps(board, allow_nan=False)
-    [row] = board["rows"]
-    assert row["auroc"] is None and row["log_loss_low"] is None and row["log_loss"] is not None
+    json.dumps(board.model_dump(mode="json"), allow_nan=False)
+    [row] = board.rows
+    assert row.auroc is None and row.log_loss_low is None and row.log_loss is not None
 
 
 def test_every_matcher_failed():
     predictions, results = table({"a": 1.0})
-    results = [r | {"status": "failed", "error": "no"} for r in results]
+    results = [r.model_copy(update={"status": "failed", "error": "no"}) for r in results]
     board = build_leaderboard(predictions[:0], results, resamples=20)
-    assert [row["status"] for row in board["rows"]] == ["failed"]
+    assert [row.status for row in board.rows] == ["failed"]
     assert "fold 1 failed: no" in shown(board)
 
 
@@ -365,14 +367,14 @@ def test_tables_fit_and_name_every_row():
     board = build_leaderboard(predictions, results, resamples=50)
     text = shown(board)
     assert max(map(len, text.splitlines())) <= 100
-    for row in board["rows"][1:]:
-        assert row["label"] in text
-        if row["log_loss"] is not None:
-            assert f"{row['log_loss']:.3f}" in text
+    for row in board.rows[1:]:
+        assert row.label in text
+        if row.log_loss is not None:
+            assert f"{row.log_loss:.3f}" in text
     assert "CUDA out of memory" in text and "Traceback" not in text
     markdown = markdown_table(board)
     lines = markdown.splitlines()
-    assert len(lines) == 2 + len(board["rows"])
+    assert len(lines) == 2 + len(board.rows)
     assert {line.count("|") for line in lines} == {10}
     assert "base-rate (floor)" in markdown and name in markdown
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -18,10 +17,6 @@ from audiomatch.commands.options import (
 )
 from audiomatch.commands.output import print_json, print_table
 from audiomatch.commands.paths import OutputFolder
-
-if TYPE_CHECKING:
-    from audiomatch.plugins import Registry
-    from audiomatch.running.crossval import Result
 
 
 @click.command()
@@ -67,16 +62,14 @@ def bench(
 
     The floors run beside them. Exit code 1 when a fold of a matcher failed.
     """
-    from audiomatch.files import check_output_folder
+    from audiomatch.files import check_output_folder, user_path
     from audiomatch.folds import make_folds
     from audiomatch.further import keep_apart
-    from audiomatch.intake import data_digest
-    from audiomatch.machine import versions
     from audiomatch.plugins import registry
-    from audiomatch.report import write_report
-    from audiomatch.running.crossval import cross_validate, enter, pooled_predictions
-    from audiomatch.running.folder import RunFolder
-    from audiomatch.scoring import build_leaderboard
+    from audiomatch.running.comparison import describe_data, run_comparison
+    from audiomatch.running.crossval import enter
+    from audiomatch.running.executors import InlineExecutor
+    from audiomatch.scoring import leaderboard_table
     from audiomatch.spec import parse_matchers
 
     specs = parse_matchers(named)
@@ -90,60 +83,23 @@ def bench(
     folds = make_folds(intake.clips, k, group, run.seed)
     entrants = enter(registry(), specs)
     keep_apart([d for entrant in entrants for d in entrant.further_data], intake.clips, run)
-    folder = RunFolder(out)
-    folder.write(
-        "folds.json",
-        {
-            "folds": k,
-            "group": group,
-            "digest": folds.digest,
-            "fold_of": dict(zip(folds.clips.ids, folds.of.tolist(), strict=True)),
-        },
+    source = str(user_path(data).resolve()) if data else info.name
+    outcome = run_comparison(
+        registry(),
+        entrants,
+        folds,
+        describe_data(intake, info.name, source, limit),
+        run,
+        out,
+        InlineExecutor(),
     )
-    started = time.time()
-    problems: list[str] = []
-
-    def fold_done(result: Result) -> None:
-        run.progress.say(_line(result, k))
-        problems.extend(_tell(registry(), run, "audiomatch_fold_done", result))
-
-    results = cross_validate(entrants, folds, run, folder, fold_done)
-    predictions = pooled_predictions(results, folds)
-    folder.write_predictions(predictions.drop(columns=["task", "grade", "expected_text"]))
-    with run.progress.task("scoring", total=1, unit="tables") as task:
-        leaderboard = build_leaderboard(predictions, results, seed=run.seed)
-        task.advance()
-    settings = {
-        "data": {
-            "dataset": info.name,
-            "source": str(Path(data).resolve()) if data else info.name,
-            "digest": data_digest(intake.clips),
-            "clips": len(intake.clips),
-            "seconds_of_audio": float(intake.clips["seconds"].sum()),
-            "limit": limit,
-            "skipped": intake.skipped,
-        },
-        "folds": {"k": k, "group": group, "digest": folds.digest},
-        "groups": len(set(folds.clips.groups)),
-        "seed": run.seed,
-        "device": run.device,
-        "precision": run.precision,
-        "workers": run.workers,
-        "versions": versions(),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "seconds": time.time() - started,
-        "results": [_without_predictions(result) for result in results],
-    }
-    folder.write("leaderboard.json", leaderboard)
-    problems += registry().tell("audiomatch_run_done", folder=folder.path, leaderboard=leaderboard)
-    settings["listener_errors"] = problems
-    folder.write("run.json", settings)
-    write_report(folder.path, leaderboard, predictions, settings)
-    for problem in problems:
-        run.progress.say(problem)
-    _answer(leaderboard, folder.path, as_json)
-    failed = any(result["status"] == "failed" for result in results)
-    return 1 if failed or problems else 0
+    if as_json:
+        print_json({**outcome.leaderboard.model_dump(mode="json"), "run": str(outcome.folder)})
+    else:
+        print_table(leaderboard_table(outcome.leaderboard))
+        report = outcome.folder / "report.html"
+        click.echo(f"Run folder: {outcome.folder}   report: {report}")
+    return 0 if outcome.flawless else 1
 
 
 def _default_folder(data: str | None, dataset: str | None) -> Path:
@@ -155,34 +111,3 @@ def _default_folder(data: str | None, dataset: str | None) -> Path:
         return Path("runs") / (dataset or DEFAULT)
     place = user_path(data).resolve()
     return Path("runs") / ((place.name if place.is_dir() else place.stem) or "data")
-
-
-def _tell(registry: Registry, run: Any, hook: str, result: Result) -> list[str]:
-    return registry.tell(
-        hook,
-        matcher=result["matcher"],
-        fold=result["fold"],
-        result=_without_predictions(result),
-    )
-
-
-def _without_predictions(result: Result) -> Result:
-    return {key: value for key, value in result.items() if key not in ("ids", "p_match")}
-
-
-def _line(result: Result, k: int) -> str:
-    head = f"{result['matcher']} fold {result['fold'] + 1}/{k}: "
-    if result["status"] == "failed":
-        return head + f"failed: {result['error']}"
-    seconds = result["seconds_fit"] + result["seconds_predict"]
-    return head + (f"replayed ({seconds:.1f} s then)" if result["replayed"] else f"{seconds:.1f} s")
-
-
-def _answer(leaderboard: dict[str, Any], path: Path, as_json: bool) -> None:
-    if as_json:
-        print_json({**leaderboard, "run": str(path)})
-        return
-    from audiomatch.scoring import leaderboard_table
-
-    print_table(leaderboard_table(leaderboard))
-    click.echo(f"Run folder: {path}   report: {path / 'report.html'}")

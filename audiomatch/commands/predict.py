@@ -44,7 +44,7 @@ def predict(
     from audiomatch.files import atomic_file
     from audiomatch.model import load_model
     from audiomatch.plugins import registry
-    from audiomatch.running.crossval import checked_predictions
+    from audiomatch.running.jobs import checked_predictions
 
     if out.suffix.lower() not in (".csv", ".parquet"):
         raise UserError(f"--out {out}: must end in .csv or .parquet")

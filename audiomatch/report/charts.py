@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from audiomatch.records import Row
 from audiomatch.scoring.metrics import CALIBRATION_BINS, Array, calibration_bin
 
 SIZE = 200  # side of the plotting area, in the units of the small charts
@@ -15,17 +16,17 @@ HISTOGRAM_BINS = 20
 _ROW = 40
 
 
-def whiskers(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def whiskers(rows: Sequence[Row]) -> dict[str, Any]:
     """Return log loss with interval of each scored row; x in percent, so that any width serves.
 
     The axis starts at 0. A matcher far beyond the others is cut off (`cut`) rather than allowed to
     squeeze them together.
     """
-    scored = [row for row in rows if row["log_loss"] is not None]
+    scored = [(row, row.log_loss) for row in rows if row.log_loss is not None]
     if not scored:
         return {"rows": [], "ticks": [], "height": 0, "band": None}
-    ends = [row["log_loss_high"] or row["log_loss"] for row in scored]
-    losses = sorted(row["log_loss"] for row in scored)
+    ends = [row.log_loss_high or loss for row, loss in scored]
+    losses = sorted(loss for _, loss in scored)
     most = max(min(max(ends), max(1.0, 3 * losses[len(losses) // 2])), 1e-6)
     step = _step(most)
     end = step * math.ceil(most / step - 1e-9)
@@ -35,22 +36,24 @@ def whiskers(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     marks = [
         {
-            "label": row["label"],
-            "kind": row["kind"],
-            "status": row["status"],
-            "tie": bool((row["vs_best"] or {}).get("tie")),
-            "value": row["log_loss"],
+            "label": row.label,
+            "kind": row.kind,
+            "status": row.status,
+            "tie": row.ties,
+            "value": loss,
             "y": 14 + _ROW * i,
-            "x": x(row["log_loss"]),
-            "low": x(row["log_loss_low"]) if row["log_loss_low"] is not None else None,
-            "high": x(row["log_loss_high"]) if row["log_loss_high"] is not None else None,
-            "cut": (row["log_loss_high"] or row["log_loss"]) > end,
+            "x": x(loss),
+            "low": x(row.log_loss_low) if row.log_loss_low is not None else None,
+            "high": x(row.log_loss_high) if row.log_loss_high is not None else None,
+            "cut": (row.log_loss_high or loss) > end,
         }
-        for i, row in enumerate(scored)
+        for i, (row, loss) in enumerate(scored)
     ]
     ticks = [(x(i * step), f"{i * step:.3g}") for i in range(round(end / step) + 1)]
-    first = marks[0]
-    band = (first["low"], round(first["high"] - first["low"], 2)) if first["low"] else None
+    first, band = scored[0][0], None
+    if first.log_loss_low is not None and first.log_loss_high is not None:
+        low, high = x(first.log_loss_low), x(first.log_loss_high)
+        band = (low, round(high - low, 2))
     return {"rows": marks, "ticks": ticks, "height": _ROW * len(marks), "band": band}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from audiomatch.files import atomic_file
 from audiomatch.hookspecs import DISTRIBUTION
+from audiomatch.records import FoldSummary, Leaderboard, Row, RunRecord
 from audiomatch.report.charts import histogram, reliability, whiskers
 from audiomatch.scoring.metrics import clip_losses
 
@@ -20,7 +21,7 @@ WORST = 10
 
 
 def write_report(
-    folder: Path, leaderboard: dict[str, Any], predictions: pd.DataFrame, run: dict[str, Any]
+    folder: Path, leaderboard: Leaderboard, predictions: pd.DataFrame, run: RunRecord
 ) -> None:
     """Write `report.html` into the run folder: one page without scripts or outside requests.
 
@@ -28,7 +29,7 @@ def write_report(
         folder: the run folder.
         leaderboard: what `build_leaderboard` gave.
         predictions: what it was made of; `expected_text`, where there, is shown for wrong clips.
-        run: what `run.json` holds: `data`, `folds`, `seed`, `device`, `versions`, `results`, …
+        run: what `run.json` holds.
     """
     page = (
         _environment().get_template("report.html").render(_content(leaderboard, predictions, run))
@@ -51,11 +52,9 @@ def _environment() -> Environment:
     return environment
 
 
-def _content(
-    leaderboard: dict[str, Any], predictions: pd.DataFrame, run: Mapping[str, Any]
-) -> dict[str, Any]:
-    rows = leaderboard["rows"]
-    names = {row["matcher"]: row["label"] for row in rows}
+def _content(leaderboard: Leaderboard, predictions: pd.DataFrame, run: RunRecord) -> dict[str, Any]:
+    rows = leaderboard.rows
+    names = {row.matcher: row.label for row in rows}
     parts = dict(iter(predictions.groupby("matcher", sort=False)))
     return {
         "board": leaderboard,
@@ -68,54 +67,43 @@ def _content(
             for column in ("fold", "task", "grade")
             if (table := _breakdown(column, rows, predictions))
         ],
-        "details": [_detail(row, parts[row["matcher"]]) for row in rows if row["matcher"] in parts],
-        "failures": [r for r in run.get("results", []) if r["status"] != "done"],
-        "setups": _setups(run, names),
-        "skipped": (run.get("data") or {}).get("skipped") or [],
-        "digests": [
-            (name, value)
-            for name, value in (
-                ("data", (run.get("data") or {}).get("digest")),
-                ("folds", (run.get("folds") or {}).get("digest")),
-            )
-            if value
-        ],
-        "versions": run.get("versions") or {},
+        "details": [_detail(row, parts[row.matcher]) for row in rows if row.matcher in parts],
+        "failures": [result for result in run.results if not result.done],
+        "setups": _setups(run.results, names),
+        "skipped": run.data.skipped,
+        "digests": [("data", run.data.digest), ("folds", run.folds.digest)],
+        "versions": run.versions,
     }
 
 
-def _facts(leaderboard: Mapping[str, Any], run: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _facts(leaderboard: Leaderboard, run: RunRecord) -> list[tuple[str, str]]:
     """Return what was compared, as names and values."""
-    data, folds = run.get("data") or {}, run.get("folds") or {}
-    n, matches = leaderboard["n"], leaderboard["matches"]
+    n, matches = leaderboard.n, leaderboard.matches
     share = f", {100 * matches / n:.0f} % of them matches" if n else ""
-    minutes = data.get("seconds_of_audio")
+    minutes = f", {run.data.seconds_of_audio / 60:.0f} min of speech"
     facts = [
-        ("Data", " · ".join(dict.fromkeys(map(str, filter(None, map(data.get, _DATA)))))),
-        ("Clips", f"{n:,}{share}" + (f", {minutes / 60:.0f} min of speech" if minutes else "")),
-        ("Folds", f"{leaderboard['folds']}, of {leaderboard['groups']:,} groups"),
-        ("Groups by", folds.get("group")),
-        ("Device", " · ".join(str(run[k]) for k in ("device", "precision") if run.get(k))),
-        ("Seed", run.get("seed")),
-        ("audiomatch", (run.get("versions") or {}).get(DISTRIBUTION)),
-        ("Started", str(run.get("started") or "").replace("T", " ").replace("Z", " UTC")),
-        ("Took", f"{run['seconds'] / 60:.1f} min" if run.get("seconds") is not None else None),
+        ("Data", " · ".join(dict.fromkeys((run.data.dataset, run.data.source)))),
+        ("Clips", f"{n:,}{share}{minutes if run.data.seconds_of_audio else ''}"),
+        ("Folds", f"{leaderboard.folds}, of {leaderboard.groups:,} groups"),
+        ("Groups by", run.folds.group),
+        ("Device", f"{run.device} · {run.precision}"),
+        ("Seed", str(run.seed)),
+        ("audiomatch", run.versions.get(DISTRIBUTION, "")),
+        ("Started", run.started.replace("T", " ").replace("Z", " UTC")),
+        ("Took", f"{run.seconds / 60:.1f} min"),
     ]
-    return [(name, str(value)) for name, value in facts if value not in (None, "")]
-
-
-_DATA = ("dataset", "source")
+    return [(name, value) for name, value in facts if value]
 
 
 def _breakdown(
-    column: str, rows: list[dict[str, Any]], predictions: pd.DataFrame
+    column: str, rows: Sequence[Row], predictions: pd.DataFrame
 ) -> dict[str, Any] | None:
     """Return the scores of each matcher for each value of a column; None where there is none."""
-    lines = [(row, row[f"by_{column}"]) for row in rows if row["n"] and row[f"by_{column}"]]
+    lines = [(row, scores) for row in rows if row.n and (scores := getattr(row, f"by_{column}"))]
     if not lines:
         return None
     sizes = predictions.drop_duplicates("id")[column].fillna("").value_counts()
-    values = [item[column] for item in lines[0][1]]
+    values = [getattr(scores, column) for scores in lines[0][1]]
     heads = [
         (f"fold {value + 1}" if column == "fold" else value or "none", int(sizes.get(value, 0)))
         for value in values
@@ -123,7 +111,7 @@ def _breakdown(
     return {"column": column, "heads": heads, "lines": lines}
 
 
-def _detail(row: Mapping[str, Any], part: pd.DataFrame) -> dict[str, Any]:
+def _detail(row: Row, part: pd.DataFrame) -> dict[str, Any]:
     """Return the charts and the most wrong clips of one matcher."""
     y = part["match"].to_numpy(np.float64)
     p = part["p_match"].to_numpy(np.float64)
@@ -140,22 +128,20 @@ def _detail(row: Mapping[str, Any], part: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _setups(run: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
+def _setups(results: Sequence[FoldSummary], names: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return how each matcher was set up, taken from its first fold that says so."""
     setups: dict[str, dict[str, Any]] = {}
-    for result in run.get("results", []):
-        name = result["matcher"]
-        notes = result.get("notes") or {}
+    for result in results:
         setup = setups.setdefault(
-            name,
+            result.matcher,
             {
-                "label": names.get(name, name),
-                "plugin": f"{result.get('plugin', '')} {result.get('version', '')}".strip(),
-                "config": result.get("config") or {},
+                "label": names.get(result.matcher, result.matcher),
+                "plugin": f"{result.plugin} {result.version}".strip(),
+                "config": result.config,
                 "facts": {},
             },
         )
-        for key, value in {**(result.get("fingerprint") or {}), **notes}.items():
+        for key, value in {**result.fingerprint, **result.notes}.items():
             setup["facts"].setdefault(key, value)
     return list(setups.values())
 

@@ -1,41 +1,22 @@
-"""Cross-validation: every matcher on the same folds, one after another, each fold kept at once."""
+"""Cross-validation: every matcher on the same folds, each fold kept as soon as it is known."""
 
 from __future__ import annotations
 
-import gc
-import time
-import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from concurrent.futures import Executor, Future, as_completed
+from dataclasses import replace
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from audiomatch.clips import Clips
-from audiomatch.errors import UserError
 from audiomatch.folds import Folds
 from audiomatch.intake import data_digest
-from audiomatch.machine import peak_memory_mb, reset_peak_memory
-from audiomatch.matcher import Matcher, Run
-from audiomatch.plugins import Offer, Registry
+from audiomatch.matcher import Run
+from audiomatch.plugins import Registry
+from audiomatch.progress import Progress, QuietProgress
+from audiomatch.records import FoldResult
 from audiomatch.running.folder import FoldKey, RunFolder
+from audiomatch.running.jobs import Entrant, Job, run_job
 from audiomatch.spec import MatcherSpec
-
-Result = dict[str, Any]
-
-
-@dataclass
-class Entrant:
-    """A matcher that takes part, checked and ready before any work starts."""
-
-    label: str
-    offer: Offer
-    make: Callable[[], Matcher]
-    config: dict[str, Any]
-    fingerprint: dict[str, str]
-    further_data: list[str]
 
 
 def enter(registry: Registry, specs: Sequence[MatcherSpec]) -> list[Entrant]:
@@ -48,14 +29,15 @@ def enter(registry: Registry, specs: Sequence[MatcherSpec]) -> list[Entrant]:
     entrants = []
     for spec in dict.fromkeys([*floors, *specs]):
         matcher = registry.create(spec)
+        offer = registry.offer(spec)
         entrants.append(
             Entrant(
-                label=str(spec),
-                offer=registry.offer(spec),
-                make=lambda spec=spec: registry.create(spec),  # type: ignore[misc]
+                spec=spec,
+                kind=offer.info.kind,
+                plugin=offer.plugin,
                 config=matcher.config.model_dump(mode="json"),
                 fingerprint=matcher.fingerprint(),
-                further_data=matcher.further_data(),
+                further_data=tuple(matcher.further_data()),
             )
         )
     return entrants
@@ -66,101 +48,83 @@ def cross_validate(
     folds: Folds,
     run: Run,
     folder: RunFolder,
-    fold_done: Callable[[Result], None] = lambda result: None,
-) -> list[Result]:
-    """Fit and predict every fold of every matcher; return one result for each.
+    executor: Executor,
+    fold_done: Callable[[FoldResult], None] = lambda result: None,
+) -> list[FoldResult]:
+    """Fit and predict every fold of every matcher; return one result for each, in order.
 
-    A finished fold found in `folder` is replayed. A fold that raises becomes a result with
-    `status` `failed` and its `error`, and the others go on; an interrupt stops all, with every
-    finished fold kept. `fold_done` hears each result.
+    A finished fold found in `folder` is replayed; the others become jobs that `executor` does. A
+    job that fails becomes a failed result, and the others go on; an interrupt stops all, with
+    every finished fold kept. `fold_done` hears each result as it comes.
     """
     splits = [folds.split(fold) for fold in range(folds.k)]
     digests = [(data_digest(train), data_digest(held_out)) for train, held_out in splits]
-    results = []
-    for entrant in entrants:
-        with run.progress.task(entrant.label, total=folds.k, unit="folds") as task:
-            for fold, (train, held_out) in enumerate(splits):
-                key = FoldKey(
-                    matcher=entrant.label,
-                    fold=fold,
-                    train=digests[fold][0],
-                    held_out=digests[fold][1],
-                    config=entrant.config,
-                    plugin=entrant.offer.plugin,
-                    fingerprint=entrant.fingerprint,
-                    seed=run.seed,
-                    device=run.device,
-                    precision=run.precision,
-                )
-                result = folder.replay(key)
-                if result is None:
-                    result = _compute(entrant, fold, train, held_out, run)
-                    if result["status"] == "done":
-                        folder.keep(key, result)
-                results.append(result)
-                fold_done(result)
-                task.advance()
-    return results
+    settings = replace(run, progress=QuietProgress(), notes={})
+    results: dict[tuple[str, int], FoldResult] = {}
+    waiting: dict[Future[FoldResult], tuple[Job, FoldKey]] = {}
 
+    def finish(result: FoldResult) -> None:
+        results[result.matcher, result.fold] = result
+        fold_done(result)
 
-def _compute(entrant: Entrant, fold: int, train: Clips, held_out: Clips, run: Run) -> Result:
-    own = replace(run, notes={})
-    gc.collect()
-    reset_peak_memory()
-    result: Result = {
-        "matcher": entrant.label,
-        "kind": entrant.offer.info.kind,
-        "fold": fold,
-        "status": "done",
-        "replayed": False,
-        "config": entrant.config,
-        "plugin": entrant.offer.plugin.distribution,
-        "version": entrant.offer.plugin.version,
-        "fingerprint": entrant.fingerprint,
-        "clips_fit": len(train),
-        "clips_predict": len(held_out),
-    }
+    def gather(future: Future[FoldResult]) -> None:
+        job, key = waiting.pop(future)
+        error = future.exception()
+        result = future.result() if error is None else job.failed(error)
+        if result.done:
+            folder.keep(key, result)
+        finish(result)
+
     try:
-        matcher = entrant.make()
-        start = time.perf_counter()
-        matcher.fit(train, own)
-        fitted = time.perf_counter()
-        p_match = checked_predictions(matcher.predict(held_out, own), held_out)
-        predicted = time.perf_counter()
-    except Exception as error:
-        message = " ".join(str(error).split())
-        known = isinstance(error, UserError)
-        return {
-            **result,
-            "status": "failed",
-            "error": message if known else f"{type(error).__name__}: {message}",
-            "traceback": traceback.format_exc(),
-            "notes": own.notes,
-        }
-    return {
-        **result,
-        "ids": held_out.ids,
-        "p_match": p_match.tolist(),
-        "seconds_fit": fitted - start,
-        "seconds_predict": predicted - fitted,
-        "peak_memory_mb": peak_memory_mb(),
-        "notes": own.notes,
-    }
+        for entrant in entrants:
+            with run.progress.task(entrant.label, total=folds.k, unit="folds") as task:
+                for fold, (train, held_out) in enumerate(splits):
+                    job = Job(entrant, fold, train, held_out, settings)
+                    key = _key(job, *digests[fold])
+                    kept = folder.replay(key, held_out)
+                    if kept is None:
+                        waiting[_submit(executor, job, run.progress)] = job, key
+                    else:
+                        finish(kept)
+                    for future in [future for future in waiting if future.done()]:
+                        gather(future)
+                    task.advance()
+        if waiting:
+            with run.progress.task("folds", total=len(waiting), unit="folds") as task:
+                for future in as_completed(list(waiting)):
+                    gather(future)
+                    task.advance()
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
+    return [results[entrant.label, fold] for entrant in entrants for fold in range(folds.k)]
 
 
-def checked_predictions(p_match: Any, clips: Clips) -> NDArray[np.float64]:
-    """Return predictions as float64 of shape (n,), or raise `ValueError` naming a bad one."""
-    checked = np.asarray(p_match, dtype=np.float64)
-    if checked.shape != (len(clips),):
-        raise ValueError(f"predict gave shape {checked.shape} for {len(clips)} clips")
-    bad = ~((checked >= 0) & (checked <= 1))
-    if bad.any():
-        at = int(np.argmax(bad))
-        raise ValueError(f"predict gave {checked[at]} for {clips.where(at)}; must be in [0, 1]")
-    return checked
+def _submit(executor: Executor, job: Job, progress: Progress) -> Future[FoldResult]:
+    try:
+        return executor.submit(run_job, job, progress)
+    except Exception as error:  # noqa: BLE001 - a job that an executor refuses is one that failed
+        refused: Future[FoldResult] = Future()
+        refused.set_exception(error)
+        return refused
 
 
-def pooled_predictions(results: Sequence[Result], folds: Folds) -> pd.DataFrame:
+def _key(job: Job, train: str, held_out: str) -> FoldKey:
+    return FoldKey(
+        matcher=job.entrant.label,
+        fold=job.fold,
+        train=train,
+        held_out=held_out,
+        config=job.entrant.config,
+        plugin=job.entrant.plugin,
+        fingerprint=job.entrant.fingerprint,
+        seed=job.run.seed,
+        device=job.run.device,
+        precision=job.run.precision,
+    )
+
+
+def pooled_predictions(results: Sequence[FoldResult], folds: Folds) -> pd.DataFrame:
     """Return the held-out predictions of all finished folds, with what the report needs of clips.
 
     Columns: id, matcher, fold, group, match, p_match, task, grade, expected_text.
@@ -170,14 +134,14 @@ def pooled_predictions(results: Sequence[Result], folds: Folds) -> pd.DataFrame:
     parts = [
         pd.DataFrame(
             {
-                "id": result["ids"],
-                "matcher": result["matcher"],
-                "fold": result["fold"],
-                "p_match": result["p_match"],
+                "id": result.ids,
+                "matcher": result.matcher,
+                "fold": result.fold,
+                "p_match": result.p_match,
             }
         )
         for result in results
-        if result["status"] == "done"
+        if result.done
     ]
     columns = ["id", "matcher", "fold", "group", "match", "p_match", *of_clip[2:]]
     if not parts:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from audiomatch.files import atomic_file, write_json
+from audiomatch.clips import Clips
+from audiomatch.errors import UserError
+from audiomatch.files import atomic_file
 from audiomatch.plugins import Plugin
+from audiomatch.records import FoldResult, KeptFold
 from audiomatch.running.identity import digest_of, plugin_identity
 
 
@@ -56,30 +59,57 @@ class FoldKey:
 
 
 class RunFolder:
-    """A folder that a run writes and a later run of the same goes on with."""
+    """A folder that a run writes and a later run of the same goes on with.
 
-    def __init__(self, path: Path) -> None:
+    `say` hears of a fold that cannot be replayed or kept.
+    """
+
+    def __init__(self, path: Path, say: Callable[[str], None] = lambda line: None) -> None:
         self.path = path
+        self._say = say
 
-    def replay(self, key: FoldKey) -> dict[str, Any] | None:
-        """Return the finished fold kept under `key`, or None."""
+    def replay(self, key: FoldKey, held_out: Clips) -> FoldResult | None:
+        """Return the finished fold kept under `key`, or None where it is to be computed.
+
+        A file that is not what `keep` wrote for these clips is named, and counts for nothing.
+        """
+        file = self._file(key)
+        if not os.path.lexists(file):
+            return None
         try:
-            result = json.loads((self.path / "folds" / key.file).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+            kept = KeptFold.read(file)
+            if kept.seal != _seal(kept):
+                raise UserError(f"{file}: was changed after it was written")
+            if kept.key != key.digest:
+                raise UserError(f"{file}: is another fold")
+            if not kept.done:
+                raise UserError(f"{file}: is a fold that failed")
+            if kept.ids != tuple(held_out.ids):
+                raise UserError(f"{file}: its ids are not those of the clips held out")
+        except UserError as error:
+            self._say(f"{error}; computed again")
             return None
-        if result.get("key") != key.digest:
-            return None
-        return {**result, "replayed": True, "fold": key.fold, "matcher": key.matcher}
+        return kept.result().model_copy(
+            update={"replayed": True, "fold": key.fold, "matcher": key.matcher}
+        )
 
-    def keep(self, key: FoldKey, result: dict[str, Any]) -> None:
-        """Write a finished fold."""
-        write_json(self.path / "folds" / key.file, {**result, "key": key.digest})
+    def keep(self, key: FoldKey, result: FoldResult) -> None:
+        """Write a finished fold; where that cannot be done, the run goes on without."""
+        kept = KeptFold(**dict(result), key=key.digest, seal="")
+        try:
+            kept.model_copy(update={"seal": _seal(kept)}).write(self._file(key))
+        except OSError as error:
+            self._say(f"{self._file(key)}: cannot be written ({error.strerror}); not kept")
 
-    def write(self, name: str, content: Any) -> None:
-        """Write a JSON file of the run."""
-        write_json(self.path / name, content)
+    def _file(self, key: FoldKey) -> Path:
+        return self.path / "folds" / key.file
 
     def write_predictions(self, predictions: pd.DataFrame) -> None:
         """Write `predictions.parquet`."""
         with atomic_file(self.path / "predictions.parquet") as temporary:
             predictions.to_parquet(temporary, index=False)
+
+
+def _seal(kept: KeptFold) -> str:
+    """Return the SHA-256 of all of a kept fold but its seal."""
+    return digest_of(kept.model_dump(mode="json", exclude={"seal"}))

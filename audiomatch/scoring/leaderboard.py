@@ -5,13 +5,23 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from audiomatch.records import (
+    Difference,
+    FoldError,
+    FoldScores,
+    FoldSummary,
+    GradeScores,
+    Leaderboard,
+    Row,
+    Scores,
+    TaskScores,
+)
 from audiomatch.scoring.intervals import (
     CONFIDENCE,
     Interval,
@@ -20,7 +30,7 @@ from audiomatch.scoring.intervals import (
     loss_difference,
     metric_intervals,
 )
-from audiomatch.scoring.metrics import CALIBRATION_BINS, METRICS, Array, checked, clip_losses
+from audiomatch.scoring.metrics import CALIBRATION_BINS, Array, checked, clip_losses
 
 COLUMNS = ("id", "matcher", "fold", "group", "match", "p_match")
 _ORDER = {"done": 0, "partial": 1, "failed": 2}
@@ -28,69 +38,61 @@ _ORDER = {"done": 0, "partial": 1, "failed": 2}
 
 def build_leaderboard(
     predictions: pd.DataFrame,
-    results: Sequence[dict[str, Any]],
+    results: Sequence[FoldSummary],
     *,
     resamples: int = 1000,
     seed: int = 0,
-) -> dict[str, Any]:
-    """Score every matcher of a run; returns what `leaderboard.json` holds, without NaN.
+) -> Leaderboard:
+    """Score every matcher of a run.
 
     Args:
         predictions: pooled held-out predictions, a row a clip and matcher, with `COLUMNS` and,
             where known, `task` and `grade`.
-        results: what became of each fold of each matcher: `matcher`, `fold`, `status` (`done` or
-            `failed`), `kind`, `error`, `seconds_fit`, `seconds_predict`, `clips_predict`,
-            `peak_memory_mb`, `replayed`, `notes`.
+        results: what became of each fold of each matcher.
         resamples: bootstrap resamples of groups behind each interval.
         seed: of the resampling.
 
     Returns:
-        `rows` by rising log loss: those that finished every fold (`done`), then those scored over
-        the folds they have (`partial`), then those without any (`failed`); `comparisons`, one a
-        pair, over the clips that both predicted; and how the numbers were made.
+        The leaderboard: rows by rising log loss, first those that finished every fold (`done`),
+        then those scored over the folds they have (`partial`), then those without any (`failed`);
+        and a comparison of each pair over the clips that both predicted.
 
     Raises:
         ValueError: a column is missing, a clip is predicted twice by one matcher, a prediction is
             no probability, or a prediction's matcher has no finished fold in `results`.
     """
     table = _Table(predictions, resamples, seed)
-    runs: dict[str, list[dict[str, Any]]] = {}
+    runs: dict[str, list[FoldSummary]] = {}
     for result in results:
-        runs.setdefault(result["matcher"], []).append(result)
-    finished = {m for m, folds in runs.items() if any(f["status"] == "done" for f in folds)}
+        runs.setdefault(result.matcher, []).append(result)
+    finished = {matcher for matcher, folds in runs.items() if any(f.done for f in folds)}
     stray = set(table.p) - finished
     if stray:
         raise ValueError(f"predictions of {sorted(stray)} without a finished fold in the results")
-    every = sorted({int(result["fold"]) for result in results})
+    every = sorted({result.fold for result in results})
     # The products are small: threads would cost more than they give on a busy machine.
     with threadpool_limits(limits=1):
         rows = [_row(name, folds, every, table) for name, folds in runs.items()]
     rows.sort(key=_rank)
     comparisons = [
-        table.compare(a["matcher"], b["matcher"])
-        for a, b in itertools.combinations([row for row in rows if row["n"]], 2)
+        table.compare(a.matcher, b.matcher)
+        for a, b in itertools.combinations([row for row in rows if row.n], 2)
     ]
-    versus = {(c["a"], c["b"]): c for c in comparisons}
-    for row in rows:
-        pair = versus.get((rows[0]["matcher"], row["matcher"]))
-        row["vs_best"] = pair and {
-            "difference": -pair["difference"] if pair["difference"] is not None else None,
-            "low": -pair["high"] if pair["high"] is not None else None,
-            "high": -pair["low"] if pair["low"] is not None else None,
-            "tie": pair["tie"],
-        }
-    return {
-        "rows": rows,
-        "comparisons": comparisons,
-        "n": len(table.clips),
-        "matches": int(table.y.sum()),
-        "groups": int(table.clips["group"].nunique()),
-        "folds": len(every),
-        "resamples": resamples,
-        "seed": seed,
-        "confidence": CONFIDENCE,
-        "calibration_bins": CALIBRATION_BINS,
-    }
+    against_best = {pair.b: pair.reversed() for pair in comparisons if pair.a == rows[0].matcher}
+    return Leaderboard(
+        rows=tuple(
+            row.model_copy(update={"vs_best": against_best.get(row.matcher)}) for row in rows
+        ),
+        comparisons=tuple(comparisons),
+        n=len(table.clips),
+        matches=int(table.y.sum()),
+        groups=int(table.clips["group"].nunique()),
+        folds=len(every),
+        resamples=resamples,
+        seed=seed,
+        confidence=CONFIDENCE,
+        calibration_bins=CALIBRATION_BINS,
+    )
 
 
 class _Table:
@@ -128,30 +130,29 @@ class _Table:
             self._drawn[key] = Resamples(self.groups[positions], self._size, self._seed)
         return self._drawn[key]
 
-    def score(self, matcher: str, chosen: NDArray[np.bool_]) -> dict[str, Any]:
+    def score(self, matcher: str, chosen: NDArray[np.bool_]) -> Scores:
         """Return a matcher's metrics with intervals over the chosen clips that it predicted."""
         p = self.p.get(matcher, np.full(len(self.y), np.nan))
         positions = np.flatnonzero(chosen & ~np.isnan(p))
         if not len(positions):
-            empty = {f"{m}{s}": None for m in METRICS for s in ("", "_low", "_high")}
-            return {"n": 0, "groups": 0, **empty}
+            return Scores(n=0, groups=0)
         drawn = self.resamples(positions)
-        scores: dict[str, Any] = {"n": len(positions), "groups": drawn.groups}
+        ends: dict[str, float | None] = {}
         for name, found in metric_intervals(self.y[positions], p[positions], drawn).items():
-            scores |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-        return scores
+            ends |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+        return Scores(n=len(positions), groups=drawn.groups, **ends)
 
-    def by(self, column: str, matcher: str) -> list[dict[str, Any]]:
+    def by(self, column: str, matcher: str) -> list[tuple[str, Scores]]:
         """Return the scores for each value of a column; empty where no clip has one."""
         values = self.clips[column]
         if (values == "").all():
             return []
         return [
-            {column: value, **self.score(matcher, (values == value).to_numpy(bool))}
+            (value, self.score(matcher, (values == value).to_numpy(bool)))
             for value in sorted(values.unique(), key=_natural if column == "grade" else None)
         ]
 
-    def compare(self, a: str, b: str) -> dict[str, Any]:
+    def compare(self, a: str, b: str) -> Difference:
         """Return the log loss of `a` minus that of `b` over the clips that both predicted."""
         positions = np.flatnonzero(~np.isnan(self.p[a]) & ~np.isnan(self.p[b]))
         y = self.y[positions]
@@ -159,83 +160,72 @@ class _Table:
         found = Interval(None, None, None)
         if len(positions):
             found = loss_difference(losses_a - losses_b, self.resamples(positions))
-        return {
-            "a": a,
-            "b": b,
-            "difference": found.value,
-            "low": found.low,
-            "high": found.high,
-            "tie": is_tie(found),
-            "n": len(positions),
-        }
+        return Difference(
+            a=a,
+            b=b,
+            difference=found.value,
+            low=found.low,
+            high=found.high,
+            tie=is_tie(found),
+            n=len(positions),
+        )
 
 
-def _row(
-    matcher: str, folds: list[dict[str, Any]], every: list[int], table: _Table
-) -> dict[str, Any]:
-    done = [fold for fold in folds if fold["status"] == "done"]
-    failed = [fold for fold in folds if fold["status"] != "done"]
-    weights = sorted({str(w) for fold in done if (w := _notes(fold).get("weights"))})
-    predict = _sum(fold.get("seconds_predict") for fold in done)
-    predicted = _sum(fold.get("clips_predict") for fold in done)
-    status = "failed" if not done else "done" if len(done) == len(every) else "partial"
-    return {
-        "matcher": matcher,
-        "label": f"{matcher} (scratch)" if "scratch" in weights else matcher,
-        "kind": folds[0].get("kind", "matcher"),
-        "status": status,
-        **table.score(matcher, np.ones(len(table.y), bool)),
-        "folds_done": len(done),
-        "folds_failed": len(failed),
-        "replayed_folds": sum(bool(fold.get("replayed")) for fold in done),
-        "errors": [{"fold": f["fold"], "error": f.get("error") or "unknown"} for f in failed],
-        "warnings": sorted({str(w) for f in folds if (w := _notes(f).get("warning"))}),
-        "seconds_fit": _sum(fold.get("seconds_fit") for fold in done),
-        "seconds_predict": predict,
-        "clips_per_second": predicted / predict if predicted and predict else None,
-        "peak_memory_mb": _max(fold.get("peak_memory_mb") for fold in done),
-        "peak_gpu_memory_mb": _max(_notes(fold).get("peak_gpu_memory_mb") for fold in done),
-        "weights": ", ".join(weights) or None,
-        "by_fold": [_fold(matcher, fold, table) for fold in sorted(folds, key=lambda f: f["fold"])],
-        "by_task": table.by("task", matcher) if done else [],
-        "by_grade": table.by("grade", matcher) if done else [],
-    }
+def _row(matcher: str, folds: list[FoldSummary], every: list[int], table: _Table) -> Row:
+    done = [fold for fold in folds if fold.done]
+    weights = sorted({fold.weights for fold in done if fold.weights})
+    predict = _sum(fold.seconds_predict for fold in done)
+    predicted = sum(fold.clips_predict for fold in done)
+    by_task = table.by("task", matcher) if done else []
+    by_grade = table.by("grade", matcher) if done else []
+    return Row(
+        matcher=matcher,
+        label=f"{matcher} (scratch)" if "scratch" in weights else matcher,
+        kind=folds[0].kind,
+        status="failed" if not done else "done" if len(done) == len(every) else "partial",
+        **dict(table.score(matcher, np.ones(len(table.y), bool))),
+        folds_done=len(done),
+        folds_failed=len(folds) - len(done),
+        replayed_folds=sum(fold.replayed for fold in done),
+        errors=tuple(FoldError(fold=f.fold, error=f.error) for f in folds if f.error),
+        warnings=tuple(sorted({fold.warning for fold in folds if fold.warning})),
+        seconds_fit=_sum(fold.seconds_fit for fold in done),
+        seconds_predict=predict,
+        clips_per_second=predicted / predict if predicted and predict else None,
+        peak_memory_mb=_max(fold.peak_memory_mb for fold in done),
+        peak_gpu_memory_mb=_max(fold.peak_gpu_memory_mb for fold in done),
+        weights=", ".join(weights) or None,
+        by_fold=tuple(_fold(fold, table) for fold in sorted(folds, key=lambda f: f.fold)),
+        by_task=tuple(TaskScores(task=task, **dict(scores)) for task, scores in by_task),
+        by_grade=tuple(GradeScores(grade=grade, **dict(scores)) for grade, scores in by_grade),
+    )
 
 
-def _fold(matcher: str, fold: dict[str, Any], table: _Table) -> dict[str, Any]:
-    held_out = (table.clips["fold"] == fold["fold"]).to_numpy(bool)
-    return {
-        "fold": int(fold["fold"]),
-        "status": fold["status"],
-        **table.score(matcher, held_out),
-        "seconds_fit": _number(fold.get("seconds_fit")),
-        "seconds_predict": _number(fold.get("seconds_predict")),
-        "peak_memory_mb": _number(fold.get("peak_memory_mb")),
-        "replayed": bool(fold.get("replayed")),
-        "error": fold.get("error"),
-    }
+def _fold(fold: FoldSummary, table: _Table) -> FoldScores:
+    held_out = (table.clips["fold"] == fold.fold).to_numpy(bool)
+    return FoldScores(
+        fold=fold.fold,
+        status=fold.status,
+        **dict(table.score(fold.matcher, held_out)),
+        seconds_fit=fold.seconds_fit,
+        seconds_predict=fold.seconds_predict,
+        peak_memory_mb=fold.peak_memory_mb,
+        replayed=fold.replayed,
+        error=fold.error,
+    )
 
 
-def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
-    loss = row["log_loss"]
-    return _ORDER[row["status"]], loss if loss is not None else np.inf, row["matcher"]
+def _rank(row: Row) -> tuple[int, float, str]:
+    return _ORDER[row.status], np.inf if row.log_loss is None else row.log_loss, row.matcher
 
 
-def _notes(fold: dict[str, Any]) -> dict[str, Any]:
-    return fold.get("notes") or {}
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None or not np.isfinite(value) else float(value)
-
-
-def _sum(values: Iterable[Any]) -> float | None:
-    known = [number for value in values if (number := _number(value)) is not None]
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
     return sum(known) if known else None
 
 
-def _max(values: Iterable[Any]) -> float | None:
-    return max((n for value in values if (n := _number(value)) is not None), default=None)
+def _max(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
 
 
 def _natural(grade: str) -> tuple[int, str]:

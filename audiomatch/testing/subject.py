@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from audiomatch.clips import Clips
 from audiomatch.matcher import Matcher, MatcherInfo, Run
 from audiomatch.plugins import Offer
-from audiomatch.running.crossval import checked_predictions
+from audiomatch.running.jobs import checked_predictions
 from audiomatch.spec import MatcherSpec
 from audiomatch.testing.corpus import Toy, make_edges, make_toy
 from audiomatch.testing.results import Failed

@@ -1,0 +1,43 @@
+"""What a comparison finds, as typed records: folds, scores, the leaderboard, the run.
+
+Every JSON file of the run folder is one of these records, written by `FileRecord.write` and read by
+`FileRecord.read`. The tables of `docs/reference/files.md` are made of their fields.
+"""
+
+from audiomatch.records.base import SCHEMA_VERSION, FileRecord, FoldStatus, Kind, Record, RowStatus
+from audiomatch.records.fold import FoldResult, FoldSummary, KeptFold
+from audiomatch.records.leaderboard import (
+    Difference,
+    FoldError,
+    FoldScores,
+    GradeScores,
+    Leaderboard,
+    Row,
+    Scores,
+    TaskScores,
+)
+from audiomatch.records.run import DataRecord, FoldsMade, FoldsRecord, RunRecord
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "DataRecord",
+    "Difference",
+    "FileRecord",
+    "FoldError",
+    "FoldResult",
+    "FoldScores",
+    "FoldStatus",
+    "FoldSummary",
+    "FoldsMade",
+    "FoldsRecord",
+    "GradeScores",
+    "KeptFold",
+    "Kind",
+    "Leaderboard",
+    "Record",
+    "Row",
+    "RowStatus",
+    "RunRecord",
+    "Scores",
+    "TaskScores",
+]

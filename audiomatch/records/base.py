@@ -1,0 +1,65 @@
+"""What every record is, and how one is written and read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal, NoReturn, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from audiomatch.errors import UserError
+from audiomatch.files import write_json
+
+SCHEMA_VERSION: Literal[1] = 1  # raise it where a field changes its name, type or meaning
+
+Kind = Literal["matcher", "floor"]
+FoldStatus = Literal["done", "failed"]
+RowStatus = Literal["done", "partial", "failed"]
+
+
+class Record(BaseModel):
+    """A frozen record; its fields are checked when it is made and when it is read."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+class FileRecord(Record):
+    """A record that is a JSON file of its own."""
+
+    schema_version: Literal[1] = Field(
+        default=SCHEMA_VERSION,
+        description="the layout of the file; one of another version is refused",
+    )
+
+    def write(self, file: Path) -> None:
+        """Write it as JSON, whole or not at all; NaN and infinity are refused."""
+        write_json(file, self.model_dump(mode="json"))
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """Read what `write` wrote. Raises `UserError` for a file that is anything else."""
+        try:
+            text = file.read_text(encoding="utf-8")
+            content = json.loads(text, parse_constant=_refuse)
+        except OSError as error:
+            raise UserError(f"{file}: cannot be read ({error.strerror})") from None
+        except (ValueError, RecursionError):
+            raise UserError(f"{file}: is no JSON, or was cut short") from None
+        found = content.get("schema_version") if isinstance(content, dict) else None
+        if found != SCHEMA_VERSION:
+            said = "no schema_version" if found is None else f"schema_version {found!r}"
+            raise UserError(f"{file}: has {said}; this release reads {SCHEMA_VERSION}")
+        try:
+            return cls.model_validate_json(text, strict=True)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(map(str, problem["loc"]))
+            message = problem["msg"].removeprefix("Value error, ")
+            raise UserError(f"{file}: {f'{where}: ' if where else ''}{message}") from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")

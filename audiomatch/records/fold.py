@@ -1,0 +1,110 @@
+"""One fold of one matcher."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, JsonValue, model_validator
+
+from audiomatch.records.base import FileRecord, FoldStatus, Kind, Record
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class FoldSummary(Record):
+    """One fold of one matcher: what ran, how it went and what it cost."""
+
+    matcher: str = Field(description="as named on the command line")
+    kind: Kind = Field(default="matcher", description="`matcher` or `floor`")
+    fold: int = Field(ge=0, description="the fold that was held out, from 0")
+    status: FoldStatus = Field(description="`done` or `failed`")
+    replayed: bool = Field(default=False, description="whether it was taken from the run folder")
+    config: dict[str, JsonValue] = Field(default={}, description="every option with its value")
+    plugin: str = Field(default="", description="the distribution that offers the matcher")
+    version: str = Field(default="", description="the version of that distribution")
+    fingerprint: dict[str, str] = Field(
+        default={}, description="what else decides the numbers, such as the digest of the weights"
+    )
+    clips_fit: int = Field(default=0, ge=0, description="clips of the training part")
+    clips_predict: int = Field(default=0, ge=0, description="clips held out")
+    seconds_fit: float | None = Field(
+        default=None,
+        ge=0,
+        description="what fitting took when it was computed; null where it failed",
+    )
+    seconds_predict: float | None = Field(default=None, ge=0, description="what predicting took")
+    peak_memory_mb: float | None = Field(
+        default=None, ge=0, description="peak resident memory in MiB, where the system tells it"
+    )
+    notes: dict[str, JsonValue] = Field(
+        default={},
+        description="what the matcher noted: `weights`, `weights_digest`, `peak_gpu_memory_mb`, "
+        "`warning`, and its own",
+    )
+    error: str | None = Field(default=None, description="why it failed, in one line")
+    traceback: str | None = Field(default=None, description="where it failed")
+
+    @model_validator(mode="after")
+    def _says_how_it_went(self) -> Self:
+        if self.done and (self.seconds_fit is None or self.seconds_predict is None):
+            raise ValueError("a finished fold says how long it took")
+        if not self.done and not self.error:
+            raise ValueError("a failed fold says why")
+        return self
+
+    @property
+    def done(self) -> bool:
+        """Whether it finished."""
+        return self.status == "done"
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of fitting and predicting, when they were computed; 0 where it failed."""
+        return (self.seconds_fit or 0.0) + (self.seconds_predict or 0.0)
+
+    @property
+    def weights(self) -> str | None:
+        """What the matcher says that it started from; `scratch` for no pretrained weights."""
+        return str(self.notes["weights"]) if self.notes.get("weights") else None
+
+    @property
+    def warning(self) -> str | None:
+        """What the matcher warned of."""
+        return str(self.notes["warning"]) if self.notes.get("warning") else None
+
+    @property
+    def peak_gpu_memory_mb(self) -> float | None:
+        """Peak memory of the GPU in MB, where the matcher noted a number."""
+        noted = self.notes.get("peak_gpu_memory_mb")
+        return float(noted) if isinstance(noted, int | float) else None
+
+
+class FoldResult(FoldSummary):
+    """One fold of one matcher, with its predictions."""
+
+    ids: tuple[str, ...] = Field(default=(), description="the clips held out, in order")
+    p_match: tuple[Probability, ...] = Field(default=(), description="P(match) of each of them")
+
+    @model_validator(mode="after")
+    def _predicts_every_clip(self) -> Self:
+        held_out = self.clips_predict if self.done else 0
+        if not len(self.ids) == len(self.p_match) == held_out:
+            raise ValueError(
+                f"{len(self.ids)} ids and {len(self.p_match)} predictions for {held_out} clips"
+            )
+        return self
+
+    def summary(self) -> FoldSummary:
+        """Return it without the predictions."""
+        return FoldSummary(**{name: getattr(self, name) for name in FoldSummary.model_fields})
+
+
+class KeptFold(FoldResult, FileRecord):
+    """`folds/*.json`: a finished fold, kept to be replayed."""
+
+    key: str = Field(description="SHA-256 of all that decides the fold's numbers")
+    seal: str = Field(description="SHA-256 of all the rest of this file")
+
+    def result(self) -> FoldResult:
+        """Return the fold that was kept."""
+        return FoldResult(**{name: getattr(self, name) for name in FoldResult.model_fields})

@@ -1,0 +1,184 @@
+"""Scores, the leaderboard that they make, and what it says of two matchers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from audiomatch.errors import UserError, unknown
+from audiomatch.records.base import FileRecord, FoldStatus, Kind, Record, RowStatus
+
+
+def _metric(what: str) -> Any:
+    return Field(default=None, description=f"{what}; null where it is not defined")
+
+
+def _end(which: str) -> Any:
+    return Field(default=None, description=f"the {which} end of its interval; null without one")
+
+
+class Scores(Record):
+    """The metrics of one matcher on some clips, each with the ends of its interval."""
+
+    n: int = Field(default=0, description="the clips scored")
+    groups: int = Field(default=0, description="the groups they are of")
+    log_loss: float | None = _metric("mean binary cross-entropy in nats")
+    log_loss_low: float | None = _end("lower")
+    log_loss_high: float | None = _end("upper")
+    auroc: float | None = _metric("area under the ROC curve")
+    auroc_low: float | None = _end("lower")
+    auroc_high: float | None = _end("upper")
+    brier: float | None = _metric("Brier score")
+    brier_low: float | None = _end("lower")
+    brier_high: float | None = _end("upper")
+    calibration_error: float | None = _metric("expected calibration error")
+    calibration_error_low: float | None = _end("lower")
+    calibration_error_high: float | None = _end("upper")
+
+
+class _OfFold(Record):
+    fold: int = Field(description="the fold, from 0")
+    status: FoldStatus = Field(description="`done` or `failed`")
+
+
+class FoldScores(Scores, _OfFold):
+    """The scores of one matcher on one fold."""
+
+    seconds_fit: float | None = Field(default=None, description="what fitting took")
+    seconds_predict: float | None = Field(default=None, description="what predicting took")
+    peak_memory_mb: float | None = Field(default=None, description="peak resident memory in MiB")
+    replayed: bool = Field(default=False, description="whether it was taken from the run folder")
+    error: str | None = Field(default=None, description="why it failed")
+
+
+class _OfTask(Record):
+    task: str = Field(description="the task; empty for clips without one")
+
+
+class TaskScores(Scores, _OfTask):
+    """The scores of one matcher on one task."""
+
+
+class _OfGrade(Record):
+    grade: str = Field(description="the grade; empty for clips without one")
+
+
+class GradeScores(Scores, _OfGrade):
+    """The scores of one matcher on one grade."""
+
+
+class FoldError(Record):
+    """A fold that failed."""
+
+    fold: int = Field(description="the fold, from 0")
+    error: str = Field(description="why it failed")
+
+
+class Difference(Record):
+    """The log loss of matcher `a` minus that of `b`, paired, over the clips both predicted."""
+
+    a: str = Field(description="the one matcher")
+    b: str = Field(description="the other")
+    difference: float | None = Field(
+        description="log loss of `a` minus that of `b`; null where they share no clip"
+    )
+    low: float | None = Field(description="the lower end of its interval; null without one")
+    high: float | None = Field(description="the upper end of its interval")
+    tie: bool = Field(description="whether the interval holds zero: nothing says that they differ")
+    n: int = Field(description="the clips that both predicted")
+
+    def reversed(self) -> Difference:
+        """Return `b` minus `a`."""
+        return Difference(
+            a=self.b,
+            b=self.a,
+            difference=None if self.difference is None else -self.difference,
+            low=None if self.high is None else -self.high,
+            high=None if self.low is None else -self.low,
+            tie=self.tie,
+            n=self.n,
+        )
+
+
+class _OfMatcher(Record):
+    matcher: str = Field(description="as named on the command line")
+    label: str = Field(description="the name, with `(scratch)` without pretrained weights")
+    kind: Kind = Field(description="`matcher` or `floor`")
+    status: RowStatus = Field(
+        description="`done`, `partial` (some folds failed) or `failed` (all did)"
+    )
+
+
+class Row(Scores, _OfMatcher):
+    """One matcher or floor of the leaderboard."""
+
+    folds_done: int = Field(description="folds that finished")
+    folds_failed: int = Field(description="folds that failed")
+    replayed_folds: int = Field(description="finished folds that the run folder had")
+    errors: tuple[FoldError, ...] = Field(default=(), description="what went wrong in which fold")
+    warnings: tuple[str, ...] = Field(default=(), description="what the matcher warned of")
+    seconds_fit: float | None = Field(
+        default=None, description="summed over folds, each as it was when it was computed"
+    )
+    seconds_predict: float | None = Field(default=None, description="summed likewise")
+    clips_per_second: float | None = Field(default=None, description="clips predicted a second")
+    peak_memory_mb: float | None = Field(default=None, description="the most of any fold, in MiB")
+    peak_gpu_memory_mb: float | None = Field(
+        default=None, description="the most of any fold, in MB"
+    )
+    weights: str | None = Field(default=None, description="what the matcher started from")
+    by_fold: tuple[FoldScores, ...] = Field(default=(), description="the scores of each fold")
+    by_task: tuple[TaskScores, ...] = Field(default=(), description="the scores of each task")
+    by_grade: tuple[GradeScores, ...] = Field(default=(), description="the scores of each grade")
+    vs_best: Difference | None = Field(
+        default=None,
+        description="this matcher against the first; null for the first and the unscored",
+    )
+
+    @property
+    def ties(self) -> bool:
+        """Whether nothing says that it differs from the first."""
+        return self.vs_best is not None and self.vs_best.tie
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds of fitting and predicting together; None where neither is known."""
+        known = [s for s in (self.seconds_fit, self.seconds_predict) if s is not None]
+        return sum(known) if known else None
+
+
+class Leaderboard(FileRecord):
+    """`leaderboard.json`: every matcher's scores, and how they compare."""
+
+    rows: tuple[Row, ...] = Field(
+        description="one a matcher or floor, by rising log loss: `done`, `partial`, then `failed`"
+    )
+    comparisons: tuple[Difference, ...] = Field(description="one a pair of rows with scores")
+    n: int = Field(description="clips scored")
+    matches: int = Field(description="matches among them")
+    groups: int = Field(description="groups they are of")
+    folds: int = Field(description="number of folds")
+    resamples: int = Field(description="resamples of groups behind each interval")
+    seed: int = Field(description="seed of the resampling")
+    confidence: float = Field(description="share that an interval is to cover")
+    calibration_bins: int = Field(description="bins of the calibration error")
+
+    def row(self, matcher: str) -> Row:
+        """Return the row of `matcher`; raises `UserError` where there is none."""
+        for row in self.rows:
+            if row.matcher == matcher:
+                return row
+        raise unknown("row", matcher, [row.matcher for row in self.rows])
+
+    def difference(self, a: str, b: str) -> Difference:
+        """Return the log loss of `a` minus that of `b`, paired; raises `UserError`."""
+        one, other = self.row(a), self.row(b)
+        for pair in self.comparisons:
+            if (pair.a, pair.b) == (a, b):
+                return pair
+            if (pair.a, pair.b) == (b, a):
+                return pair.reversed()
+        unscored = [row.matcher for row in (one, other) if not row.n]
+        why = f"{unscored[0]} has no finished fold" if unscored else "they are one matcher"
+        raise UserError(f"{a} and {b} cannot be compared: {why}")

@@ -1,0 +1,62 @@
+"""What a run was: its data, its folds, its settings."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from audiomatch.records.base import FileRecord, Record
+from audiomatch.records.fold import FoldSummary
+
+
+class FoldsRecord(FileRecord):
+    """`folds.json`: which fold holds each clip out."""
+
+    folds: int = Field(description="number of folds")
+    group: str = Field(description="the column whose values are kept together")
+    digest: str = Field(description="SHA-256 of ids, groups and folds")
+    fold_of: dict[str, int] = Field(description="the fold of each clip's id")
+
+
+class DataRecord(Record):
+    """What was compared on."""
+
+    dataset: str = Field(description="the layout that the data was read by")
+    source: str = Field(description="the path of the data, or the name of what ships with it")
+    digest: str = Field(description="SHA-256 of the clips, audio by content")
+    clips: int = Field(description="clips that can be used")
+    seconds_of_audio: float = Field(description="how long they are together")
+    limit: int | None = Field(
+        default=None, description="clips that were drawn, where a limit was set"
+    )
+    skipped: tuple[str, ...] = Field(default=(), description="a line for each clip left out")
+
+
+class FoldsMade(Record):
+    """How the folds were made."""
+
+    k: int = Field(description="number of folds")
+    group: str = Field(description="the column whose values are kept together")
+    digest: str = Field(description="SHA-256 of ids, groups and folds")
+
+
+class RunRecord(FileRecord):
+    """`run.json`: all that is needed to tell where a leaderboard comes from."""
+
+    data: DataRecord = Field(description="what was compared on")
+    folds: FoldsMade = Field(description="how the folds were made")
+    groups: int = Field(description="number of groups")
+    seed: int = Field(description="the source of every random number")
+    device: str = Field(description="`cpu`, `cuda`, `cuda:N` or `mps`")
+    precision: str = Field(description="`auto`, `fp32`, `bf16` or `fp16`")
+    workers: int = Field(description="CPU workers")
+    versions: dict[str, str] = Field(
+        description="of Python, the system, audiomatch, its plugins and the libraries that compute"
+    )
+    started: str = Field(description="UTC, as in ISO 8601")
+    seconds: float = Field(description="how long the whole took")
+    results: tuple[FoldSummary, ...] = Field(
+        description="each fold of each matcher, without the predictions"
+    )
+    listener_errors: tuple[str, ...] = Field(
+        default=(), description="a line for each plugin whose hook failed"
+    )

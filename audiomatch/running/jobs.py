@@ -1,0 +1,155 @@
+"""A job is one fold of one matcher as data, which can be sent anywhere; `run_job` does it."""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiomatch import plugins
+from audiomatch.clips import Clips
+from audiomatch.errors import UserError
+from audiomatch.machine import peak_memory_mb, reset_peak_memory
+from audiomatch.matcher import Run
+from audiomatch.plugins import Plugin
+from audiomatch.progress import Progress, QuietProgress
+from audiomatch.records import FoldResult, Kind
+from audiomatch.spec import MatcherSpec
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A matcher that takes part, checked and ready before any work starts.
+
+    Attributes:
+        spec: which matcher, as the user named it.
+        kind: `matcher` or `floor`.
+        plugin: what offers it.
+        config: every option with its value.
+        fingerprint: what `Matcher.fingerprint` gave.
+        further_data: what `Matcher.further_data` gave.
+    """
+
+    spec: MatcherSpec
+    kind: Kind
+    plugin: Plugin
+    config: Mapping[str, Any]
+    fingerprint: Mapping[str, str]
+    further_data: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The matcher's name in results."""
+        return str(self.spec)
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A fold of a matcher to be computed. Data alone: it can be pickled and sent anywhere.
+
+    Attributes:
+        entrant: the matcher, with its config.
+        fold: which fold is held out.
+        train: the training part, with labels.
+        held_out: the held-out part, without labels.
+        run: cache, device, precision, seed and workers.
+    """
+
+    entrant: Entrant
+    fold: int
+    train: Clips
+    held_out: Clips
+    run: Run
+
+    def failed(self, error: BaseException, notes: Mapping[str, Any] | None = None) -> FoldResult:
+        """Return the result of a job that ended in `error`."""
+        message = " ".join(str(error).split())
+        known = isinstance(error, UserError) and message
+        return self._result(
+            status="failed",
+            error=message if known else f"{type(error).__name__}: {message}",
+            traceback="".join(traceback.format_exception(error)),
+            notes={name: value for name, value in (notes or {}).items() if _is_json(value)},
+        )
+
+    def done(
+        self, p_match: NDArray[np.float64], notes: Mapping[str, Any], **cost: Any
+    ) -> FoldResult:
+        """Return the result of a job that gave these predictions. Raises `UserError`."""
+        for name, value in notes.items():
+            if not _is_json(value):
+                raise UserError(f"the note {name!r} is no JSON: {value!r}")
+        return self._result(
+            status="done",
+            ids=tuple(self.held_out.ids),
+            p_match=tuple(p_match.tolist()),
+            notes=json.loads(json.dumps(dict(notes))),  # as it is read again
+            **cost,
+        )
+
+    def _result(self, **outcome: Any) -> FoldResult:
+        return FoldResult(
+            matcher=self.entrant.label,
+            kind=self.entrant.kind,
+            fold=self.fold,
+            config=dict(self.entrant.config),
+            plugin=self.entrant.plugin.distribution,
+            version=self.entrant.plugin.version,
+            fingerprint=dict(self.entrant.fingerprint),
+            clips_fit=len(self.train),
+            clips_predict=len(self.held_out),
+            **outcome,
+        )
+
+
+def run_job(job: Job, progress: Progress | None = None) -> FoldResult:
+    """Fit the job's matcher on the training part and predict the held-out part.
+
+    Whatever the matcher raises, but for an interrupt, becomes a failed result.
+    """
+    run = replace(job.run, progress=progress or QuietProgress(), notes={})
+    gc.collect()
+    reset_peak_memory()
+    try:
+        matcher = plugins.registry().create(job.entrant.spec)
+        start = time.perf_counter()
+        matcher.fit(job.train, run)
+        fitted = time.perf_counter()
+        p_match = checked_predictions(matcher.predict(job.held_out, run), job.held_out)
+        predicted = time.perf_counter()
+        return job.done(
+            p_match,
+            run.notes,
+            seconds_fit=fitted - start,
+            seconds_predict=predicted - fitted,
+            peak_memory_mb=peak_memory_mb(),
+        )
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
+        return job.failed(error, run.notes)
+
+
+def checked_predictions(p_match: Any, clips: Clips) -> NDArray[np.float64]:
+    """Return predictions as float64 of shape (n,), or raise `ValueError` naming a bad one."""
+    checked = np.asarray(p_match, dtype=np.float64)
+    if checked.shape != (len(clips),):
+        raise ValueError(f"predict gave shape {checked.shape} for {len(clips)} clips")
+    bad = ~((checked >= 0) & (checked <= 1))
+    if bad.any():
+        at = int(np.argmax(bad))
+        raise ValueError(f"predict gave {checked[at]} for {clips.where(at)}; must be in [0, 1]")
+    return checked
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
