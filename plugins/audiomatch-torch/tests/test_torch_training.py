@@ -1,3 +1,6 @@
+import random
+import weakref
+from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
@@ -7,6 +10,7 @@ from audiomatch_torch import Compute, TrainOptions, by_length, chunks, predict, 
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from audiomatch import Run
 from audiomatch.errors import UserError
@@ -20,7 +24,7 @@ def regression(n=10):
     return x, x @ torch.tensor([1.0, -2.0, 0.5]) + 0.3
 
 
-def fitted(tmp_path, options, out_of_memory_over=None, seed=0, on_step=None):
+def fitted(tmp_path, options, out_of_memory_over=None, seed=0, after_epoch=None):
     run = Run(cache=tmp_path, seed=seed)
     compute = Compute(run)
     model = nn.Linear(3, 1)
@@ -34,7 +38,7 @@ def fitted(tmp_path, options, out_of_memory_over=None, seed=0, on_step=None):
         calls.append(len(rows))
         return (model(x[rows]).squeeze(1) - y[rows]) ** 2
 
-    train(model, losses, LENGTHS, options, compute, run, on_step=on_step)
+    train(model, losses, LENGTHS, options, compute, run, after_epoch=after_epoch)
     weights = torch.cat([p.detach().flatten() for p in model.parameters()])
     return weights, calls, run
 
@@ -104,6 +108,88 @@ def test_pieces_and_lack_of_memory_leave_the_result_alone(tmp_path):
     torch.testing.assert_close(whole, short, atol=1e-6, rtol=0)
 
 
+class Failing:
+    """A model with dropout whose losses run out of memory in the passes given by number."""
+
+    def __init__(self, *failures):
+        torch.manual_seed(0)
+        self.model = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 1), nn.Dropout(0))
+        self.failures, self.passes, self.sizes, self.drawn = set(failures), 0, [], []
+        self.failed = lambda: None
+
+    def losses(self, rows):
+        self.passes += 1
+        x, y = regression()
+        hidden = self.model(x[rows]).squeeze(1)
+        augmented = float(np.random.rand()) + random.random()
+        if self.passes in self.failures:
+            self.failed = weakref.ref(hidden)
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
+        self.sizes.append(len(rows))
+        self.drawn.append(augmented)
+        return (hidden + augmented - y[rows]) ** 2
+
+    def trained(self, tmp_path, epochs=1, capacity=None, **options):
+        run = Run(cache=tmp_path)
+        with Compute(run) as compute, gradients() as seen:
+            options = TrainOptions(epochs, 10, lr=0.01, capacity=capacity, mixed=True, **options)
+            train(self.model, self.losses, np.ones(10), options, compute)
+        return seen
+
+
+@contextmanager
+def gradients():
+    """Keep the gradients of every optimiser step."""
+    seen = []
+
+    def keep(optimizer, args, kwargs):
+        seen.append([p.grad.clone() for group in optimizer.param_groups for p in group["params"]])
+
+    hook = register_optimizer_step_pre_hook(keep)
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
+def test_a_batch_done_again_has_the_gradients_of_one_undisturbed(tmp_path):
+    """Of one that was cut alike from the start: dropout is drawn by pass."""
+    undisturbed, failing = Failing(), Failing(1)
+    wanted = undisturbed.trained(tmp_path, capacity=5.0)
+    again = failing.trained(tmp_path, capacity=10.0)
+    assert failing.sizes == undisturbed.sizes == [5, 5]
+    assert failing.drawn == undisturbed.drawn
+    for one, other in zip(wanted[0], again[0], strict=True):
+        assert torch.equal(one, other)
+
+
+def test_memory_that_runs_out_half_way_through_a_batch_leaves_no_gradient(tmp_path):
+    failing, undisturbed = Failing(2), Failing()
+    again = failing.trained(tmp_path, capacity=5.0)  # fails with gradients of the first half
+    wanted = undisturbed.trained(tmp_path, capacity=2.0)
+    assert failing.sizes == [5, 2, 2, 2, 2, 2]
+    for one, other in zip(wanted[0], again[0], strict=True):
+        assert torch.equal(one, other)
+    assert failing.drawn[1:] == undisturbed.drawn
+
+
+def test_the_failed_pass_is_let_go_before_memory_is_freed(tmp_path, monkeypatch):
+    failing, freed = Failing(2, 4), []
+    monkeypatch.setattr(
+        "audiomatch_torch.memory_limit.clear_device_cache",
+        lambda **how: freed.append(failing.failed() is None),
+    )
+    failing.trained(tmp_path, capacity=5.0)
+    assert freed == [True, True]
+
+
+def test_the_limit_grows_back_and_does_so_later_each_time(tmp_path):
+    failing = Failing(1, 20)
+    failing.trained(tmp_path, epochs=40)
+    # 5 + 5 for eight batches, then 10 again; after the second failure twice as many.
+    assert failing.sizes == [5] * 16 + [10] * 2 + [5] * 32 + [10] * 14
+
+
 def test_a_single_row_too_many_is_one_line(tmp_path):
     with pytest.raises(UserError, match="single clip .* does not fit in memory"):
         fitted(tmp_path, TrainOptions(epochs=1, batch_size=4, lr=0.1), out_of_memory_over=0)
@@ -135,7 +221,7 @@ def test_schedule_warms_up_and_decays_linearly(tmp_path):
         TrainOptions(epochs=10, batch_size=10, lr=1.0, warmup=0.2),
         Compute(run),
         run,
-        on_step=lambda step, loss: seen.append(float(model.weight.detach())),
+        after_epoch=lambda epoch: seen.append(float(model.weight.detach())),
     )
     moved = np.diff([0.0, *seen])
     np.testing.assert_allclose(moved, [0, 0.5, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8],
@@ -153,7 +239,7 @@ def test_weights_are_averaged_over_the_last_steps(tmp_path):
         TrainOptions(epochs=10, batch_size=10, lr=1.0, average_last=0.3),
         Compute(run),
         run,
-        on_step=lambda step, loss: seen.append(float(model.weight.detach())),
+        after_epoch=lambda epoch: seen.append(float(model.weight.detach())),
     )
     assert float(model.weight.detach()) == pytest.approx(np.mean(seen[-3:]), abs=1e-5)
 
@@ -181,12 +267,12 @@ def test_no_epochs_leave_the_model_as_it_is(tmp_path):
 
 
 def test_an_interrupt_comes_through_and_leaves_the_model_usable(tmp_path):
-    def stop(step, loss):
+    def stop(epoch):
         raise KeyboardInterrupt
 
     before = torch.are_deterministic_algorithms_enabled()
     with pytest.raises(KeyboardInterrupt):
-        fitted(tmp_path, TrainOptions(epochs=1, batch_size=4, lr=0.1), on_step=stop)
+        fitted(tmp_path, TrainOptions(epochs=1, batch_size=4, lr=0.1), after_epoch=stop)
     assert torch.are_deterministic_algorithms_enabled() == before
 
 

@@ -1,11 +1,15 @@
+import os
+import stat
 import time
 
+import numpy as np
 import pytest
 import torch
 from audiomatch_torch import (
     Weights,
     digest_of,
     load_into,
+    load_pickled,
     load_tensors,
     packaged_folder,
     resolve_weights,
@@ -149,6 +153,76 @@ def test_damaged_or_missing_safetensors_name_the_file(folder):
 def test_another_architecture_is_one_line(tensors, message):
     with pytest.raises(WeightsError, match=message):
         load_into(nn.Linear(3, 2), tensors, "weights")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.json",
+        "tokenizer.json",
+        "vocab.json",
+        "merges.txt",
+        "preprocessor_config.json",
+        "1_Pooling/config.json",
+    ],
+)
+def test_the_digest_covers_every_file_that_decides_numbers(folder, name):
+    file = folder / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("{}")
+    before = resolve_weights(str(folder), "owner/name").digest
+    file.write_text('{"pooling": "max"}')
+    changed = resolve_weights(str(folder), "owner/name").digest
+    assert changed != before
+    (folder / "README.md").write_text("words")
+    assert resolve_weights(str(folder), "owner/name").digest == changed
+
+
+def test_a_file_of_the_same_size_and_time_is_read_again(folder):
+    file = folder / "config.json"
+    file.write_text('{"a": 1}')
+    times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+    before = resolve_weights(str(folder), "owner/name").digest
+    file.write_text('{"a": 2}')
+    os.utime(file, ns=times)
+    assert resolve_weights(str(folder), "owner/name").digest != before
+
+
+def test_tensors_get_the_mode_of_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        save_tensors({"a": torch.ones(1)}, tmp_path / "a.safetensors")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.safetensors").stat().st_mode) == 0o640
+
+
+def test_auto_may_fall_back_to_scratch_and_says_so():
+    found = resolve_weights("auto", "owner/name", scratch_warning="trained from scratch")
+    assert found.scratch
+    assert found.facts()["warning"] == "trained from scratch"
+    with pytest.raises(WeightsError, match="not in the hub's cache"):
+        resolve_weights("owner/name", "owner/name", scratch_warning="trained from scratch")
+
+
+def test_a_pickle_is_read_without_running_code(tmp_path):
+    class Harm:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    file = tmp_path / "a.bin"
+    torch.save({"a": torch.ones(1), "best": np.float64(0.5)}, file)
+    assert torch.equal(load_pickled(file)["a"], torch.ones(1))
+    torch.save({"a": torch.ones(1), "b": Harm()}, file)
+    with pytest.raises(WeightsError, match=r"would run code \(it wants posix\.mkdir\)"):
+        load_pickled(file)
+    assert not (tmp_path / "ran").exists()
+    file.write_bytes(b"no pickle")
+    with pytest.raises(WeightsError, match="a.bin"):
+        load_pickled(file)
+    torch.save([1], file)
+    with pytest.raises(WeightsError, match="holds a list, not tensors by name"):
+        load_pickled(file)
 
 
 def test_digest_reads_every_file(tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from audiomatch_torch import Compute, TrainOptions, predict, train
@@ -39,7 +37,6 @@ def fit_towers(
     fitted, validation = split
     wanted = torch.tensor(labels, dtype=torch.float32).to(compute.device)
     best = _Best(towers, labels[validation])
-    steps = math.ceil(len(fitted) / config.batch_size)
 
     def losses(rows: NDArray[np.int64]) -> Tensor:
         own = fitted[rows]
@@ -47,9 +44,7 @@ def fit_towers(
             inputs.logits(own).float(), wanted[torch.from_numpy(own)], reduction="none"
         )
 
-    def validate(step: int, _loss: float) -> None:
-        if step % steps:
-            return
+    def validate(epoch: int) -> None:
         towers.eval()
         logits = predict(
             lambda rows: inputs.logits(validation[rows]),
@@ -59,8 +54,7 @@ def fit_towers(
             capacity=inputs.capacity,
             label="validate",
         )
-        best.offer(step // steps, logits)
-        towers.train()
+        best.offer(epoch, logits)
 
     train(
         towers,
@@ -78,7 +72,7 @@ def fit_towers(
         compute,
         run,
         groups=_groups(towers, config),
-        on_step=validate,
+        after_epoch=validate,
     )
     best.restore()
     rate = np.full(len(validation), labels[fitted].mean())

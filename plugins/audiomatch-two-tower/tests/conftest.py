@@ -167,11 +167,11 @@ def copy_of(folders, tmp_path):
 @pytest.fixture
 def offline(monkeypatch):
     """Make the hub and its cache unreachable, and forget who was asked."""
-    import audiomatch_torch.weights
+    import audiomatch_torch.hub
     import huggingface_hub.constants as constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", "/nonexistent/hub")
-    audiomatch_torch.weights._unreachable.cache_clear()
+    audiomatch_torch.hub.unreachable.cache_clear()
     yield
-    audiomatch_torch.weights._unreachable.cache_clear()
+    audiomatch_torch.hub.unreachable.cache_clear()

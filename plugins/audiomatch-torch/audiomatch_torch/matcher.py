@@ -1,0 +1,126 @@
+"""The base class of torch matchers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from torch import nn
+
+from audiomatch.clips import Clips
+from audiomatch.matcher import Matcher, Run
+from audiomatch_torch.compute import Compute
+from audiomatch_torch.config import TorchConfig
+from audiomatch_torch.weights import Weights
+
+Model = TypeVar("Model", bound=nn.Module)
+Probabilities = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+class TorchMatcher(Matcher, Generic[Model]):
+    """A matcher whose model is a torch module that gives one logit a clip.
+
+    It resolves weights once, keeps what was loaded with the results, computes on the run's device
+    in the run's precision with the run's threads, and calibrates. A subclass says where the
+    weights come from (`sources`), makes the model (`start`), trains it (`learn`), gives the logits
+    of clips (`logits`), and writes and reads the model (`write`, `read`).
+
+    Attributes:
+        calibration: logits to probabilities; `learn` may set it.
+    """
+
+    Config = TorchConfig
+    config: TorchConfig
+
+    def __init__(self, config: TorchConfig) -> None:
+        super().__init__(config)
+        self._model: Model | None = None
+        self.calibration: Probabilities = expit
+
+    @abstractmethod
+    def sources(self) -> dict[str, Weights]:
+        """Find the weights that `fit` starts from, by the option that names them.
+
+        Raises `WeightsError`. Called once, when first needed: see `weights`.
+        """
+
+    @abstractmethod
+    def start(self) -> Model:
+        """Make the model that `learn` is given, of `weights`. Raises `WeightsError`."""
+
+    @abstractmethod
+    def learn(self, model: Model, train: Clips, compute: Compute) -> None:
+        """Train `model`, which is on the device, in place."""
+
+    @abstractmethod
+    def logits(self, model: Model, clips: Clips, compute: Compute) -> NDArray[np.float64]:
+        """Return the logit of each clip, (n,); the model is on the device, in `eval` mode."""
+
+    @abstractmethod
+    def write(self, model: Model, folder: Path) -> None:
+        """Write the model, which is on the CPU, into the existing `folder`."""
+
+    @abstractmethod
+    def read(self, folder: Path) -> Model:
+        """Restore what `write` wrote. Raises `WeightsError` where it is damaged."""
+
+    def place(self, model: Model, compute: Compute) -> Model:
+        """Move the model to the device."""
+        return model.to(compute.device)
+
+    @cached_property
+    def weights(self) -> dict[str, Weights]:
+        """The weights that `fit` starts from, found once; see `sources`."""
+        return self.sources()
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return the digest of all weights that `fit` would start from, or that there are none."""
+        return {f"{name}_digest": own.digest or own.name for name, own in self.weights.items()}
+
+    def fit(self, train: Clips, run: Run) -> None:
+        """Start from the weights and learn from `train`."""
+        with Compute(run) as compute:
+            self._note(run)
+            model = self.place(self.start(), compute)
+            self.learn(model, train, compute)
+            self._model = model.eval().requires_grad_(requires_grad=False)
+
+    def _note(self, run: Run) -> None:
+        """Keep what was loaded with the results."""
+        own = list(self.weights.values())
+        digests = [weights.digest for weights in own if weights.digest]
+        run.note(
+            weights=" + ".join(weights.name for weights in own),
+            weights_digest=" ".join(digests),
+        )
+        warnings = [weights.warning for weights in own if weights.warning]
+        if warnings:
+            run.note(warning="; ".join(warnings))
+
+    @contextmanager
+    def computing(self, run: Run) -> Iterator[tuple[Model, Compute]]:
+        """Give the fitted model, on the run's device; raises `NotFittedError`."""
+        model = self.fitted(self._model)
+        with Compute(run) as compute:
+            yield self.place(model, compute), compute
+
+    def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
+        """Return the calibrated probability of each clip."""
+        with self.computing(run) as (model, compute):
+            logits = self.logits(model, clips, compute) if len(clips) else np.zeros(0)
+        return np.asarray(self.calibration(logits), dtype=np.float64)
+
+    def save(self, folder: Path) -> None:
+        """Write the model; it is on the CPU afterwards, until it is used again."""
+        self.write(self.fitted(self._model).cpu(), folder)
+
+    def load(self, folder: Path) -> None:
+        """Restore what `save` wrote; needs nothing else."""
+        self._model = self.read(folder).eval().requires_grad_(requires_grad=False)

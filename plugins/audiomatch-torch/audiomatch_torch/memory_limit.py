@@ -1,0 +1,68 @@
+"""Going on with less when memory runs out."""
+
+from __future__ import annotations
+
+import numpy as np
+from accelerate.utils.memory import (  # type: ignore[import-untyped]
+    clear_device_cache,
+    should_reduce_batch_size,
+)
+
+from audiomatch.errors import UserError
+from audiomatch_torch.batches import Lengths, Rows, chunks
+
+GOOD_BATCHES = 8
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether `error` says that a device's memory ran out."""
+    return bool(should_reduce_batch_size(error))
+
+
+class MemoryLimit:
+    """The most padded length that shares a forward pass.
+
+    It is halved when memory runs out and doubled again after some good batches, ever more of them
+    the more often memory ran out.
+
+    Attributes:
+        limit: in the unit of the lengths; infinite until the caller or the memory says otherwise.
+        mixed: whether rows of unequal length may share a pass.
+        halvings: how often memory ran out.
+    """
+
+    def __init__(self, most: float | None = None, mixed: bool = False) -> None:
+        self.most = np.inf if most is None else float(most)
+        self.limit = self.most
+        self.mixed = mixed
+        self.halvings = 0
+        self._good = 0
+
+    def pieces(self, rows: Rows, lengths: Lengths) -> list[Rows]:
+        """Cut rows into what may share a pass; see `chunks`."""
+        return chunks(rows, lengths, self.limit, self.mixed)
+
+    def shrink(self, rows: Rows, lengths: Lengths) -> None:
+        """Halve the limit below what `rows` took, and free what the device's cache holds.
+
+        To be called outside the `except` block: the error's traceback keeps the failed pass alive.
+        Raises `UserError` where a single row is already too much.
+        """
+        if len(rows) <= 1:
+            raise UserError(
+                f"a single clip of padded length {lengths[rows].sum():g} does not fit in memory; "
+                "take a smaller model or another device"
+            )
+        self.limit = float(lengths[rows].sum()) / 2
+        self.halvings += 1
+        self._good = 0
+        clear_device_cache(garbage_collection=True)
+
+    def grow(self) -> None:
+        """Count a batch that went well; after enough of them double the limit."""
+        if self.limit >= self.most:
+            return
+        self._good += 1
+        if self._good >= GOOD_BATCHES * 2 ** (self.halvings - 1):
+            self.limit = min(self.most, 2 * self.limit)
+            self._good = 0
