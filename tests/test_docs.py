@@ -82,12 +82,6 @@ def test_the_tutorial_shows_the_example() -> None:
     assert build.tutorial(text.replace("self.usual", "self.common")) == text
 
 
-@pytest.mark.parametrize("page", sorted(build.DOCS.rglob("*.md")), ids=lambda p: p.parent.name)
-def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
-
-
 def test_the_page_of_files_names_what_a_run_writes(
     command: Callable[..., tuple[int, str, str]], corpus: Path, tmp_path: Path
 ) -> None:

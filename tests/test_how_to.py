@@ -1,0 +1,95 @@
+"""The how-tos, typed as they stand, on a tiny corpus, with stand-ins for the slow matchers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+import pytest
+from pydantic import ConfigDict
+
+from audiomatch import MatcherInfo, hookimpl
+from audiomatch.clips import Clips
+from audiomatch.explanation import Explanation
+from audiomatch.matcher import Run
+from audiomatch.plugins import Registry
+from tests.conftest import write_corpus, write_tone
+from tests.markdown import ROOT, SHELL, blocks, commands
+from tests.test_explain import made_up
+from tests.toys import Toy, ToyConfig
+
+PAGES = ("compare", "use-a-model", "explain", "weights", "combine")
+STAND_INS = ("whisper", "xgboost", "lightgbm")
+SLOW_FLOORS = ("text-only", "audio-only")
+
+
+class AnyOption(ToyConfig):
+    """Takes what the matcher takes that it stands in for; `test_pages` checks the options."""
+
+    model_config = ConfigDict(extra="allow")
+    warm_up: str = ""
+
+
+class StandIn(Toy):
+    """Predicts the rate of matches and blames the first word."""
+
+    Config = AnyOption
+
+    def explain(self, clips: Clips, run: Run) -> list[Explanation]:
+        return [made_up(i, text, wrong=0) for i, text in zip(clips.ids, clips.texts, strict=True)]
+
+
+@hookimpl
+def audiomatch_matchers() -> list[MatcherInfo]:
+    return [
+        MatcherInfo(name, "stands in", lambda: StandIn, presets={"quick": {}}, explains=True)
+        for name in STAND_INS
+    ]
+
+
+@pytest.fixture
+def place(plugin: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder with the files that the pages name, and stand-ins for the matchers."""
+    module = ModuleType("stand_ins")
+    module.audiomatch_matchers = audiomatch_matchers  # type: ignore[attr-defined]
+    made = plugin(stand_ins=module)
+    offered = made.matchers()
+    quick = {name: offer for name, offer in offered.items() if name not in SLOW_FLOORS}
+    monkeypatch.setattr(made, "matchers", lambda: quick)
+    clips = pd.read_csv(write_corpus(tmp_path))
+    clips.to_csv(tmp_path / "clips.csv", index=False)
+    clips.drop(columns="match").to_csv(tmp_path / "new.csv", index=False)
+    write_tone(tmp_path / "more.wav", 1.0, hertz=200)
+    further = pd.DataFrame({"audio": ["more.wav"], "expected_text": ["more speech"]})
+    further.to_csv(tmp_path / "more.csv", index=False)
+    write_tone(tmp_path / "clip.ogg", 3.0)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _type(page: Path, command: Callable[..., tuple[int, str, str]]) -> int:
+    typed = 0
+    for arguments in (a for code in blocks(page, *SHELL) for a in commands(code)):
+        code, out, err = command(*arguments)
+        assert code == 0, f"audiomatch {' '.join(arguments)}\n{out}{err}"
+        typed += 1
+    return typed
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_how_to_runs(name: str, place: Path, command: Callable[..., Any]) -> None:
+    assert _type(ROOT / "docs" / "how-to" / f"{name}.md", command)
+
+
+def test_the_readme_runs(place: Path, command: Callable[..., Any]) -> None:
+    assert _type(ROOT / "README.md", command) >= 3
+
+
+def test_the_code_of_the_explanations_runs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks(ROOT / "docs" / "explanation" / "comparison.md", "python")
+    exec(compile(code, "comparison.md", "exec"), {})
+    shown = code.rpartition("# ")[2].strip()
+    assert capsys.readouterr().out.strip() == shown
