@@ -62,6 +62,7 @@ def test_every_page_of_the_documentation_is_in_an_index() -> None:
         assert page in listed, _name(page)
 
 
+@pytest.mark.filterwarnings("error::audiomatch.errors.RenamedWarning")
 @pytest.mark.parametrize("page", LIVING, ids=_name)
 def test_commands_parse(page: Path) -> None:
     for code in blocks(page, *SHELL):
@@ -75,6 +76,7 @@ def test_commands_parse(page: Path) -> None:
                 continue
 
 
+@pytest.mark.filterwarnings("error::audiomatch.errors.RenamedWarning")
 @pytest.mark.parametrize("page", LIVING, ids=_name)
 def test_matchers_named_in_the_text_have_the_presets_and_options(page: Path) -> None:
     known = registry().matchers()
@@ -108,6 +110,8 @@ def test_python_compiles_and_imports_what_exists(
 
 def _parse(arguments: list[str]) -> None:
     """Parse a command line as `audiomatch` would, and check each matcher that it names."""
+    if arguments[:1] == ["…"]:
+        return
     if not arguments or arguments[0].startswith("-"):
         cli.make_context("audiomatch", list(arguments) or ["--version"], resilient_parsing=True)
         return
