@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import soundfile
@@ -16,6 +20,9 @@ from audiomatch.errors import ClipError
 
 if TYPE_CHECKING:
     from audiomatch.clips import Clips
+    from audiomatch.matcher import Run
+
+T = TypeVar("T")
 
 SAMPLE_RATE = 16_000
 MAX_SECONDS = 30.0
@@ -31,21 +38,75 @@ def load_audio(path: str | Path) -> NDArray[np.float32]:
     return decode_audio(_read(path), str(path))
 
 
-def audio_digests(clips: Clips) -> list[str]:
-    """Return the SHA-256 of each clip's file: the column `sha256` of intake, else taken now.
+def map_audio(
+    clips: Clips, function: Callable[[NDArray[np.float32]], T], run: Run, label: str
+) -> list[T]:
+    """Return `function(samples)` of each clip, in order; see `each_audio`."""
+    return list(each_audio(clips, function, run, label))
 
-    What is computed from audio is kept under it. Raises `ClipError` with the clip's row.
+
+def each_audio(
+    clips: Clips, function: Callable[[NDArray[np.float32]], T], run: Run, label: str
+) -> Iterator[T]:
+    """Give `function(samples)` of each clip, in order, computed by `run.workers` threads.
+
+    `samples` is what `load_audio` returns. No more is computed ahead than the threads need, so that
+    what is taken may be let go. `label` names the task of `run.progress`. Raises `ClipError` with
+    the clip's row, also where a file is another than the one that intake saw.
     """
-    known = clips["sha256"].astype(str) if "sha256" in clips.frame.columns else None
-    if known is not None and known.str.fullmatch("[0-9a-f]{64}").all():  # not a manifest's gaps
-        return known.tolist()
+
+    def one(position: int) -> T:
+        with _row_named(clips, position):
+            data = _read(paths[position])
+            if known is not None and hashlib.sha256(data).hexdigest() != known[position]:
+                raise ClipError(f"{paths[position]} has changed since it was checked; start again")
+            samples = decode_audio(data, str(paths[position]))
+        return function(samples)
+
+    paths = clips.paths
+    known = clips.digests if clips.admitted else None
+    with (
+        run.progress.task(label, total=len(clips)) as task,
+        ThreadPoolExecutor(max(1, run.workers)) as pool,
+    ):
+        ahead: deque[Future[T]] = deque()
+        try:
+            for position in range(len(clips)):
+                ahead.append(pool.submit(one, position))
+                if len(ahead) > 2 * run.workers:
+                    yield ahead.popleft().result()
+                    task.advance()
+            while ahead:
+                yield ahead.popleft().result()
+                task.advance()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def digests_now(clips: Clips) -> list[str]:
+    """Return the SHA-256 of what each clip's file holds now. Raises `ClipError` with the row."""
     digests = []
     for position, path in enumerate(clips.paths):
-        try:
+        with _row_named(clips, position):
             digests.append(hashlib.sha256(_read(path)).hexdigest())
-        except ClipError as error:
-            raise ClipError(f"{clips.where(position)}: {error}") from None
     return digests
+
+
+def seconds_now(clips: Clips) -> list[float]:
+    """Return how long what each clip's file holds now is. Raises `ClipError` with the row."""
+    seconds = []
+    for position, path in enumerate(clips.paths):
+        with _row_named(clips, position):
+            seconds.append(len(load_audio(path)) / SAMPLE_RATE)
+    return seconds
+
+
+@contextmanager
+def _row_named(clips: Clips, position: int) -> Iterator[None]:
+    try:
+        yield
+    except ClipError as error:
+        raise ClipError(f"{clips.where(position)}: {error}") from None
 
 
 def _read(path: str | Path) -> bytes:

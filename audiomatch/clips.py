@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,24 @@ from audiomatch.errors import UserError
 from audiomatch.text import normalise_text
 
 REQUIRED = ("id", "audio", "expected_text")
+# Names in `Clips.known`.
+GROUPS, SECONDS, DIGESTS = "groups", "seconds", "digests"
 
 
 class Clips:
     """A typed data frame, a row a clip. Immutable by convention: methods return new ones.
 
     Columns: `id` (str, unique), `audio` (str, an absolute path), `expected_text` (str), `task` and
-    `grade` (str, empty where unknown), any further columns of the dataset, `group` (str, present
-    once folds are made), and `match` (int8: 1 the speech says the text, 0 not; absent where
-    unknown). The frame's index holds the row of the source file, counted as an editor counts lines.
+    `grade` (str, empty where unknown), `match` (int8: 1 the speech says the text, 0 not; absent
+    where unknown), and any further columns of the dataset. The frame's index holds the row of the
+    source file, counted as an editor counts lines. What the core itself knows of a clip (`groups`,
+    `seconds`, `digests`) is no column, whatever the dataset calls its own.
     """
 
     def __init__(self, frame: pd.DataFrame, source: str = "clips") -> None:
         """Check and type `frame`; `source` names the file in errors. Raises `UserError`."""
         self.source = source
+        self.known: dict[str, NDArray[Any]] = {}
         missing = [name for name in REQUIRED if name not in frame.columns]
         if missing:
             raise UserError(
@@ -106,9 +110,10 @@ class Clips:
 
     @property
     def groups(self) -> list[str]:
-        """The group of each clip: the column `group`, else the normalised text."""
-        if "group" in self.frame.columns:
-            return self.frame["group"].tolist()
+        """The group of each clip: what `with_groups` gave, else the normalised text."""
+        if GROUPS in self.known:
+            groups: list[str] = self.known[GROUPS].tolist()
+            return groups
         return self.text_groups
 
     @property
@@ -116,22 +121,78 @@ class Clips:
         """The normalised expected text of each clip."""
         return [normalise_text(text) for text in self.texts]
 
+    @property
+    def admitted(self) -> bool:
+        """Whether intake has checked the clips, so that `seconds` and `digests` are known."""
+        return DIGESTS in self.known
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """How long each clip is, shape (n,); found out now where intake has not.
+
+        Raises `ClipError` with the clip's row.
+        """
+        if self.admitted:
+            return self.known[SECONDS]
+        from audiomatch.audio import seconds_now
+
+        return np.asarray(seconds_now(self), np.float64)
+
+    @property
+    def digests(self) -> list[str]:
+        """The SHA-256 of each clip's file, in hexadecimal; taken now where intake has not.
+
+        What is computed from audio is kept under it. Raises `ClipError` with the clip's row.
+        """
+        if self.admitted:
+            digests: list[str] = self.known[DIGESTS].tolist()
+            return digests
+        from audiomatch.audio import digests_now
+
+        return digests_now(self)
+
     def take(self, positions: Sequence[int] | NDArray[Any]) -> Clips:
         """Return the clips at `positions` (integers, or a boolean mask), in that order."""
         index = np.asarray(positions)
         if index.dtype == bool:
             index = np.flatnonzero(index)
-        return self._like(self.frame.iloc[index])
+        known = {name: values[index] for name, values in self.known.items()}
+        return self._like(self.frame.iloc[index], known)
 
     def unlabelled(self) -> Clips:
         """Return the same clips with `match` taken out."""
-        return self._like(self.frame.drop(columns="match", errors="ignore"))
+        return self._like(self.frame.drop(columns="match", errors="ignore"), self.known)
 
     def with_column(self, name: str, values: Any) -> Clips:
         """Return the same clips with a column added or replaced."""
-        return self._like(self.frame.assign(**{name: values}))
+        known = dict(self.known)
+        if name == "audio":  # other recordings
+            known.pop(SECONDS, None)
+            known.pop(DIGESTS, None)
+        return self._like(self.frame.assign(**{name: values}), known)
 
-    def _like(self, frame: pd.DataFrame) -> Clips:
+    def with_groups(self, groups: Sequence[str]) -> Clips:
+        """Return the same clips with `groups` of their own; folds keep each of them together."""
+        return self._like(self.frame, {**self.known, GROUPS: np.array(groups, dtype=object)})
+
+    def with_audio_facts(self, seconds: Sequence[float], digests: Sequence[str]) -> Clips:
+        """Return the same clips with what was found out of their files."""
+        facts = {
+            SECONDS: np.array(seconds, np.float64),
+            DIGESTS: np.array(digests, dtype=object),
+        }
+        return self._like(self.frame, {**self.known, **facts})
+
+    @classmethod
+    def concat(cls, parts: Iterable[Clips]) -> Clips:
+        """Return the clips of all parts, in order; raises `UserError` where ids repeat."""
+        parts = list(parts)
+        whole = cls(pd.concat([part.frame for part in parts], ignore_index=True))
+        names = set.intersection(*(set(part.known) for part in parts))
+        known = {name: np.concatenate([part.known[name] for part in parts]) for name in names}
+        return whole._like(whole.frame, known)
+
+    def _like(self, frame: pd.DataFrame, known: dict[str, NDArray[Any]]) -> Clips:
         other = object.__new__(Clips)
-        other.source, other.frame = self.source, frame
+        other.source, other.frame, other.known = self.source, frame, known
         return other

@@ -17,7 +17,7 @@ from audiomatch import plugins
 from audiomatch.clips import Clips
 from audiomatch.config import MatcherConfig
 from audiomatch.errors import UserError
-from audiomatch.folds import BY_TEXT, NO_GROUPS, make_folds
+from audiomatch.folds import NO_GROUPS, make_folds
 from audiomatch.matcher import Matcher, Run
 from audiomatch.model import load_model, save_model
 from audiomatch.running.identity import digest_of, plugin_identity
@@ -139,10 +139,9 @@ class Ensemble(Matcher):
         return self._stack(_predict(self.members, clips, run))
 
     def _inner_predictions(self, train: Clips, run: Run) -> Probabilities:
-        group = "group" if "group" in train.frame.columns else BY_TEXT
         groups = len(set(train.groups))
         k = min(self.config.inner_folds, groups if groups > 1 else len(train))
-        folds = make_folds(train, k, group if groups > 1 else NO_GROUPS, run.seed)
+        folds = make_folds(train, k, "" if groups > 1 else NO_GROUPS, run.seed)
         out = np.empty((len(train), len(self.members)))
         with run.progress.task("inner folds", total=k, unit="folds") as task:
             for fold in range(k):

@@ -19,7 +19,7 @@ BY_TEXT = "expected_text"
 
 @dataclass(frozen=True)
 class Folds:
-    """Which fold holds each clip out: `of[i]` in 0..k-1 for `clips` with its `group` column."""
+    """Which fold holds each clip out: `of[i]` in 0..k-1 for `clips` with their groups."""
 
     clips: Clips
     of: NDArray[np.int64]
@@ -44,14 +44,15 @@ class Folds:
 def make_folds(clips: Clips, k: int, group: str = BY_TEXT, seed: int = 0) -> Folds:
     """Split labelled clips into `k` folds of nearly equal size.
 
-    `group` is `expected_text` (grouped by the normalised text), any other column, or `none` for
-    plain shuffled k-fold. The seed decides how groups of equal size are dealt out. Raises
-    `UserError` when there are fewer groups than folds or a training part would have one class.
+    `group` is `expected_text` (grouped by the normalised text), any other column, `none` for plain
+    shuffled k-fold, or empty for the groups that the clips have. The seed decides how groups of
+    equal size are dealt out. Raises `UserError` when there are fewer groups than folds or a
+    training part would have one class.
     """
     if k < 2:
         raise UserError(f"--folds {k}: at least 2")
     labels = clips.labels
-    grouped = clips.with_column("group", _groups(clips, group))
+    grouped = group_clips(clips, group)
     names = np.asarray(grouped.groups, dtype=object)
     of = np.empty(len(clips), dtype=np.int64)
     if group == NO_GROUPS:
@@ -83,13 +84,23 @@ def make_folds(clips: Clips, k: int, group: str = BY_TEXT, seed: int = 0) -> Fol
     return Folds(grouped, of, k, group)
 
 
+def group_clips(clips: Clips, group: str) -> Clips:
+    """Return the clips with the groups that folds, and splits inside a matcher, never split.
+
+    `group` is as for `make_folds`. Raises `UserError` where there is no such column.
+    """
+    return clips.with_groups(_groups(clips, group))
+
+
 def _groups(clips: Clips, group: str) -> list[str]:
     if group == NO_GROUPS:
         return clips.ids
+    if not group:
+        return clips.groups
     if group == BY_TEXT:
         return clips.text_groups
     if group not in clips.frame.columns or group == "match":
-        columns = [c for c in clips.frame.columns if c not in ("match", "audio", "id")]
+        columns = [c for c in map(str, clips.frame.columns) if c not in ("match", "audio", "id")]
         raise UserError(
             f"--group {group}: {clips.source} has no such column; "
             f"there is: {', '.join(columns)}, or {NO_GROUPS}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from audiomatch.audio import audio_digests
 from audiomatch.clips import Clips
 from audiomatch.datasets import choose_dataset
 from audiomatch.errors import UserError
@@ -26,9 +25,7 @@ def further_digest(data: str) -> str:
 
     Raises `UserError` as `open_further` does, where a clip cannot be read.
     """
-    # Of a manifest that has the column, what the files hold now.
-    clips = _open(data).with_column("sha256", "")
-    return data_digest(clips.with_column("sha256", audio_digests(clips)))
+    return data_digest(_open(data))
 
 
 def keep_apart(further: Iterable[str], clips: Clips, run: Run) -> None:
@@ -36,10 +33,10 @@ def keep_apart(further: Iterable[str], clips: Clips, run: Run) -> None:
 
     Every clip that is compared is held out once, so a matcher would have learned from it.
     """
-    compared = set(clips["sha256"])
+    compared = set(clips.digests)
     for data in dict.fromkeys(further):
         own = open_further(data, run)
-        shared = int(own["sha256"].isin(compared).sum())
+        shared = sum(digest in compared for digest in own.digests)
         if shared:
             raise UserError(
                 f"{data}: the audio of {shared} of its {len(own)} clips is among the clips "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +27,11 @@ class Intake:
 
 
 def admit(clips: Clips, run: Run, skip_bad: bool = False, limit: int | None = None) -> Intake:
-    """Decode every clip once; return the usable ones with columns `seconds` and `sha256`.
+    """Check every clip; return the usable ones, whose `seconds` and `digests` are known.
 
     `limit` draws that many clips by the run's seed, in the order of the source. Raises `ClipError`
-    naming the first bad clip, unless `skip_bad`. What was decoded is remembered in `run.cache` by
-    path, size and time of change.
+    naming the first bad clip, unless `skip_bad`. Every file is read and hashed; that it can be
+    decoded, and how long it is, is remembered in `run.cache` by its content.
     """
     if limit is not None and limit < len(clips):
         drawn = np.random.default_rng(run.seed).choice(len(clips), limit, replace=False)
@@ -46,15 +46,15 @@ def admit(clips: Clips, run: Run, skip_bad: bool = False, limit: int | None = No
         raise UserError(f"{clips.source}: no usable clip is left; the first: {lines[0]}")
     good = [fact for fact in found if not isinstance(fact, ClipError)]
     kept = clips.take(np.asarray([not isinstance(fact, ClipError) for fact in found]))
-    kept = kept.with_column("seconds", [seconds for _, seconds in good])
-    return Intake(kept.with_column("sha256", [digest for digest, _ in good]), lines)
+    seconds, digests = [seconds for _, seconds in good], [digest for digest, _ in good]
+    return Intake(kept.with_audio_facts(seconds, digests), lines)
 
 
 def data_digest(clips: Clips) -> str:
-    """Return the SHA-256 of what a matcher sees: every column but the paths, audio by content."""
-    return hashlib.sha256(
-        clips.frame.drop(columns="audio").to_csv(index=False).encode()
-    ).hexdigest()
+    """Return the SHA-256 of what a matcher sees: the columns but the paths, groups, and audio."""
+    columns = clips.frame.drop(columns="audio").to_csv(index=False)
+    own = "".join(f"{g}\t{d}\n" for g, d in zip(clips.groups, clips.digests, strict=True))
+    return hashlib.sha256(f"{columns}\n{own}".encode()).hexdigest()
 
 
 Fact = tuple[str, float]
@@ -65,53 +65,37 @@ def _inspect(clips: Clips, run: Run) -> list[Fact | ClipError]:
     paths = clips.paths
     memory = run.cache / "intake" / f"{_memory_name(paths)}.json"
     known = _recall(memory)
-    keys = [_key(path) for path in paths]
     facts: list[Fact | ClipError] = []
     with (
         run.progress.task("checking clips", total=len(paths)) as task,
         ThreadPoolExecutor(max(1, run.workers)) as pool,
     ):
-
-        def look(pair: tuple[Path, str]) -> Fact | ClipError:
-            path, key = pair
-            return known[key] if key in known else _decode(path)
-
         try:
-            for fact in pool.map(look, zip(paths, keys, strict=True)):
+            for fact in pool.map(lambda path: _look(path, known), paths):
                 facts.append(fact)
                 task.advance()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    learnt = {
-        key: fact
-        for key, fact in zip(keys, facts, strict=True)
-        if key and not isinstance(fact, ClipError)
-    }
+    learnt = dict(fact for fact in facts if not isinstance(fact, ClipError))
     if learnt.keys() - known.keys():
         write_json(memory, {**known, **learnt})
     return facts
 
 
-def _decode(path: Path) -> Fact | ClipError:
+def _look(path: Path, known: Mapping[str, float]) -> Fact | ClipError:
     try:
         data = path.read_bytes()
-        samples = decode_audio(data, path.name)
+        digest = hashlib.sha256(data).hexdigest()
+        if digest in known:
+            return digest, known[digest]
+        return digest, decode_audio(data, path.name).size / SAMPLE_RATE
     except FileNotFoundError:
         return ClipError(f"no such audio file: {path}")
     except OSError as error:
         return ClipError(f"cannot read {path}: {error.strerror}")
     except ClipError as error:
         return error
-    return hashlib.sha256(data).hexdigest(), samples.size / SAMPLE_RATE
-
-
-def _key(path: Path) -> str:
-    try:
-        state = path.stat()
-    except OSError:
-        return ""
-    return f"{path}|{state.st_size}|{state.st_mtime_ns}"
 
 
 def _memory_name(paths: Iterable[Path]) -> str:
@@ -119,9 +103,9 @@ def _memory_name(paths: Iterable[Path]) -> str:
     return hashlib.sha256(folders.encode()).hexdigest()[:16]
 
 
-def _recall(memory: Path) -> dict[str, Fact]:
+def _recall(memory: Path) -> dict[str, float]:
     try:
         content = json.loads(memory.read_text(encoding="utf-8"))
-        return {key: (str(digest), float(seconds)) for key, (digest, seconds) in content.items()}
+        return {digest: float(seconds) for digest, seconds in content.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

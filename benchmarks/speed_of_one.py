@@ -18,6 +18,7 @@ import pandas as pd
 from audiomatch import Run
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError, cause_of
+from audiomatch.intake import admit
 from audiomatch.machine import peak_memory_mb, reset_peak_memory
 from audiomatch.matcher import Matcher
 from audiomatch.plugins import registry
@@ -56,7 +57,6 @@ class Stopwatch:
 
 
 def measure(job: Measured) -> Measured:
-    clips = Clips(pd.read_parquet(job["clips"]))
     with tempfile.TemporaryDirectory() as cache:
 
         def run() -> Run:
@@ -69,6 +69,7 @@ def measure(job: Measured) -> Measured:
                 progress=Stopwatch(),
             )
 
+        clips = admit(Clips(pd.read_parquet(job["clips"])), run()).clips
         spec = parse_matcher(job["matcher"])
         if job["clips_a_pass"]:
             spec = sharing_passes(spec, job["clips_a_pass"], clips)
@@ -81,7 +82,7 @@ def sharing_passes(spec: MatcherSpec, count: int, clips: Clips) -> MatcherSpec:
     config: Any = registry().create(spec).config
     length = FULL_SECONDS
     if config.pad != "30s":
-        seen = (clips["seconds"].max() + config.margin) / STEP_SECONDS
+        seen = (clips.seconds.max() + config.margin) / STEP_SECONDS
         length = min(np.ceil(seen) * STEP_SECONDS, FULL_SECONDS)
     spec = spec.with_option("batch_size", str(count))
     return spec.with_option("seconds_at_once", f"{count * length:g}")

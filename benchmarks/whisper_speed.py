@@ -105,7 +105,7 @@ def draw(asked: argparse.Namespace, cache: Path) -> Clips:
     run = Run(cache=cache, workers=os.cpu_count() or 1)
     if asked.one_length:
         clips = admit(clips.take(order), run).clips
-        steps = np.ceil(clips["seconds"] / STEP_SECONDS).to_numpy()
+        steps = np.ceil(clips.seconds / STEP_SECONDS).to_numpy()
         lengths, counts = np.unique(steps, return_counts=True)
         clips = clips.take(np.flatnonzero(steps == lengths[counts.argmax()])[: asked.clips])
     else:
@@ -216,7 +216,7 @@ def compare(asked: argparse.Namespace) -> Measured:
             for job in turn:
                 measured.append({**job, **in_a_process({**job, **common}, folder)})
                 print(json.dumps(measured[-1]), file=sys.stderr, flush=True)
-    seconds = clips["seconds"]
+    seconds = clips.seconds
     return {
         "command": f"python benchmarks/whisper_speed.py {' '.join(sys.argv[1:])}",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {asked.device}",

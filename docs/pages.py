@@ -13,7 +13,7 @@ import click
 import audiomatch.plugins
 import audiomatch.records
 from audiomatch import Matcher, MatcherInfo, Run, hookspecs
-from audiomatch.audio import load_audio
+from audiomatch.audio import load_audio, map_audio
 from audiomatch.cli import cli
 from audiomatch.clips import Clips
 from audiomatch.config import MatcherConfig
@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[1]
 FIELDS = re.compile(r"(<!-- fields: (\w+) -->\n)(?:\|.*\n)*")
 API: dict[str, tuple[Any, ...]] = {
     "The contract": (Matcher, MatcherConfig, MatcherInfo, Run, Progress, DatasetInfo),
-    "The clips": (Clips, load_audio, inner_split, inner_folds),
+    "The clips": (Clips, load_audio, map_audio, inner_split, inner_folds),
     "Files and errors": (
         atomic_file,
         atomic_folder,

@@ -57,7 +57,7 @@ class Teller(Toy):
 
     def explain(self, clips: Clips, run: Run) -> list[Explanation]:
         assert not clips.labelled
-        pairs = zip(clips.ids, clips.texts, clips["seconds"], strict=True)
+        pairs = zip(clips.ids, clips.texts, clips.seconds, strict=True)
         return [type(self).changed(made_up(i, text, 1, s)) for i, text, s in pairs]
 
 

@@ -113,15 +113,15 @@ def _one_clip(path: str, text: str) -> Clips:
     """Return the clip as a table of one row; raises `UserError` where it cannot be used."""
     import pandas as pd
 
-    from audiomatch.audio import SAMPLE_RATE, load_audio
+    from audiomatch.audio import load_audio
     from audiomatch.clips import Clips
     from audiomatch.errors import UserError
 
     if not text.strip():
         raise UserError("TEXT is empty; say what the clip should say")
-    seconds = len(load_audio(path)) / SAMPLE_RATE
+    load_audio(path)
     row = {"id": Path(path).name, "audio": str(Path(path).resolve()), "expected_text": text}
-    return Clips(pd.DataFrame([{**row, "seconds": seconds}]), source="command line")
+    return Clips(pd.DataFrame([row]), source="command line")
 
 
 def _check_many(data: str | None, out: Path | None, picture: Path | None) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.fft import rfft, rfftfreq
 from scipy.signal.windows import hann
 
-from audiomatch.audio import SAMPLE_RATE, audio_digests, load_audio
+from audiomatch.audio import SAMPLE_RATE, load_audio
 from audiomatch.clips import Clips
 from audiomatch.files import atomic_file
 from audiomatch.matcher import Run
@@ -72,7 +72,7 @@ def audio_features(clips: Clips, run: Run) -> NDArray[np.float64]:
     """Return `waveform_statistics` of each clip, shape (n, d); remembered in `run.cache`."""
     memory = run.cache / "floors" / f"audio-{VERSION}.npz"
     known = _recall(memory)
-    keys = audio_digests(clips)
+    keys = clips.digests
     missing = {key: path for key, path in zip(keys, clips.paths, strict=True) if key not in known}
     if missing:
         with (

@@ -60,7 +60,7 @@ def describe_data(intake: Intake, dataset: str, source: str, limit: int | None) 
         source=source,
         digest=data_digest(intake.clips),
         clips=len(intake.clips),
-        seconds_of_audio=float(intake.clips["seconds"].sum()),
+        seconds_of_audio=float(intake.clips.seconds.sum()),
         limit=limit,
         skipped=tuple(intake.skipped),
     )

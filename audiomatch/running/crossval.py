@@ -130,7 +130,7 @@ def pooled_predictions(results: Sequence[FoldResult], folds: Folds) -> pd.DataFr
     Columns: id, matcher, fold, group, match, p_match, task, grade, expected_text.
     """
     of_clip = ["group", "match", "task", "grade", "expected_text"]
-    facts = folds.clips.frame.set_index("id")[of_clip]
+    facts = folds.clips.frame.assign(group=folds.clips.groups).set_index("id")[of_clip]
     parts = [
         pd.DataFrame(
             {

@@ -121,7 +121,7 @@ def make_edges(folder: Path, seed: int = 0) -> dict[str, Clips]:
         )
     _write_manifest(folder, rows)
     clips = open_manifest(folder, labelled=True)
-    clips = clips.with_column("group", clips["voice"])
+    clips = clips.with_groups(clips["voice"].tolist())
     return {name: clips.take([i]) for i, name in enumerate(sounds)}
 
 

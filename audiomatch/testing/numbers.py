@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from audiomatch.clips import Clips
 from audiomatch.scoring.metrics import log_loss
@@ -52,7 +51,7 @@ def batch_mates(subject: Subject) -> str:
     clips = subject.toy.held_out
     rows = np.arange(0, len(clips), 3)
     long = subject.edges["long"].unlabelled()
-    mixed = Clips(pd.concat([clips.take(rows).frame, long.frame], ignore_index=True))
+    mixed = Clips.concat([clips.take(rows), long])
     found = subject.predict(subject.fitted, mixed)[:-1]
     wanted = subject.predicted[rows]
     return require_equal(found, wanted, subject.noise, clips.take(rows), "other batch mates")

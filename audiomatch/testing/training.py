@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import pandas as pd
 
 from audiomatch.clips import Clips
 from audiomatch.machine import resolve_device
@@ -55,8 +54,8 @@ def facts(subject: Subject) -> str:
 @check("fits-edges", "fits on a training part that holds such clips")
 def fits_edges(subject: Subject) -> str:
     """Fit on some of the toy corpus and all of the edges, and predict the edges."""
-    edges = [clips.frame for clips in subject.edges.values()]
-    train = Clips(pd.concat([subject.few.frame, *edges], ignore_index=True))
+    edges = list(subject.edges.values())
+    train = Clips.concat([subject.few, *edges])
     matcher = subject.fit(train)
     edge_clips = train.take((train["voice"] == "edge").to_numpy())
     subject.predict(matcher, edge_clips)

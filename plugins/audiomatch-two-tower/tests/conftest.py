@@ -129,8 +129,8 @@ def corpus(tmp_path_factory):
         path = folder / f"{i}.wav"
         soundfile.write(path, wave + 0.02 * generator.standard_normal(len(time)), 16000)
         facts = {"audio": str(path), "expected_text": text, "match": match}
-        rows.append({"id": f"c{i}", **facts, "group": f"v{i % 6}"})
-    return Clips(pd.DataFrame(rows))
+        rows.append({"id": f"c{i}", **facts})
+    return Clips(pd.DataFrame(rows)).with_groups([f"v{i % 6}" for i in range(60)])
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import transformers
 from numpy.typing import NDArray
 from transformers import WhisperFeatureExtractor
 
-from audiomatch.audio import MAX_SECONDS, SAMPLE_RATE, audio_digests, load_audio
+from audiomatch.audio import MAX_SECONDS, SAMPLE_RATE, load_audio
 from audiomatch.clips import Clips
 from audiomatch.errors import ClipError
 from audiomatch.matcher import Run
@@ -67,9 +67,7 @@ def _keys(clips: Clips, extractor: WhisperFeatureExtractor, margin: float, trim:
     decoders = [soundfile.__libsndfile_version__, soxr.__version__]
     code = [VERSION, *decoders, transformers.__version__, torch.__version__]
     facts = json.dumps([code, extractor.to_dict(), margin, trim], sort_keys=True)
-    return [
-        hashlib.sha256(f"{audio} {facts}".encode()).hexdigest() for audio in audio_digests(clips)
-    ]
+    return [hashlib.sha256(f"{audio} {facts}".encode()).hexdigest() for audio in clips.digests]
 
 
 class Features:

@@ -116,10 +116,10 @@ def test_changed_audio_is_computed_anew(corpus, recorded):
     assert_same(found, computed(corpus))
 
 
-def test_digests_with_gaps_are_not_trusted(corpus, recorded):
-    gaps = corpus.with_column("sha256", [None] * len(corpus))
-    found, _ = spectrograms(gaps, recorded())
-    assert_same(found, computed(gaps))
+def test_a_column_called_sha256_decides_nothing(corpus, recorded):
+    alike = corpus.with_column("sha256", ["0" * 64] * len(corpus))
+    found, _ = spectrograms(alike, recorded())
+    assert_same(found, computed(corpus))
 
 
 @pytest.mark.parametrize("admitted", [False, True])
