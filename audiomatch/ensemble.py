@@ -37,14 +37,14 @@ class EnsembleConfig(MatcherConfig):
     members: tuple[str, ...] = Field(
         ("whisper:quick", "xgboost", "lightgbm"),
         min_length=1,
-        description="matchers in round brackets, commas between: (whisper:quick,xgboost); the same "
-        "one again is fitted with the next seed",
+        description="Matchers in round brackets, with commas between: (whisper:quick,xgboost). One "
+        "that is named again is fitted with the next seed.",
     )
     method: Literal["mean", "logistic", "lightgbm"] = Field(
-        "mean", description="mean of the probabilities, or a model stacked on their log odds"
+        "mean", description="The mean of the probabilities, or a model stacked on their log odds."
     )
     inner_folds: int = Field(
-        3, ge=2, le=20, description="grouped folds inside the training part, to train a stack on"
+        3, ge=2, le=20, description="Grouped folds inside the training part, to train a stack on."
     )
 
     @field_validator("members", mode="before")

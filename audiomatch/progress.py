@@ -1,4 +1,4 @@
-"""How far long work has come: clips per second and time left."""
+"""Progress of long work: clips per second and time left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a synthesiser's adult voice to a child's answer in a room."""
+"""Audio effects: an adult voice moved towards a child's; a room, noise and a level added."""
 
 from __future__ import annotations
 

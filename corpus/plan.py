@@ -1,4 +1,4 @@
-"""What is to be said by whom: drawn from a seed alone, before any sound is made."""
+"""The plan of the corpus: which voice says what, drawn from a seed before any sound is made."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def test_every_hook_command_and_option_is_documented() -> None:
         assert (command.help or "").strip(), name
         assert f"## audiomatch {name}\n" in page
         for option in pages.options(command):
-            assert (option.help or "").strip(), f"{name} {option.opts}"
+            assert re.match(r"[A-Z].*\.$|auto, ", option.help or ""), f"{name} {option.opts}"
             assert any(f"`{spelled}" in page or f", {spelled}" in page for spelled in option.opts)
 
 
@@ -41,7 +41,9 @@ def test_every_option_of_a_matcher_is_described() -> None:
     for name, section in pages.made_sections().items():
         config = registry().matchers()[name].info.load().Config
         for option, field in config.model_fields.items():
-            assert field.description, f"{name}@{option}"
+            says = field.description or ""
+            # A sentence; one that explains values may begin with the first, as in "cnn: …".
+            assert re.match(r"[A-Z]|[a-z-]+: ", says) and says.endswith("."), f"{name}@{option}"
             assert f"`{option}`" in section
 
 
@@ -70,7 +72,7 @@ def test_plugins_that_are_missing_or_foreign_do_not_change_the_matchers_page(
 
 def test_a_changed_option_makes_the_matchers_page_stale() -> None:
     page = (REFERENCE / "matchers.md").read_text()
-    assert pages.matchers_page(page.replace("clips' worth of belief", "clips worth")) == page
+    assert pages.matchers_page(page.replace("Weight of the wider rate", "weight")) == page
 
 
 def test_the_tutorial_shows_the_example() -> None:

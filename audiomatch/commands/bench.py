@@ -26,7 +26,7 @@ from audiomatch.commands.paths import OutputFolder
     "named",
     required=True,
     metavar="A,B",
-    help="Matchers to compare, with commas between: NAME[:PRESET][@key=value]…",
+    help="Matchers to compare (NAME[:PRESET][@key=value]…), with commas between.",
 )
 @click.option(
     "--folds", "k", type=click.IntRange(min=2), default=5, show_default=True, help="Folds."

@@ -1,4 +1,4 @@
-"""The floor that hears how a clip sounds and never sees its text."""
+"""The floor `audio-only`: logistic regression on statistics of the waveform."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from audiomatch.matcher import Matcher, Run
 
 
 class AudioOnlyConfig(MatcherConfig):
-    """The audio floor has no options."""
+    """`audio-only` has no options."""
 
 
 class AudioOnly(Matcher):
@@ -57,5 +57,5 @@ class AudioOnly(Matcher):
         )
 
     def _scaled(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        # Far outside what was seen, a line fitted inside says nothing: eight spreads are enough.
+        # A linear fit says nothing far outside the values that it has seen.
         return np.asarray(np.clip((features - self.mean) / self.scale, -8, 8), np.float64)

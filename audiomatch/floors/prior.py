@@ -1,4 +1,4 @@
-"""Floors that count: the base rate, and the smoothed prior of task and text."""
+"""The floors `base-rate` and `prior`: shares of matches in the training part."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from audiomatch.matcher import Matcher, Run
 
 
 class BaseRateConfig(MatcherConfig):
-    """The base rate has no options."""
+    """`base-rate` has no options."""
 
 
 class BaseRate(Matcher):
@@ -42,11 +42,9 @@ class BaseRate(Matcher):
 
 
 class PriorConfig(MatcherConfig):
-    """Options of the smoothed prior."""
+    """Options of `prior`."""
 
-    strength: float = Field(
-        10.0, gt=0, le=1e6, description="clips' worth of belief in the wider rate"
-    )
+    strength: float = Field(10.0, gt=0, le=1e6, description="Weight of the wider rate, in clips.")
 
 
 class Prior(Matcher):

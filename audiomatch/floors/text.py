@@ -1,4 +1,4 @@
-"""The floor that reads the expected text and hears nothing."""
+"""The floor `text-only`: logistic regression on the expected text."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from audiomatch.matcher import Matcher, Run
 
 
 class TextOnlyConfig(MatcherConfig):
-    """Options of the text floor."""
+    """Options of `text-only`."""
 
-    longest: int = Field(4, ge=2, le=6, description="longest n-gram of characters")
-    terms: int = Field(20_000, ge=10, le=200_000, description="most n-grams, and most words, kept")
+    longest: int = Field(4, ge=2, le=6, description="Longest n-gram of characters.")
+    terms: int = Field(
+        20_000, ge=10, le=200_000, description="Most n-grams, and most words, that are kept."
+    )
 
 
 class TextOnly(Matcher):

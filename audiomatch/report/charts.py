@@ -1,4 +1,4 @@
-"""Where the marks of each chart go; the template draws them as SVG."""
+"""The positions of the marks of each chart; the template draws them as SVG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gathers what the page shows and writes it."""
+"""Collects what `report.html` shows, and writes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The matcher: logistic regression on how fast the text would have been said."""
+"""The matcher: logistic regression on letters per second."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from audiomatch_speaking_rate.durations import durations
 class SpeakingRateConfig(MatcherConfig):
     """Options of `speaking-rate`."""
 
-    c: float = Field(1.0, gt=0, le=1e6, description="inverse of the penalty on the weights")
-    spaces: bool = Field(True, description="count the spaces of the text as letters")
+    c: float = Field(1.0, gt=0, le=1e6, description="Inverse of the penalty on the weights.")
+    spaces: bool = Field(True, description="Whether spaces of the text count as letters.")
 
 
 class SpeakingRate(Matcher):

@@ -10,30 +10,32 @@ from audiomatch.config import MatcherConfig
 
 
 class BoostingConfig(MatcherConfig):
-    """What XGBoost and LightGBM have in common."""
+    """Options that `xgboost` and `lightgbm` have in common."""
 
     features: Literal["audio", "asr", "both"] = Field(
         "audio",
-        description="audio: measured from the audio, and from the text, task and grade; asr: what "
-        "a Whisper hears in place of the audio's, the rest as before; both: all of them. asr and "
-        "both need audiomatch-boosting[asr]",
+        description="What is known of a clip beside its text, task and grade. audio: measurements "
+        "of the audio; asr: a Whisper's transcript and word probabilities; both: all of them. "
+        "asr and both need audiomatch-boosting[asr].",
     )
     asr_weights: str = Field(
         "auto",
         min_length=1,
-        description="the Whisper of asr: a folder, a hub id, or auto: openai/whisper-tiny.en where "
-        "the hub or its cache has it, else an installed package's",
+        description="The Whisper of asr: a folder, a hub id, or auto: openai/whisper-tiny.en where "
+        "the hub or its cache has it, else an installed package's.",
     )
-    rounds: int = Field(400, ge=1, le=20_000, description="most boosting rounds (trees)")
-    learning_rate: float = Field(0.05, gt=0, le=1, description="shrinkage of each tree")
-    subsample: float = Field(0.8, gt=0, le=1, description="part of the clips each tree sees")
-    column_sample: float = Field(0.3, gt=0, le=1, description="part of the features each tree sees")
-    l2: float = Field(5.0, ge=0, le=1e6, description="L2 penalty on the leaf values")
+    rounds: int = Field(400, ge=1, le=20_000, description="Most boosting rounds (trees).")
+    learning_rate: float = Field(0.05, gt=0, le=1, description="Shrinkage of each tree.")
+    subsample: float = Field(0.8, gt=0, le=1, description="Share of the clips that each tree sees.")
+    column_sample: float = Field(
+        0.3, gt=0, le=1, description="Share of the features that each tree sees."
+    )
+    l2: float = Field(5.0, ge=0, le=1e6, description="L2 penalty on the leaf values.")
     inner_folds: int = Field(
-        5, ge=2, le=20, description="inner folds that choose the rounds and calibrate"
+        5, ge=2, le=20, description="Inner folds that choose the rounds and calibrate."
     )
     patience: int = Field(
-        40, ge=1, le=20_000, description="rounds without gain after which an inner fold stops"
+        40, ge=1, le=20_000, description="Rounds without gain after which an inner fold stops."
     )
 
     @field_validator("asr_weights")
@@ -49,23 +51,23 @@ class BoostingConfig(MatcherConfig):
 class XgboostConfig(BoostingConfig):
     """Options of `xgboost`."""
 
-    max_depth: int = Field(2, ge=1, le=16, description="depth of each tree")
+    max_depth: int = Field(2, ge=1, le=16, description="Depth of each tree.")
     min_child_weight: float = Field(
         5.0,
         ge=0,
         le=1e6,
-        description="least sum of Hessians in a leaf (a clip gives up to 0.25); "
-        "never asks for more than a tenth of the clips",
+        description="Least sum of Hessians in a leaf (a clip gives up to 0.25); "
+        "at most a tenth of the clips.",
     )
 
 
 class LightgbmConfig(BoostingConfig):
     """Options of `lightgbm`."""
 
-    num_leaves: int = Field(4, ge=2, le=4096, description="leaves of each tree")
+    num_leaves: int = Field(4, ge=2, le=4096, description="Leaves of each tree.")
     min_child_samples: int = Field(
         20,
         ge=1,
         le=1_000_000,
-        description="fewest clips in a leaf; never asks for more than a tenth of them",
+        description="Fewest clips in a leaf; at most a tenth of them.",
     )
