@@ -87,7 +87,8 @@ def atomic_file(target: Path) -> Iterator[Path]:
     Raises `UserError` where the disk refuses.
     """
     with _refusals_named(target):
-        place = target.resolve()  # of a link the file that it names is written, not the link
+        # Of a link the file that it names is written, not the link. (`resolve` raises for a loop.)
+        place = Path(os.path.realpath(target))
         temporary = _temporary(place, place.suffix)
         place.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

@@ -46,10 +46,11 @@ class FoldSummary(Record):
 
     @model_validator(mode="after")
     def _says_how_it_went(self) -> Self:
-        if self.done and (self.seconds_fit is None or self.seconds_predict is None):
-            raise ValueError("a finished fold says how long it took")
+        timed = self.seconds_fit is not None and self.seconds_predict is not None
+        if self.done and (self.error or not timed):
+            raise ValueError("a finished fold has its seconds and no error")
         if not self.done and not self.error:
-            raise ValueError("a failed fold says why")
+            raise ValueError("a failed fold has an error")
         return self
 
     @property

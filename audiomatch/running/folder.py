@@ -99,7 +99,9 @@ class RunFolder:
         try:
             kept.model_copy(update={"seal": _seal(kept)}).write(self._file(key))
         except OSError as error:
-            self._say(f"{self._file(key)}: cannot be written ({error.strerror}); not kept")
+            self._say(f"{self._file(key)}: {error.strerror}; the fold is not kept")
+        except UserError as error:
+            self._say(f"{error}; the fold is not kept")
 
     def _file(self, key: FoldKey) -> Path:
         return self.path / "folds" / key.file

@@ -1,0 +1,186 @@
+"""A kept fold is replayed only as it was written, for the clips it was written for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audiomatch import Run
+from audiomatch.datasets.manifest import open_manifest
+from audiomatch.folds import make_folds
+from audiomatch.intake import admit
+from audiomatch.plugins import Registry
+from audiomatch.progress import QuietProgress
+from audiomatch.records import FoldResult
+from audiomatch.running.crossval import cross_validate, enter
+from audiomatch.running.executors import InlineExecutor
+from audiomatch.running.folder import RunFolder
+from audiomatch.running.identity import digest_of
+from audiomatch.spec import MatcherSpec
+from tests.toys import Toy, toy_plugin
+
+Content = dict[str, Any]
+
+FILES: dict[str, Callable[[Path], object]] = {
+    "cut short": lambda file: file.write_text(file.read_text()[:200]),
+    "empty": lambda file: file.write_text(""),
+    "not UTF-8": lambda file: file.write_bytes(b"\xff" + file.read_bytes()),
+    "a list": lambda file: file.write_text("[]"),
+    "a number": lambda file: file.write_text("7"),
+    "nested too deep": lambda file: file.write_text("[" * 200_000),
+    "NaN for a prediction": lambda file: file.write_text(_with_nan(file.read_text())),
+    "a changed digit": lambda file: file.write_text(_with_a_changed_digit(file.read_text())),
+    "another fold": lambda file: file.write_text(_other(file).read_text()),
+    "a link to itself": lambda file: (file.unlink(), file.symlink_to(file)),
+    "a link to nothing": lambda file: (file.unlink(), file.symlink_to("nowhere")),
+}
+CONTENTS: dict[str, Callable[[Content], object]] = {
+    "another schema version": lambda kept: kept.update(schema_version=99),
+    "no schema version": lambda kept: kept.pop("schema_version"),
+    "no key": lambda kept: kept.pop("key"),
+    "another key": lambda kept: kept.update(key="0" * 64),
+    "no ids": lambda kept: kept.pop("ids"),
+    "no predictions": lambda kept: kept.pop("p_match"),
+    "fewer predictions": lambda kept: kept["p_match"].pop(),
+    "fewer clips": lambda kept: (kept["ids"].pop(), kept["p_match"].pop()),
+    "clips of another fold": lambda kept: kept["ids"].__setitem__(0, "elsewhere.wav"),
+    "clips in another order": lambda kept: kept["ids"].reverse(),
+    "a clip twice": lambda kept: kept["ids"].__setitem__(0, kept["ids"][1]),
+    "a prediction above 1": lambda kept: kept["p_match"].__setitem__(0, 1.5),
+    "a prediction that is text": lambda kept: kept["p_match"].__setitem__(0, "0.5"),
+    "predictions of no list": lambda kept: kept.update(p_match=0.5),
+    "no seconds": lambda kept: kept.pop("seconds_fit"),
+    "seconds that are text": lambda kept: kept.update(seconds_predict="long"),
+    "notes of no object": lambda kept: kept.update(notes=["scratch"]),
+    "a failed fold": lambda kept: kept.update(status="failed", error="no", ids=[], p_match=[]),
+    "no status": lambda kept: kept.pop("status"),
+    "a field too many": lambda kept: kept.update(more=1),
+}
+
+
+def _with_nan(text: str) -> str:
+    kept = json.loads(text)
+    kept["p_match"][0] = float("nan")
+    return json.dumps(kept)
+
+
+def _with_a_changed_digit(text: str) -> str:
+    kept = json.loads(text)
+    kept["p_match"][0] = 0.25
+    return json.dumps(kept)
+
+
+def _other(file: Path) -> Path:
+    return next(other for other in file.parent.iterdir() if other.name.startswith("toy-0"))
+
+
+def _edit(file: Path, change: Callable[[Content], object], sealed: bool) -> None:
+    kept = json.loads(file.read_text())
+    change(kept)
+    if sealed:
+        kept["seal"] = digest_of({name: kept[name] for name in kept if name != "seal"})
+    file.write_text(json.dumps(kept))
+
+
+class Lines(QuietProgress):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+
+@pytest.fixture
+def again(
+    plugin: Callable[..., Registry], corpus: Path, tmp_path: Path
+) -> Callable[[], tuple[list[FoldResult], list[str]]]:
+    """Cross-validate a toy, each time in one folder; gives the results and what was said."""
+    registry = plugin(toy=toy_plugin())
+    Toy.fits = 0
+    clips = admit(open_manifest(corpus, True), Run(cache=tmp_path / "cache")).clips
+    folds = make_folds(clips, 3)
+    entrants = [e for e in enter(registry, [MatcherSpec("toy")]) if e.label == "toy"]
+
+    def run() -> tuple[list[FoldResult], list[str]]:
+        lines = Lines()
+        settings = Run(cache=tmp_path / "cache", progress=lines)
+        folder = RunFolder(tmp_path / "run", lines.say)
+        results = cross_validate(entrants, folds, settings, folder, InlineExecutor())
+        return results, lines.said
+
+    return run
+
+
+Again = Callable[[], tuple[list[FoldResult], list[str]]]
+
+
+def _kept(tmp_path: Path) -> Path:
+    (file,) = (tmp_path / "run" / "folds").glob("toy-1-*.json")
+    return file
+
+
+def _is_computed_again(again: Again, file: Path, before: list[FoldResult]) -> None:
+    results, said = again()
+    assert Toy.fits == 4
+    assert len(said) == 1 and said[0].startswith(str(file)), said
+    assert said[0].endswith("; computed again") and len(said[0].splitlines()) == 1
+    assert [(r.ids, r.p_match) for r in results] == [(r.ids, r.p_match) for r in before]
+    assert [r.replayed for r in results] == [True, False, True]
+    assert again()[1] == [] and Toy.fits == 4, "the file was written anew"
+
+
+@pytest.mark.parametrize("way", FILES)
+def test_a_damaged_file_is_named_and_computed_again(again: Again, tmp_path: Path, way: str) -> None:
+    before, _ = again()
+    FILES[way](_kept(tmp_path))
+    _is_computed_again(again, _kept(tmp_path), before)
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+@pytest.mark.parametrize("way", CONTENTS)
+def test_a_changed_fold_is_named_and_computed_again(
+    again: Again, tmp_path: Path, way: str, sealed: bool
+) -> None:
+    before, _ = again()
+    _edit(_kept(tmp_path), CONTENTS[way], sealed)
+    _is_computed_again(again, _kept(tmp_path), before)
+
+
+def test_a_folder_in_its_place_is_left_alone(again: Again, tmp_path: Path) -> None:
+    before, _ = again()
+    file = _kept(tmp_path)
+    file.unlink()
+    file.mkdir()
+    results, said = again()
+    assert Toy.fits == 4 and results[1].p_match == before[1].p_match
+    assert [line.rpartition("; ")[2] for line in said] == ["computed again", "the fold is not kept"]
+    assert all(str(file) in line for line in said)
+
+
+def test_what_is_not_touched_is_replayed(again: Again) -> None:
+    before, _ = again()
+    results, said = again()
+    assert Toy.fits == 3 and not said
+    assert results == [result.model_copy(update={"replayed": True}) for result in before]
+
+
+def test_bench_says_so(
+    plugin: Callable[..., Registry],
+    command: Callable[..., tuple[int, str, str]],
+    corpus: Path,
+    tmp_path: Path,
+) -> None:
+    plugin(toy=toy_plugin())
+    bench = ("bench", corpus, "--matchers", "toy", "--folds", 2, "--out", tmp_path / "run")
+    assert command(*bench)[0] == 0
+    file = _kept(tmp_path)
+    _edit(file, CONTENTS["no ids"], False)
+    code, _, err = command(*bench)
+    assert code == 0 and "Traceback" not in err
+    assert f"{file}: 0 ids and 18 predictions for 18 clips; computed again\n" in err
