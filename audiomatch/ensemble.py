@@ -20,7 +20,7 @@ from audiomatch.errors import UserError
 from audiomatch.folds import NO_GROUPS, make_folds
 from audiomatch.matcher import Matcher, Run
 from audiomatch.model import load_model, save_model
-from audiomatch.running.identity import digest_of, plugin_identity
+from audiomatch.running.identity import computed_by, digest_of
 from audiomatch.spec import MatcherSpec, parse_matcher, parse_matchers
 
 STATE = "ensemble.json"
@@ -112,7 +112,7 @@ class Ensemble(Matcher):
         return {
             member.label: digest_of(
                 [
-                    plugin_identity(plugins.registry().offer(member.spec).plugin),
+                    computed_by(plugins.registry().offer(member.spec).plugin.module),
                     member.matcher.config.model_dump(mode="json"),
                     member.matcher.fingerprint(),
                 ]

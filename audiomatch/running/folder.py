@@ -16,7 +16,7 @@ from audiomatch.errors import UserError
 from audiomatch.files import atomic_file
 from audiomatch.plugins import Plugin
 from audiomatch.records import FoldResult, KeptFold
-from audiomatch.running.identity import digest_of, plugin_identity
+from audiomatch.running.identity import computed_by, digest_of
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class FoldKey:
                 "held_out": self.held_out,
                 "matcher": self.matcher.partition(":")[0].partition("@")[0],
                 "config": dict(self.config),
-                "plugin": plugin_identity(self.plugin),
+                "plugin": [self.plugin.distribution, *computed_by(self.plugin.module)],
                 "fingerprint": dict(self.fingerprint),
                 "seed": self.seed,
                 "device": self.device.partition(":")[0],

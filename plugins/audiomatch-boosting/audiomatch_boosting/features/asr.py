@@ -34,7 +34,7 @@ import audiomatch.clips
 from audiomatch import Run, UserError
 from audiomatch.clips import Clips
 from audiomatch.progress import QuietProgress
-from audiomatch.running.identity import code_digest
+from audiomatch.running.identity import computed_by, digest_of
 from audiomatch_boosting.features import heard
 from audiomatch_boosting.features.cache import file_digest, read_row, write_row
 from audiomatch_boosting.features.heard import heard_features
@@ -67,7 +67,7 @@ class Hearing:
         return {
             "asr_weights_digest": self.weights.digest,
             "asr_features": source_digest(),
-            "asr_code": code_digest("audiomatch-whisper", "audiomatch_whisper"),
+            "asr_code": digest_of(computed_by("audiomatch_whisper")),
         }
 
     def check(self, state: dict[str, str], where: Path) -> None:
