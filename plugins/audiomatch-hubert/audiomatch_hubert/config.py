@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
+from audiomatch_torch import TorchConfig, option, weights_option
 from pydantic import Field
 
-from audiomatch.config import MatcherConfig
 
-
-class HubertCTCConfig(MatcherConfig):
+class HubertCTCConfig(TorchConfig):
     """What to start from, what to train on, and how."""
 
-    weights: str = Field(
-        "auto",
-        min_length=1,
-        description="A Hugging Face folder or hub id of any CTC model (HuBERT, wav2vec 2.0, "
-        "WavLM, ...), scratch, or auto: facebook/hubert-large-ls960-ft where the hub or its cache "
-        "has it, else scratch.",
+    weights: str = weights_option(
+        "facebook/hubert-large-ls960-ft where the hub or its cache has it, else scratch; any CTC "
+        "model will do (HuBERT, wav2vec 2.0, WavLM, ...)"
     )
     objective: Literal["both", "binary", "ctc"] = Field(
         "both",
@@ -34,53 +30,30 @@ class HubertCTCConfig(MatcherConfig):
         description="Passes over the matches with CTC alone before the epochs; where not given 20 "
         "from scratch, 0 from pretrained weights. None with objective=binary.",
     )
-    epochs: int | None = Field(
-        None,
-        ge=0,
-        le=1000,
-        description="Passes over the training clips with the objective; where not given 5 from "
-        "scratch, 2 from pretrained weights.",
+    epochs: int | None = option(
+        "epochs", None, "where not given 5 from scratch, 2 from pretrained weights"
     )
     freeze: Literal["nothing", "features", "encoder"] = Field(
         "features",
         description="What of pretrained weights is not trained: the convolutions that read the "
         "waveform, or all but the CTC layer (each clip is then encoded once).",
     )
-    calibration: float = Field(
-        0.2,
-        ge=0,
-        le=0.5,
-        description="Share of the training clips kept apart, by group, to scale and shift the "
-        "head's logits on after training; 0 leaves them as trained.",
-    )
-    batch_size: int | None = Field(
+    calibration: float = option("calibration", 0.2, "0 leaves them as trained")
+    batch_size: int | None = option(
+        "batch_size",
         None,
-        ge=1,
-        le=65536,
-        description="Clips an optimiser step; where not given 4 from scratch, which needs many "
-        "steps more than steady ones, 16 from pretrained weights.",
+        "where not given 4 from scratch, which needs many steps more than steady ones, 16 from "
+        "pretrained weights",
     )
-    lr: float | None = Field(
+    lr: float | None = option(
+        "lr",
         None,
-        gt=0,
-        le=1,
-        description="Peak learning rate; where not given 3e-3 from scratch, 3e-5 from pretrained "
-        "weights, 1e-3 with freeze=encoder.",
+        "where not given 3e-3 from scratch, 3e-5 from pretrained weights, 1e-3 with freeze=encoder",
     )
-    head_lr: float = Field(1e-2, gt=0, le=1, description="Peak learning rate of the head.")
-    warmup: float = Field(0.1, ge=0, le=1, description="Share of the steps that warm up.")
-    weight_decay: float = Field(0.01, ge=0, le=10, description="AdamW's decoupled weight decay.")
-    clip_norm: float = Field(1.0, gt=0, le=1e6, description="The largest gradient norm.")
-    average_last: float = Field(
-        0.0, ge=0, le=1, description="Share of the steps, from the end, whose weights are averaged."
-    )
+    head_lr: float = option("head_lr", 1e-2)
+    clip_norm: float = option("clip_norm", 1.0)
+    average_last: float = option("average_last", 0.0)
     scratch_width: int = Field(
         96, ge=16, le=2048, multiple_of=16, description="Width of the model from scratch."
     )
     scratch_layers: int = Field(2, ge=1, le=48, description="Layers of the model from scratch.")
-    seconds_at_once: float | None = Field(
-        None,
-        gt=0,
-        description="Most seconds of padded audio in one forward pass; where not given 60 on a "
-        "CPU, else as memory allows.",
-    )

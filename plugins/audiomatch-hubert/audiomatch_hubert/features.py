@@ -44,8 +44,8 @@ def _samples_a_step(extractor: Extractor) -> int:
     return _HOP * int(getattr(extractor, "stride", 1)) if mel else 1
 
 
-class Inputs:
-    """What the model sees of some clips.
+class Sounds:
+    """What a CTC model takes of some clips.
 
     A model with group normalisation (base sizes) was trained without attention masks and notices
     zeros after the clip. How many there are depends on the clip's own length alone, and clips

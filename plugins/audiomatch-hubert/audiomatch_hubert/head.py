@@ -19,7 +19,7 @@ ANCHOR = 20.0
 LEAST_SCALE = 0.1
 
 
-class Head(nn.Module):
+class EvidenceHead(nn.Module):
     """A logistic over the standardised evidence, whose slope for the score is positive.
 
     Were the sign free, the binary loss could as well teach the model to give matches the lower

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import logging
-import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from audiomatch_torch import (
     Weights,
+    first_line,
     load_into,
+    load_pickled,
     load_tensors,
-    read_config,
+    model_type,
+    quiet_transformers,
     resolve_weights,
     save_tensors,
 )
@@ -39,7 +37,10 @@ from audiomatch_hubert.features import Extractor
 from audiomatch_hubert.scratch import scratch_parts
 
 HUB_ID = "facebook/hubert-large-ls960-ft"
-HOW = f"with a hub at hand weights=auto takes {HUB_ID}; or give weights=FOLDER of a CTC model"
+SCRATCH_WARNING = (
+    f"no pretrained CTC weights here, trained from scratch; with a hub at hand weights=auto takes "
+    f"{HUB_ID}; or give weights=FOLDER of a CTC model"
+)
 # Published before torch named the parts of a weight norm otherwise.
 _RENAMED = {
     ".weight_g": ".parametrizations.weight.original0",
@@ -50,10 +51,10 @@ _OPTIONAL = "masked_spec_embed"
 
 
 @dataclass
-class Backbone:
+class CTCModel:
     """A CTC model with what goes in: audio by the extractor, texts by the alphabet."""
 
-    model: PreTrainedModel
+    network: PreTrainedModel
     extractor: Extractor
     tokenizer: Wav2Vec2CTCTokenizer
 
@@ -63,28 +64,28 @@ class Backbone:
 
     def save(self, folder: Path) -> None:
         """Write a Hugging Face folder: config, processor, model.safetensors."""
-        self.model.config.save_pretrained(folder)
+        self.network.config.save_pretrained(folder)
         self.extractor.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
-        save_tensors(self.model.state_dict(), folder / "model.safetensors")
+        save_tensors(self.network.state_dict(), folder / "model.safetensors")
 
 
 def find(asked: str) -> Weights:
     """Resolve the option `weights`: `auto` without a hub is `scratch`; raises `WeightsError`."""
-    return resolve_weights(asked, HUB_ID, lambda: Weights("scratch"), pickled=True)
+    return resolve_weights(asked, HUB_ID, pickled=True, scratch_warning=SCRATCH_WARNING)
 
 
-def load(weights: Weights, width: int = 96, layers: int = 2) -> Backbone:
+def load(weights: Weights, width: int = 96, layers: int = 2) -> CTCModel:
     """Load what `find` found; raises `WeightsError` where it is no CTC model or damaged.
 
     `width` and `layers` are those of a model from scratch.
     """
     if weights.folder is None:
         shape, mel, letters = scratch_parts(width, layers)
-        return Backbone(AutoModelForCTC.from_config(shape).eval(), mel, letters)
+        return CTCModel(AutoModelForCTC.from_config(shape).eval(), mel, letters)
     folder = weights.folder
     config = _config(folder)
-    with _quiet():
+    with quiet_transformers():
         extractor, tokenizer = _extractor(folder), _tokenizer(folder)
     if not 0 <= tokenizer.pad_token_id < config.vocab_size:
         raise WeightsError(f"{folder}: the tokenizer's blank is not among the model's characters")
@@ -93,14 +94,14 @@ def load(weights: Weights, width: int = 96, layers: int = 2) -> Backbone:
     try:
         model = AutoModelForCTC.from_config(config)
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"{folder}: config.json: {_line(error)}") from None
+        raise WeightsError(f"{folder}: config.json: {first_line(error)}") from None
     tensors = {k: v for file in weights.files for k, v in _tensors(file).items()}
     _fill(model, tensors, str(folder))
-    backbone = Backbone(model.eval(), extractor, tokenizer)
-    largest = max(backbone.alphabet.ids.values(), default=0)
-    if not backbone.alphabet.letters or largest >= config.vocab_size:
+    whole = CTCModel(model.eval(), extractor, tokenizer)
+    largest = max(whole.alphabet.ids.values(), default=0)
+    if not whole.alphabet.letters or largest >= config.vocab_size:
         raise WeightsError(f"{folder}: vocab.json does not hold the letters that the model writes")
-    return backbone
+    return whole
 
 
 def _fill(model: PreTrainedModel, tensors: dict[str, Tensor], name: str) -> None:
@@ -114,20 +115,18 @@ def _fill(model: PreTrainedModel, tensors: dict[str, Tensor], name: str) -> None
         if key.endswith(_OPTIONAL):
             tensors.setdefault(key, tensor)
     load_into(model, tensors, name)
+    for key, parameter in model.named_parameters():
+        if key.endswith(_OPTIONAL):
+            parameter.requires_grad = False
 
 
 def _config(folder: Path) -> Any:
-    kind = read_config(folder).get("model_type")
-    fitting = sorted(config.model_type for config in MODEL_FOR_CTC_MAPPING)
-    if kind not in fitting:
-        raise WeightsError(
-            f"{folder}: holds a {kind or 'model of no known type'}, not a CTC model "
-            "(hubert, wav2vec2, wavlm, ...)"
-        )
+    fitting = {config.model_type for config in MODEL_FOR_CTC_MAPPING}
+    model_type(folder, fitting, "a CTC model (hubert, wav2vec2, wavlm, ...)")
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # validation errors of several libraries
-        raise WeightsError(f"{folder}: config.json: {_line(error)}") from None
+    except Exception as error:  # noqa: BLE001 - validation errors of several libraries
+        raise WeightsError(f"{folder}: config.json: {first_line(error)}") from None
 
 
 def _extractor(folder: Path) -> Extractor:
@@ -135,7 +134,7 @@ def _extractor(folder: Path) -> Extractor:
         extractor = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise WeightsError(
-            f"{folder}: no readable preprocessor_config.json ({_line(error)})"
+            f"{folder}: no readable preprocessor_config.json ({first_line(error)})"
         ) from None
     if not isinstance(extractor, Wav2Vec2FeatureExtractor | SeamlessM4TFeatureExtractor):
         raise WeightsError(
@@ -163,34 +162,10 @@ def _tokenizer(folder: Path) -> Wav2Vec2CTCTokenizer:
     except FileNotFoundError:
         raise WeightsError(f"{folder}: no vocab.json; copy it from the original model") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise WeightsError(f"{folder}: the tokenizer is not readable ({_line(error)})") from None
+        raise WeightsError(
+            f"{folder}: the tokenizer is not readable ({first_line(error)})"
+        ) from None
 
 
 def _tensors(file: Path) -> dict[str, Tensor]:
-    if file.suffix == ".safetensors":
-        return load_tensors(file)
-    try:
-        found: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise WeightsError(
-            f"{file}: not readable as plain tensors ({_line(error)}); convert it to safetensors"
-        ) from None
-    if not isinstance(found, dict):
-        raise WeightsError(f"{file}: holds a {type(found).__name__}, not tensors by name")
-    return dict(found)
-
-
-def _line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from remarking on a processor's settings."""
-    logger = logging.getLogger("transformers")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
+    return load_tensors(file) if file.suffix == ".safetensors" else load_pickled(file)

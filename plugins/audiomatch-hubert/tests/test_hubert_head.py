@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from audiomatch_hubert.head import Head
+from audiomatch_hubert.head import EvidenceHead
 
 
 def make(rows, signal, seed=0):
@@ -23,7 +23,7 @@ def logits(head, evidence):
 def test_a_better_score_never_makes_a_match_less_likely():
     evidence, labels = make(200, -6)  # turned round
     for calibrated in (False, True):
-        head = Head()
+        head = EvidenceHead()
         head.fit(evidence, labels)
         if calibrated:
             head.calibrate(evidence, labels, 0.5)
@@ -33,7 +33,7 @@ def test_a_better_score_never_makes_a_match_less_likely():
 
 
 def test_what_tells_nothing_gives_the_rate_of_matches():
-    head = Head()
+    head = EvidenceHead()
     head.fit(*make(40, 8))
     evidence, _ = make(400, 0)
     labels = (np.arange(400) % 4 == 0).astype(np.int8)
@@ -43,7 +43,7 @@ def test_what_tells_nothing_gives_the_rate_of_matches():
 
 
 def test_a_few_clips_do_not_move_the_rate_far():
-    head = Head()
+    head = EvidenceHead()
     head.fit(*make(40, 8))
     evidence, _ = make(6, 0)
     head.calibrate(evidence, np.ones(6, dtype=np.int8), 0.5)
@@ -53,7 +53,7 @@ def test_a_few_clips_do_not_move_the_rate_far():
 
 def test_calibration_mends_the_scale_and_keeps_the_order():
     evidence, labels = make(400, 6)
-    head = Head()
+    head = EvidenceHead()
     head.fit(evidence, labels)
     with torch.no_grad():
         head.log_slope += 2
@@ -69,14 +69,14 @@ def test_calibration_mends_the_scale_and_keeps_the_order():
 
 
 def test_one_class_gives_its_smoothed_rate():
-    head = Head()
+    head = EvidenceHead()
     evidence, _ = make(8, 1)
     head.fit(evidence, np.ones(8, dtype=np.int8))
     assert np.allclose(1 / (1 + np.exp(-logits(head, evidence))), 0.9, atol=0.01)
 
 
 def test_a_text_without_evidence_gets_the_offset():
-    head = Head()
+    head = EvidenceHead()
     head.fit(*make(40, 4))
     found = logits(head, np.zeros((1, 3)))
     assert np.isclose(found[0], head.offset.item())

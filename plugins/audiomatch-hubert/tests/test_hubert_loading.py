@@ -39,12 +39,12 @@ def test_published_checkpoints_give_transformers_own_logits(kind, checkpoint):
     audio = np.random.default_rng(0).normal(size=16_000).astype(np.float32)
     own = torch.from_numpy(extract(audio, backbone.extractor))[None]
     with torch.inference_mode():
-        assert torch.equal(backbone.model(own).logits, theirs(own).logits)
+        assert torch.equal(backbone.network(own).logits, theirs(own).logits)
 
 
 def test_pickled_tensors_are_read_without_running_code(checkpoint):
     backbone = load(find(str(checkpoint("hubert", pickled=True))))
-    assert backbone.model.config.model_type == "hubert"
+    assert backbone.network.config.model_type == "hubert"
 
 
 def test_a_pickle_that_wants_to_run_code_is_refused(checkpoint, tmp_path):
@@ -55,7 +55,7 @@ def test_a_pickle_that_wants_to_run_code_is_refused(checkpoint, tmp_path):
             return os.system, (f"touch {tmp_path / 'ran'}",)
 
     torch.save({"lm_head.weight": Evil()}, folder / "pytorch_model.bin")
-    assert "not readable as plain tensors" in refused(folder)
+    assert "would run code" in refused(folder)
     assert not (tmp_path / "ran").exists()
 
 
@@ -133,11 +133,13 @@ def test_a_hub_id_in_the_cache_is_taken_without_asking(name, checkpoint, no_hub,
     found = find("auto")
     assert found.name == HUB_ID
     assert matcher.fingerprint() == {"weights_digest": found.digest}
-    assert load(found).model.config.model_type == "hubert"
+    assert load(found).network.config.model_type == "hubert"
 
 
 def test_without_a_hub_auto_is_scratch_and_an_id_is_an_error(no_hub):
-    assert HubertCTCMatcher(HubertCTCMatcher.Config()).fingerprint() == {"weights": "scratch"}
+    assert HubertCTCMatcher(HubertCTCMatcher.Config()).fingerprint() == {
+        "weights_digest": "scratch"
+    }
     with pytest.raises(WeightsError, match="not in the hub's cache") as error:
         find(HUB_ID)
     assert "\n" not in str(error.value)

@@ -61,7 +61,7 @@ def test_a_published_checkpoint_is_tuned_saved_and_loaded(kind, clips, checkpoin
 def test_training_changes_what_it_should(objective, clips, tmp_path):
     trained, run = fitted(clips, tmp_path, objective=objective)
     untrained, _ = fitted(clips, tmp_path, objective=objective, ctc_epochs=0, epochs=0)
-    weights = [m._judge.ctc.lm_head.weight.detach().numpy() for m in (trained, untrained)]
+    weights = [m._model.ctc.lm_head.weight.detach().numpy() for m in (trained, untrained)]
     assert not np.array_equal(*weights)
     assert np.isfinite(trained.predict(clips.unlabelled(), run)).all()
 
@@ -79,8 +79,8 @@ def test_frozen_encoder_keeps_its_weights(clips, checkpoint, tmp_path):
         pairs = [
             (key.startswith("hubert.feature_extractor"), key.startswith("hubert."), same)
             for (key, a), b in zip(
-                before._judge.ctc.state_dict().items(),
-                after._judge.ctc.state_dict().values(),
+                before._model.ctc.state_dict().items(),
+                after._model.ctc.state_dict().values(),
                 strict=True,
             )
             for same in [bool((a == b).all())]

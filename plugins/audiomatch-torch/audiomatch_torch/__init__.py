@@ -11,6 +11,7 @@ from audiomatch_torch.config import TorchConfig, option, weights_option
 from audiomatch_torch.digests import digest_of
 from audiomatch_torch.matcher import TorchMatcher
 from audiomatch_torch.predicting import Encoded, encode_once, predict
+from audiomatch_torch.quiet import quiet_transformers
 from audiomatch_torch.tensors import load_into, load_pickled, load_tensors, save_tensors
 from audiomatch_torch.training import TrainOptions, train
 from audiomatch_torch.weights import (
@@ -43,6 +44,7 @@ __all__ = [
     "option",
     "packaged_folder",
     "predict",
+    "quiet_transformers",
     "read_config",
     "resolve_weights",
     "save_tensors",

@@ -36,7 +36,6 @@ class TorchMatcher(Matcher, Generic[Model]):
         calibration: logits to probabilities; `learn` may set it.
     """
 
-    Config = TorchConfig
     config: TorchConfig
 
     def __init__(self, config: TorchConfig) -> None:

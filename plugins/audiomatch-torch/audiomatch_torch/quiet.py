@@ -1,0 +1,25 @@
+"""Loading without transformers' own bars and remarks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Hide transformers' bars and remarks: what matters is raised, or shown by `run.progress`."""
+    from transformers.utils import logging as _logging
+
+    theirs: Any = _logging  # without types
+    bars, level = theirs.is_progress_bar_enabled(), theirs.get_verbosity()
+    theirs.disable_progress_bar()
+    theirs.set_verbosity(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        theirs.set_verbosity(level)
+        if bars:
+            theirs.enable_progress_bar()
