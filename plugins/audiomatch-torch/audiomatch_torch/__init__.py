@@ -21,6 +21,7 @@ from audiomatch_torch.weights import (
     packaged_folder,
     read_config,
     resolve_weights,
+    tensor_files,
 )
 
 __version__ = "0.2.0"
@@ -49,6 +50,7 @@ __all__ = [
     "resolve_weights",
     "save_tensors",
     "shuffled",
+    "tensor_files",
     "train",
     "weights_option",
 ]

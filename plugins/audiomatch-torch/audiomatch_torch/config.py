@@ -34,13 +34,19 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def option(name: str, default: Any, note: str = "") -> Any:
+def option(name: str, default: Any, note: str = "", **limits: Any) -> Any:
     """Return the common option `name` as a pydantic field with this default.
 
-    `note` is added to what is said of it, as in "where not given 2".
+    Args:
+        name: which of them; those that `TorchConfig` lacks are `clip_norm`, `average_last`,
+            `calibration` and `dropout`.
+        default: its default.
+        note: added to what is said of it, as in "where not given 2".
+        limits: narrower ones than it has, as pydantic's `Field` takes them.
     """
-    text, limits = _OPTIONS[name]
-    return Field(default, description=f"{text}; {note}." if note else f"{text}.", **limits)
+    text, own = _OPTIONS[name]
+    description = f"{text}; {note}." if note else f"{text}."
+    return Field(default, description=description, **{**own, **limits})
 
 
 def weights_option(auto: str, also: str = "") -> Any:

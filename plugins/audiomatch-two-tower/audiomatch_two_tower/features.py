@@ -30,7 +30,7 @@ def normalised_wave(audio: NDArray[np.float32]) -> NDArray[np.float32]:
     return wave
 
 
-class Features:
+class Sounds:
     """What an audio encoder is given of some clips.
 
     Attributes:

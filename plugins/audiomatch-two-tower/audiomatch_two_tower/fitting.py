@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
-from audiomatch_torch import Compute, TrainOptions, predict, train
+from audiomatch_torch import Compute, predict, train
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.metrics import log_loss
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiomatch.matcher import Run
 from audiomatch_two_tower.audio import CnnEncoder
 from audiomatch_two_tower.config import TwoTowerConfig
-from audiomatch_two_tower.inputs import Inputs
+from audiomatch_two_tower.inputs import TowerInputs
 from audiomatch_two_tower.towers import Towers
 
 CLIP_NORM = 1.0
@@ -22,12 +23,11 @@ CLIP_NORM = 1.0
 
 def fit_towers(
     towers: Towers,
-    inputs: Inputs,
+    inputs: TowerInputs,
     labels: NDArray[np.int8],
     split: tuple[NDArray[np.int64], NDArray[np.int64]],
     config: TwoTowerConfig,
     compute: Compute,
-    run: Run,
 ) -> NDArray[np.float64]:
     """Train on the first part of `split` with one binary cross-entropy a clip.
 
@@ -50,7 +50,6 @@ def fit_towers(
             lambda rows: inputs.logits(validation[rows]),
             inputs.padded[validation],
             compute,
-            run,
             capacity=inputs.capacity,
             label="validate",
         )
@@ -60,26 +59,17 @@ def fit_towers(
         towers,
         losses,
         inputs.padded[fitted],
-        TrainOptions(
-            epochs=config.epochs,
-            batch_size=config.batch_size,
-            lr=config.lr,
-            warmup=config.warmup,
-            weight_decay=config.weight_decay,
-            clip_norm=CLIP_NORM,
-            capacity=inputs.capacity,
-        ),
+        replace(config.train_options(capacity=inputs.capacity), clip_norm=CLIP_NORM),
         compute,
-        run,
         groups=_groups(towers, config),
         after_epoch=validate,
     )
     best.restore()
     rate = np.full(len(validation), labels[fitted].mean())
     floor = log_loss(labels[validation], rate, labels=[0, 1])
-    run.note(best_epoch=best.epoch, validation_log_loss=round(best.loss, 4))
+    compute.run.note(best_epoch=best.epoch, validation_log_loss=round(best.loss, 4))
     if best.loss >= floor:
-        run.note(
+        compute.run.note(
             warning=f"no epoch beat the base rate on the inner validation part "
             f"(log loss {best.loss:.3f}, base rate {floor:.3f})"
         )
@@ -91,7 +81,10 @@ def _groups(towers: Towers, config: TwoTowerConfig) -> list[dict[str, object]]:
     old = [p for p in towers.text.parameters() if p.requires_grad]
     audio = [p for p in towers.audio.parameters() if p.requires_grad]
     (new if isinstance(towers.audio, CnnEncoder) else old).extend(audio)
-    return [{"params": new}, *([{"params": old, "lr": config.tune_lr}] if old else [])]
+    return [
+        {"params": new, "lr": config.head_lr},
+        *([{"params": old, "lr": config.lr}] if old else []),
+    ]
 
 
 class _Best:

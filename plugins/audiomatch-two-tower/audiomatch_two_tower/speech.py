@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from audiomatch_torch import Weights, load_into, load_tensors, read_config
+from audiomatch_torch import (
+    Weights,
+    first_line,
+    load_into,
+    load_tensors,
+    model_type,
+    quiet_transformers,
+)
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.loading import find as find_whisper
 from audiomatch_whisper.loading import load as load_whisper
@@ -17,7 +25,6 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from audiomatch.errors import WeightsError
 from audiomatch_two_tower.audio import AudioEncoder, CnnEncoder, WaveTower, WhisperTower
 from audiomatch_two_tower.config import TwoTowerConfig
-from audiomatch_two_tower.quiet import quiet_loading
 
 WAVE_MODELS = ("hubert", "wav2vec2", "wavlm")
 # Made for masking in pretraining; checkpoints fine-tuned otherwise lack it, and nothing here masks.
@@ -27,8 +34,9 @@ _UNUSED = {"masked_spec_embed"}
 def find_audio(config: TwoTowerConfig) -> Weights:
     """Resolve the option `audio_weights`; raises `WeightsError`."""
     if config.audio == "cnn":
-        return Weights("scratch")
-    return find_whisper(WhisperConfig.model_validate({"weights": config.audio_weights}))
+        return Weights("cnn scratch")
+    found = find_whisper(WhisperConfig.model_validate({"weights": config.audio_weights}))
+    return replace(found, name="transformer scratch") if found.scratch else found
 
 
 def load_audio_encoder(config: TwoTowerConfig, weights: Weights) -> AudioEncoder:
@@ -37,15 +45,9 @@ def load_audio_encoder(config: TwoTowerConfig, weights: Weights) -> AudioEncoder
         return CnnEncoder()
     if weights.folder is None or weights.files[0].name.startswith("model.bin"):
         return WhisperTower(load_whisper(weights).model.model.encoder)
-    kind = _model_type(weights.folder)
-    if kind == "whisper":
+    if _is_whisper(weights.folder):
         return WhisperTower(load_whisper(weights).model.model.encoder)
-    if kind in WAVE_MODELS:
-        return _wave_tower(weights)
-    raise WeightsError(
-        f"{weights.folder}: holds a {kind or 'model of no known type'}; "
-        f"the audio tower takes whisper, {', '.join(WAVE_MODELS)}"
-    )
+    return _wave_tower(weights)
 
 
 def read_audio_encoder(config: TwoTowerConfig, folder: Path) -> AudioEncoder:
@@ -53,7 +55,7 @@ def read_audio_encoder(config: TwoTowerConfig, folder: Path) -> AudioEncoder:
     if config.audio == "cnn":
         return CnnEncoder.read(folder)
     file = folder / "model.safetensors"
-    if _model_type(folder) == "whisper":
+    if _is_whisper(folder):
         shape = WhisperShape.from_pretrained(folder, local_files_only=True)
         tower: WhisperTower | WaveTower = WhisperTower(WhisperEncoder(shape))
     else:
@@ -69,7 +71,7 @@ def _wave_tower(weights: Weights) -> WaveTower:
     for file in weights.files:
         load_tensors(file)  # says which file is damaged
     try:
-        with quiet_loading():
+        with quiet_transformers():
             model, report = AutoModel.from_pretrained(
                 str(folder),
                 local_files_only=True,
@@ -78,13 +80,13 @@ def _wave_tower(weights: Weights) -> WaveTower:
                 output_loading_info=True,
             )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise WeightsError(f"{folder}: does not load ({str(error).splitlines()[0]})") from None
+        raise WeightsError(f"{folder}: does not load ({first_line(error)})") from None
     missing = sorted(set(report["missing_keys"]) - _UNUSED)
     if missing:
         raise WeightsError(f"{folder}: tensor {missing[0]!r} is missing; another architecture")
     return WaveTower(model)
 
 
-def _model_type(folder: Path) -> str | None:
-    kind = read_config(folder).get("model_type")
-    return str(kind) if kind else None
+def _is_whisper(folder: Path) -> bool:
+    known = ("whisper", *WAVE_MODELS)
+    return model_type(folder, known, f"a speech encoder ({', '.join(known)})") == "whisper"

