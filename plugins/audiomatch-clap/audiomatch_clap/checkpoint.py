@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
+from audiomatch_torch import load_pickled
 from torch import Tensor
 
 from audiomatch.errors import WeightsError
 
-# Training wrote NumPy scalars (the best score so far) beside the weights: plain data.
-_SCALAR = np.float64(0).__reduce__()[0]  # numpy's own name for it changed with numpy 2
-_PLAIN: list[Any] = [
-    (_SCALAR, "numpy.core.multiarray.scalar"),
-    (_SCALAR, "numpy._core.multiarray.scalar"),
-    np.dtype,
-    type(np.dtype("f8")),
-    type(np.dtype("f4")),
-    type(np.dtype("i8")),
-]
 _POSITIONS = "text_branch.embeddings.position_ids"
 _BLOCK = re.compile(r"audio_branch\.layers\.(\d+)\.blocks\.(\d+)\.")
 _TEXT_LAYER = re.compile(r"text_branch\.encoder\.layer\.(\d+)\.")
@@ -35,25 +22,10 @@ def read_pt(file: Path) -> dict[str, Tensor]:
     Raises `WeightsError` where the file would run code, is damaged, or is no CLAP with an HTSAT and
     a RoBERTa.
     """
-    try:
-        with torch.serialization.safe_globals(_PLAIN):
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL (\S+)|global (\S+)", str(error))
-        wants = (found[1] or found[2]) if found else "something that is not plain data"
-        raise WeightsError(
-            f"{file}: loading it would run code (it wants {wants}); it is refused, "
-            "take a checkpoint of tensors alone"
-        ) from None
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise WeightsError(
-            f"{file}: not readable as a torch checkpoint ({str(error).splitlines()[0]}); "
-            "fetch it again"
-        ) from None
-    state = content.get("state_dict", content) if isinstance(content, dict) else {}
+    content = load_pickled(file)
     tensors = {
         key.removeprefix("module."): value
-        for key, value in state.items()
+        for key, value in dict(content.get("state_dict", content)).items()
         if isinstance(key, str) and isinstance(value, Tensor)
     }
     for key, what in (

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from audiomatch_torch import TorchConfig, option, weights_option
 from pydantic import Field
 
-from audiomatch.config import MatcherConfig
 
-
-class ClapConfig(MatcherConfig):
+class ClapConfig(TorchConfig):
     """What to start from, what to compare, and how to train."""
 
     backend: Literal["transformers", "laion"] = Field(
@@ -17,11 +16,9 @@ class ClapConfig(MatcherConfig):
         description="Whose code runs the audio tower: transformers' ClapModel, or the package "
         "laion-clap (needs weights=FILE.pt).",
     )
-    weights: str = Field(
-        "auto",
-        min_length=1,
-        description="A Hugging Face folder, a hub id, a laion-clap FILE.pt, scratch, or auto: "
-        "laion/clap-htsat-unfused where the hub or its cache has it, else scratch.",
+    weights: str = weights_option(
+        "laion/clap-htsat-unfused where the hub or its cache has it, else scratch",
+        also="a laion-clap FILE.pt, ",
     )
     tokenizer: str = Field(
         "auto",
@@ -35,12 +32,12 @@ class ClapConfig(MatcherConfig):
         "embeddings, their product and difference; fine-tune: that head and both towers. From "
         "scratch the towers are trained in every mode.",
     )
-    epochs: int | None = Field(
+    epochs: int | None = option(
+        "epochs",
         None,
+        "where not given 2 for pretrained towers, 20 for a head, 4 from scratch, and the last two "
+        "at least `steps`",
         ge=1,
-        le=10_000,
-        description="Passes over the training clips; where not given 2 for pretrained towers, 20 "
-        "for a head, 4 from scratch, and the last two at least `steps`.",
     )
     steps: int = Field(
         120,
@@ -48,21 +45,10 @@ class ClapConfig(MatcherConfig):
         le=10_000_000,
         description="Fewest optimiser steps of a head or from scratch, where epochs is not given.",
     )
-    batch_size: int = Field(16, ge=1, le=65536, description="Clips an optimiser step.")
-    lr: float | None = Field(
-        None,
-        gt=0,
-        le=1,
-        description="Peak learning rate of the towers; 1e-5, from scratch 1e-3, where not given.",
-    )
-    head_lr: float = Field(1e-3, gt=0, le=1, description="Peak learning rate of the head.")
-    warmup: float = Field(0.1, ge=0, le=1, description="Share of the steps that warm up.")
-    weight_decay: float = Field(0.01, ge=0, le=10, description="AdamW's decoupled weight decay.")
+    lr: float | None = option("lr", None, "of the towers; where not given 1e-5, from scratch 1e-3")
     hidden: int = Field(64, ge=1, le=65536, description="Units of the head's hidden layer.")
-    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in the head.")
-    calibration: float = Field(
-        0.2,
-        gt=0,
-        le=0.5,
-        description="Share of the training part that calibrates what was trained on the rest.",
+    dropout: float = option("dropout", 0.1)
+    calibration: float = option("calibration", 0.2, "of what was trained", ge=None, gt=0)
+    seconds_at_once: float | None = option(
+        "seconds_at_once", None, "where not given 16 crops on a CPU, else as memory allows"
     )

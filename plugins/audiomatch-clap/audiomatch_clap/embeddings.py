@@ -14,21 +14,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from audiomatch.clips import Clips
-from audiomatch.matcher import Run
 from audiomatch_clap.features import Mels, extractor_digest, place_in, save_array
 from audiomatch_clap.text import padded
-from audiomatch_clap.towers import Towers
+from audiomatch_clap.towers import ClapTowers
 
 Rows = NDArray[np.int64]
 
 
-class Inputs:
-    """Clips as tensors on the device."""
+class Pairs:
+    """Clips and their texts, as embeddings on the device."""
 
-    def __init__(self, towers: Towers, clips: Clips, compute: Compute, run: Run) -> None:
+    def __init__(self, towers: ClapTowers, clips: Clips, compute: Compute) -> None:
         """Encode the texts; spectrograms are computed when asked for."""
-        self.towers, self.compute, self.run = towers, compute, run
-        self.mels = Mels(clips, towers.extractor, run)
+        self.towers, self.compute = towers, compute
+        self.mels = Mels(clips, towers.extractor, compute.run)
         self.ids = towers.text.encode(clips, towers.most_tokens)
 
     def audio(self, rows: Rows) -> Tensor:
@@ -44,7 +43,7 @@ class Inputs:
         ids = self.towers.text.stack([self.ids[i] for i in rows])
         return self.towers.texts(torch.from_numpy(ids).to(self.compute.device))
 
-    def pairs(self, rows: Rows) -> tuple[Tensor, Tensor]:
+    def both(self, rows: Rows) -> tuple[Tensor, Tensor]:
         """Embed clips and texts."""
         return self.audio(rows), self.texts(rows)
 
@@ -53,28 +52,28 @@ class Inputs:
         return np.array([padded(ids) for ids in self.ids], dtype=np.float64)
 
 
-def embed(inputs: Inputs, digest: str) -> tuple[Tensor, Tensor]:
+def embed(pairs: Pairs, digest: str) -> tuple[Tensor, Tensor]:
     """Return the embeddings of all clips and of all texts on the CPU, (n, width) each.
 
     Equal audio and equal texts are embedded once. With a `digest` of the towers, what was embedded
     is kept in `run.cache` for other folds and runs.
     """
-    compute, run = inputs.compute, inputs.run
-    kind = f"{digest}-{extractor_digest(inputs.towers.extractor)}"
+    compute, run = pairs.compute, pairs.compute.run
+    kind = f"{digest}-{extractor_digest(pairs.towers.extractor)}"
     kind += f"-{compute.device.type}-{compute.precision}"
     folder = run.cache / "clap" / hashlib.sha256(kind.encode()).hexdigest()[:32] if digest else None
     # Kernels differ in the last digit by batch size. A CPU loses little by taking one at a time,
     # and then numbers are the same to the bit whatever else is asked for.
     capacity = 1 if compute.device.type == "cpu" else None
-    texts = [hashlib.sha256(ids.tobytes()).hexdigest() for ids in inputs.ids]
+    texts = [hashlib.sha256(ids.tobytes()).hexdigest() for ids in pairs.ids]
     # A clip that cannot be read has no digest; to ask for it says what is wrong.
-    sounds = [key or f"unreadable {i}" for i, key in enumerate(inputs.mels.content)]
+    sounds = [key or f"unreadable {i}" for i, key in enumerate(pairs.mels.content)]
     ones = np.ones(len(sounds))
-    tokens = inputs.text_lengths()
-    own = (compute, run, capacity)
+    tokens = pairs.text_lengths()
+    own = (compute, capacity)
     return (
-        _embed(inputs.audio, sounds, ones, folder and folder / "audio", *own, "audio"),
-        _embed(inputs.texts, texts, tokens, folder and folder / "text", *own, "texts"),
+        _embed(pairs.audio, sounds, ones, folder and folder / "audio", *own, "audio"),
+        _embed(pairs.texts, texts, tokens, folder and folder / "text", *own, "texts"),
     )
 
 
@@ -84,7 +83,6 @@ def _embed(
     lengths: NDArray[np.float64],
     folder: Path | None,
     compute: Compute,
-    run: Run,
     capacity: float | None,
     label: str,
 ) -> Tensor:
@@ -103,7 +101,6 @@ def _embed(
         lambda chosen: numbers(rows[chosen]),
         lengths[rows],
         compute,
-        run,
         capacity=capacity,
         label=label,
     )

@@ -24,14 +24,14 @@ from transformers import RobertaConfig, RobertaModel
 from audiomatch.errors import WeightsError
 from audiomatch_clap.checkpoint import Shape
 from audiomatch_clap.text import TextEncoder
-from audiomatch_clap.towers import ROBERTA_EPS, Towers, laion_extractor
+from audiomatch_clap.towers import ROBERTA_EPS, ClapTowers, laion_extractor
 
 FILE = "laion.safetensors"
 _PACKAGE = "audiomatch_clap._laion_clap"
 _UNUSED = ("audio_transform.", "text_transform.", "logit_scale", "attn_mask")
 
 
-class LaionTowers(Towers):
+class LaionTowers(ClapTowers):
     """HTSAT of laion-clap and RoBERTa, put together as in its `clap_module.model.CLAP`."""
 
     def __init__(self, tensors: dict[str, Tensor], text: TextEncoder, name: str) -> None:

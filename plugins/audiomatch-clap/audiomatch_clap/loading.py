@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audiomatch_torch import Weights, load_tensors, resolve_weights
+from audiomatch_torch import Weights, hub_folder, load_tensors, resolve_weights
 
 from audiomatch.errors import WeightsError
 from audiomatch_clap import laion
 from audiomatch_clap.checkpoint import read_pt
 from audiomatch_clap.config import ClapConfig
-from audiomatch_clap.hub import tokenizer_folder
-from audiomatch_clap.text import TextEncoder
-from audiomatch_clap.towers import Towers, from_laion, from_scratch, read_folder
+from audiomatch_clap.text import TOKENIZER_FILES, TextEncoder, tokenizer_files
+from audiomatch_clap.towers import ClapTowers, from_laion, from_scratch, read_folder
 
 HUB_ID = "laion/clap-htsat-unfused"
 ROBERTA = "roberta-base"
@@ -36,16 +35,17 @@ def find(config: ClapConfig) -> Weights:
             raise WeightsError(f"weights {asked!r}: no such file")
         if config.backend == "laion":
             laion.check_installed()
-        return Weights(asked, file.parent, (file,))
+        tokenizer = _tokenizer(config.tokenizer, file)
+        return Weights(asked, tokenizer, (file,), tokenizer_files(tokenizer))
     if config.backend == "laion":
         raise WeightsError(
             f"backend=laion: takes a checkpoint of laion-clap, weights=FILE.pt (given {asked!r}), "
             "as 630k-audioset-best.pt of the hub's lukewys/laion_clap"
         )
-    return resolve_weights(asked, HUB_ID, lambda: Weights("scratch"))
+    return resolve_weights(asked, HUB_ID, scratch_warning=SCRATCH_WARNING)
 
 
-def load(weights: Weights, config: ClapConfig) -> Towers:
+def load(weights: Weights, config: ClapConfig) -> ClapTowers:
     """Load what `find` found; raises `WeightsError` where it is no CLAP or damaged."""
     if weights.folder is None:
         return from_scratch().eval()
@@ -53,14 +53,14 @@ def load(weights: Weights, config: ClapConfig) -> Towers:
     if file.suffix not in SUFFIXES:
         return read_folder(weights.folder, weights.files).eval()
     tensors = read_pt(file)
-    text = TextEncoder.read(_tokenizer(config.tokenizer, file))
+    text = TextEncoder.read(weights.folder)
     if config.backend == "laion":
         return laion.LaionTowers(tensors, text, str(file)).eval()
     return from_laion(tensors, text, str(file)).eval()
 
 
-def restore(folder: Path) -> Towers:
-    """Load what `Towers.save` wrote."""
+def restore(folder: Path) -> ClapTowers:
+    """Load what `ClapTowers.save` wrote."""
     file = folder / laion.FILE
     if file.is_file():
         text = TextEncoder.read(folder)
@@ -69,14 +69,14 @@ def restore(folder: Path) -> Towers:
 
 
 def _tokenizer(asked: str, file: Path) -> Path:
+    """Return the folder that holds the tokenizer of a FILE.pt; raises `WeightsError`."""
     if asked != "auto":
         folder = Path(asked).expanduser()
-        return folder if folder.is_dir() else tokenizer_folder(asked)
-    beside = file.parent
-    if (beside / "tokenizer.json").is_file() or (beside / "vocab.json").is_file():
-        return beside
+        return folder if folder.is_dir() else hub_folder(asked, TOKENIZER_FILES[0])
+    if tokenizer_files(file.parent):
+        return file.parent
     try:
-        return tokenizer_folder(ROBERTA)
+        return hub_folder(ROBERTA, TOKENIZER_FILES[0])
     except WeightsError as error:
         raise WeightsError(
             f"{error}; put {ROBERTA}'s tokenizer.json beside {file.name}, or give tokenizer=FOLDER"

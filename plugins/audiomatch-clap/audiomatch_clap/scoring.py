@@ -29,7 +29,7 @@ class Similarity(nn.Module):
             return cosine * self.log_scale.exp() + self.offset
 
 
-class Head(nn.Module):
+class PairHead(nn.Module):
     """A layer of hidden units over both embeddings, their product and their difference."""
 
     def __init__(self, width: int, hidden: int, dropout: float) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from audiomatch_torch import first_line
 from numpy.typing import NDArray
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
@@ -15,6 +16,7 @@ from audiomatch.errors import UserError, WeightsError
 
 START, PAD, END, UNKNOWN = "<s>", "<pad>", "</s>", "<unk>"
 STEP = 32
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt")
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,7 @@ class TextEncoder:
     @classmethod
     def read(cls, folder: Path) -> TextEncoder:
         """Read tokenizer.json, or vocab.json and merges.txt; raises `WeightsError`."""
-        file, vocabulary, merges = (
-            folder / name for name in ("tokenizer.json", "vocab.json", "merges.txt")
-        )
+        file, vocabulary, merges = (folder / name for name in TOKENIZER_FILES)
         try:
             if file.is_file():
                 return cls.of(Tokenizer.from_file(str(file)), str(file))
@@ -52,10 +52,8 @@ class TextEncoder:
                 return cls.of(_from_vocabulary(vocabulary, merges), str(vocabulary))
         except WeightsError:
             raise
-        except Exception as error:  # tokenizers raises plain Exception
-            raise WeightsError(
-                f"{folder}: tokenizer not readable ({str(error).splitlines()[0]})"
-            ) from None
+        except Exception as error:  # noqa: BLE001 - tokenizers raises plain Exception
+            raise WeightsError(f"{folder}: tokenizer not readable ({first_line(error)})") from None
         raise WeightsError(f"{folder}: no tokenizer.json; copy it from the original model")
 
     @classmethod
@@ -92,6 +90,11 @@ class TextEncoder:
         for row, ids in zip(out, texts, strict=True):
             row[: len(ids)] = ids
         return out
+
+
+def tokenizer_files(folder: Path) -> tuple[Path, ...]:
+    """Return the files of `folder` that make a tokenizer."""
+    return tuple(folder / name for name in TOKENIZER_FILES if (folder / name).is_file())
 
 
 def padded(ids: NDArray[np.int64]) -> int:

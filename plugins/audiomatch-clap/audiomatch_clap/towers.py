@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from audiomatch_torch import load_into, load_tensors, read_config, save_tensors
+from audiomatch_torch import load_into, load_tensors, model_type, read_config, save_tensors
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
@@ -22,7 +22,7 @@ ROBERTA_EPS = 1e-5
 _CONSTANTS = ("position_ids", "token_type_ids", "relative_position_index", "num_batches_tracked")
 
 
-class Towers(nn.Module):
+class ClapTowers(nn.Module):
     """An audio and a text tower into one space.
 
     Attributes:
@@ -49,19 +49,19 @@ class Towers(nn.Module):
         """Write a folder that `read_folder` or `read_laion` restores."""
         raise NotImplementedError
 
-    def train(self, mode: bool = True) -> Towers:
+    def train(self, mode: bool = True) -> ClapTowers:
         """Switch dropout; batch norms always use the statistics they have learned.
 
         So that a clip's numbers never depend on its batch mates, in training neither.
         """
         super().train(mode)
         for module in self.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
                 module.eval()
         return self
 
 
-class TransformersTowers(Towers):
+class TransformersTowers(ClapTowers):
     """transformers' `ClapModel`."""
 
     def __init__(
@@ -105,14 +105,11 @@ class TransformersTowers(Towers):
 
 def read_folder(folder: Path, files: tuple[Path, ...]) -> TransformersTowers:
     """Load a Hugging Face folder; raises `WeightsError` where it is no CLAP or damaged."""
-    known = read_config(folder)
-    kind = known.get("model_type")
-    if kind != "clap":
-        raise WeightsError(f"{folder}: holds a {kind or 'model of no known type'}, not a CLAP")
+    model_type(folder, ("clap",), "a CLAP")
     try:
         shape = ClapConfig.from_pretrained(folder, local_files_only=True)
         model = ClapModel(shape)
-    except Exception as error:  # a shape that contradicts itself fails in many ways
+    except Exception as error:  # noqa: BLE001 - a shape that contradicts itself fails in many ways
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(f"{folder / 'config.json'}: makes no model ({reason})") from None
     extractor = _extractor(folder, model)

@@ -36,10 +36,10 @@ def test_every_mode_fits_saves_and_restores(
 
 
 def embeddings(matcher, clips, run):
-    from audiomatch_clap.embeddings import Inputs, embed
+    from audiomatch_clap.embeddings import Pairs, embed
     from audiomatch_torch import Compute
 
-    return embed(Inputs(matcher._judge.towers, clips, Compute(run), run), "")
+    return embed(Pairs(matcher._model.towers, clips, Compute(run)), "")
 
 
 def test_what_is_trained_moves_and_what_is_frozen_does_not(clap, pretrained, corpus, run):
@@ -94,7 +94,7 @@ def test_scratch_trains_says_so_and_repeats(clap, corpus, held_out, run):
 
 
 def test_the_fingerprint_tells_scratch_from_pretrained(clap, pretrained):
-    assert clap().fingerprint() == {"weights": "scratch"}
+    assert clap().fingerprint() == {"weights_digest": "scratch"}
     assert list(clap(weights=str(pretrained)).fingerprint()) == ["weights_digest"]
 
 

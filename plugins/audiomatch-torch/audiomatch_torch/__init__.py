@@ -9,6 +9,7 @@ from audiomatch_torch.batches import by_length, chunks, shuffled
 from audiomatch_torch.compute import Compute
 from audiomatch_torch.config import TorchConfig, option, weights_option
 from audiomatch_torch.digests import digest_of
+from audiomatch_torch.hub import hub_folder
 from audiomatch_torch.matcher import TorchMatcher
 from audiomatch_torch.predicting import Encoded, encode_once, predict
 from audiomatch_torch.quiet import quiet_transformers
@@ -38,6 +39,7 @@ __all__ = [
     "digest_of",
     "encode_once",
     "first_line",
+    "hub_folder",
     "load_into",
     "load_pickled",
     "load_tensors",

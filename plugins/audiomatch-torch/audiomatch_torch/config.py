@@ -15,7 +15,7 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "epochs": ("Passes over the training clips", {"ge": 0, "le": 10_000}),
     "batch_size": ("Clips an optimiser step", {"ge": 1, "le": 65_536}),
     "lr": ("Peak learning rate", _RATE),
-    "head_lr": ("Peak learning rate of what starts anew on top of pretrained weights", _RATE),
+    "head_lr": ("Peak learning rate of what starts anew, as a head does", _RATE),
     "warmup": ("Share of the steps over which the learning rate rises", _SHARE),
     "weight_decay": ("AdamW's decoupled weight decay", {"ge": 0, "le": 10}),
     "clip_norm": ("The largest norm of a step's gradients", {"gt": 0, "le": 1e6}),
@@ -26,11 +26,7 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
         {"ge": 0, "le": 0.5},
     ),
     "dropout": ("Share of the head's inputs that each step leaves out", {"ge": 0, "lt": 1}),
-    "seconds_at_once": (
-        "Most seconds of padded audio in one forward pass; where not given 60 on a CPU, else as "
-        "memory allows",
-        {"gt": 0, "le": 1e6},
-    ),
+    "seconds_at_once": ("Most seconds of padded audio in one forward pass", {"gt": 0, "le": 1e6}),
 }
 
 
@@ -75,7 +71,9 @@ class TorchConfig(MatcherConfig):
     head_lr: float = option("head_lr", 1e-3)
     warmup: float | None = option("warmup", 0.1)
     weight_decay: float = option("weight_decay", 0.01)
-    seconds_at_once: float | None = option("seconds_at_once", None)
+    seconds_at_once: float | None = option(
+        "seconds_at_once", None, "where not given 60 on a CPU, else as memory allows"
+    )
 
     def train_options(
         self,

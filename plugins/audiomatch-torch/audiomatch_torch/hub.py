@@ -22,8 +22,19 @@ def cached_snapshot(hub_id: str, patterns: Sequence[str]) -> Path | None:
 
     try:
         return Path(snapshot_download(hub_id, allow_patterns=list(patterns), local_files_only=True))
-    except LocalEntryNotFoundError:
+    except (LocalEntryNotFoundError, ValueError):  # not there, or no hub id at all
         return None
+
+
+def hub_folder(hub_id: str, file: str) -> Path:
+    """Return the folder of the hub's cache that holds `file`, fetched if need be.
+
+    Raises `WeightsError`.
+    """
+    folder = cached_snapshot(hub_id, [file])
+    if folder is None or not (folder / file).is_file():
+        folder = fetched_snapshot(hub_id, [file])
+    return folder
 
 
 def fetched_snapshot(hub_id: str, patterns: Sequence[str]) -> Path:
