@@ -7,40 +7,10 @@ from typing import TYPE_CHECKING
 
 from audiomatch.datasets import DatasetInfo, find_manifest
 from audiomatch.hookspecs import hookimpl
-from audiomatch.matcher import Matcher, MatcherInfo
+from audiomatch.matcher import MatcherInfo
 
 if TYPE_CHECKING:
     from audiomatch.clips import Clips
-
-
-def _base_rate() -> type[Matcher]:
-    from audiomatch.floors.prior import BaseRate
-
-    return BaseRate
-
-
-def _prior() -> type[Matcher]:
-    from audiomatch.floors.prior import Prior
-
-    return Prior
-
-
-def _text_only() -> type[Matcher]:
-    from audiomatch.floors.text import TextOnly
-
-    return TextOnly
-
-
-def _audio_only() -> type[Matcher]:
-    from audiomatch.floors.audio import AudioOnly
-
-    return AudioOnly
-
-
-def _ensemble() -> type[Matcher]:
-    from audiomatch.ensemble import Ensemble
-
-    return Ensemble
 
 
 @hookimpl
@@ -50,35 +20,35 @@ def audiomatch_matchers() -> list[MatcherInfo]:
         MatcherInfo(
             "base-rate",
             "share of matches in the training part",
-            _base_rate,
+            "audiomatch.floors.prior:BaseRate",
             kind="floor",
             ignores=frozenset({"text", "audio"}),
         ),
         MatcherInfo(
             "prior",
             "share of matches by task and text, smoothed",
-            _prior,
+            "audiomatch.floors.prior:Prior",
             kind="floor",
             ignores=frozenset({"audio"}),
         ),
         MatcherInfo(
             "text-only",
             "the expected text, nothing heard",
-            _text_only,
+            "audiomatch.floors.text:TextOnly",
             kind="floor",
             ignores=frozenset({"audio"}),
         ),
         MatcherInfo(
             "audio-only",
             "how it sounds, no text read",
-            _audio_only,
+            "audiomatch.floors.audio:AudioOnly",
             kind="floor",
             ignores=frozenset({"text"}),
         ),
         MatcherInfo(
             "ensemble",
             "mean of other matchers, or a model stacked on them",
-            _ensemble,
+            "audiomatch.ensemble:Ensemble",
             presets={"stacked": {"method": "logistic"}},
         ),
     ]

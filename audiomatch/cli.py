@@ -9,11 +9,18 @@ from typing import Any
 import click
 
 import audiomatch
-from audiomatch.commands import bench, check, explain, fit, lists, new_plugin, predict
+from audiomatch.commands import COMMANDS
+from audiomatch.commands.group import CommandGroup
+from audiomatch.distributions import stranger
 from audiomatch.errors import RenamedWarning, UserError
+from audiomatch.hookspecs import DISTRIBUTION, PROJECT
+from audiomatch.offers import import_object
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=CommandGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(audiomatch.__version__)
 def cli() -> None:
     """Does this recording say this text, and which model tells it best?
@@ -22,23 +29,14 @@ def cli() -> None:
     """
 
 
-for command in (
-    bench.bench,
-    fit.fit,
-    predict.predict,
-    explain.explain,
-    check.check,
-    new_plugin.new_plugin,
-    lists.matchers,
-    lists.plugins,
-    lists.datasets,
-):
-    cli.add_command(command)
+for name, path in COMMANDS.items():
+    cli.add_command(import_object(path), name)
 
 
 def main() -> None:
     """Run the command line: exit code 0, 1 (a matcher or fold failed), 2 (bad input) or 130."""
     warnings.showwarning = _show_warning
+    _warn_of_stranger()
     try:
         code = cli(standalone_mode=False)
     except UserError as error:
@@ -70,6 +68,17 @@ def _show_warning(
 
 
 _show_other_warning = warnings.showwarning
+
+
+def _warn_of_stranger() -> None:
+    version = stranger()
+    if version is not None:
+        _say(
+            f"another program, the distribution {PROJECT!r} {version}, is installed here too, and "
+            f"the two overwrite each other's files: pip uninstall {PROJECT} {DISTRIBUTION}, then "
+            f"pip install {DISTRIBUTION}",
+            0,
+        )
 
 
 def _say(line: str, code: int) -> int:

@@ -10,6 +10,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from audiomatch.errors import UserError, nearest
 
 
+class OptionError(UserError):
+    """An option that does not exist or has a bad value.
+
+    Attributes:
+        option: its name; empty where the options together are at fault.
+    """
+
+    def __init__(self, message: str, option: str) -> None:
+        super().__init__(message)
+        self.option = option
+
+
 class MatcherConfig(BaseModel):
     """The options of a matcher; subclass it and declare fields with pydantic's `Field`.
 
@@ -25,23 +37,26 @@ class MatcherConfig(BaseModel):
 def build_config(
     config_type: type[MatcherConfig], options: Mapping[str, Any], matcher: str
 ) -> MatcherConfig:
-    """Make a config of `options`, or raise a `UserError` that names the option at fault."""
+    """Make a config of `options`, or raise an `OptionError` that names the option at fault."""
     try:
         return config_type(**options)
     except ValidationError as error:
-        raise UserError(_first_problem(error, config_type, matcher)) from None
+        raise _first_problem(error, config_type, matcher) from None
 
 
-def _first_problem(error: ValidationError, config_type: type[MatcherConfig], matcher: str) -> str:
+def _first_problem(
+    error: ValidationError, config_type: type[MatcherConfig], matcher: str
+) -> OptionError:
     problem = error.errors()[0]
     name = str(problem["loc"][0]) if problem["loc"] else ""
     fields = sorted(config_type.model_fields)
     if problem["type"] == "extra_forbidden":
         close = nearest(name, fields)
         hint = f"did you mean {close!r}? " if close else ""
-        return f"{matcher}: no option {name!r}; {hint}options: {', '.join(fields) or 'none'}"
+        listed = ", ".join(fields) or "none"
+        return OptionError(f"{matcher}: no option {name!r}; {hint}options: {listed}", name)
     message = problem["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     where = f"option {name!r}: " if name else ""
     given = f" (given {problem['input']!r})" if name else ""
-    return f"{matcher}: {where}{message}{given}"
+    return OptionError(f"{matcher}: {where}{message}{given}", name)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -22,6 +23,10 @@ class ClipError(UserError):
 
 class WeightsError(UserError):
     """Pretrained weights that cannot be found or do not fit; says how to get them."""
+
+
+class PluginError(UserError):
+    """A plugin that does not keep to the contract: the fault is its own, not the user's."""
 
 
 class NotFittedError(UserError):
@@ -54,3 +59,17 @@ def cause_of(error: BaseException) -> str:
     message = " ".join(str(error).split())
     at = f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
     return f"{type(error).__name__}: {message}{at}" if message else f"{type(error).__name__}{at}"
+
+
+@contextmanager
+def blame_on(who: str) -> Iterator[None]:
+    """Turn what a plugin's code raises into a `PluginError` that names it.
+
+    A `UserError` passes; `sys.exit` of the plugin's is a failure like any other.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{who}: {cause_of(error)}") from error

@@ -2,17 +2,23 @@
 
 A plugin is a module named by an entry point of the group `audiomatch`. It marks its functions with
 `audiomatch.hookimpl` and must be light to import: no torch, no pandas.
+
+Of pluggy's options `specname` and `optionalhook` work, and `tryfirst` and `trylast` order dataset
+layouts and listeners; `wrapper` and `hookwrapper` are refused. A plugin whose hook raises, or gives
+what it should not, is named by `audiomatch plugins`; the others go on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 if TYPE_CHECKING:
+    import click
+
     from audiomatch.datasets import DatasetInfo
     from audiomatch.matcher import MatcherInfo
     from audiomatch.records import FoldResult, Leaderboard
@@ -24,6 +30,12 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
+def hooks() -> dict[str, Callable[..., Any]]:
+    """Return every hook that a plugin may implement, by name."""
+    mark = f"{PROJECT}_spec"
+    return {name: value for name, value in globals().items() if hasattr(value, mark)}
+
+
 @hookspec
 def audiomatch_matchers() -> Iterable[MatcherInfo]:  # type: ignore[empty-body]
     """Offer matchers. Called once, when the registry is first asked."""
@@ -32,6 +44,14 @@ def audiomatch_matchers() -> Iterable[MatcherInfo]:  # type: ignore[empty-body]
 @hookspec
 def audiomatch_datasets() -> Iterable[DatasetInfo]:  # type: ignore[empty-body]
     """Offer dataset layouts. A path is given to the first layout that recognises it."""
+
+
+@hookspec
+def audiomatch_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
+    """Offer commands, as in `audiomatch NAME`. None may have the name of one of audiomatch's own.
+
+    Import what a command needs when it runs: `audiomatch --help` asks for every command.
+    """
 
 
 @hookspec

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from audiomatch.explanation import Explanation
 
 State = TypeVar("State")
+Kind = Literal["matcher", "floor"]
+Ignored = Literal["text", "audio"]
 
 
 @dataclass
@@ -125,13 +127,33 @@ class Matcher(ABC):
 
 
 @dataclass(frozen=True)
+class Flag:
+    """A flag of `bench` and `fit` that sets an option of each matcher named that has the flag.
+
+    What a matcher is told by name, as in `NAME@option=value`, goes first.
+
+    Attributes:
+        name: without the hyphens, as in `warm-up`.
+        option: which option it sets.
+        metavar: what stands for its value in the help, as in `DATA`.
+        help: one line.
+    """
+
+    name: str
+    option: str
+    metavar: str
+    help: str
+
+
+@dataclass(frozen=True)
 class MatcherInfo:
     """What a plugin says of a matcher without importing its model code.
 
     Attributes:
         name: what users type; lower-case letters, digits and hyphens.
         summary: one line for `audiomatch matchers`.
-        load: returns the `Matcher` subclass; the only place that may import heavy libraries.
+        load: where the `Matcher` subclass is, as `"package.module:Class"`, or a function that
+            returns it. Only what is loaded by it may import heavy libraries.
         presets: named sets of options, as in `whisper:baseline`; `default` always exists.
         kind: `floor` for a baseline that every leaderboard shows.
         ignores: what the matcher does not use, by design: `text`, `audio` or both. `audiomatch
@@ -140,13 +162,18 @@ class MatcherInfo:
         explains: whether `Matcher.explain` says which word is wrong.
         renamed_presets: the name of a preset by each older name that still works; whoever types an
             older one is told in a line.
+        member: the preset by which it is a member of an `ensemble` whose members are not named;
+            None where it is not.
+        flags: options that `bench` and `fit` take as flags of their own.
     """
 
     name: str
     summary: str
-    load: Callable[[], type[Matcher]]
+    load: str | Callable[[], type[Matcher]]
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    kind: Literal["matcher", "floor"] = "matcher"
-    ignores: frozenset[Literal["text", "audio"]] = frozenset()
+    kind: Kind = "matcher"
+    ignores: frozenset[Ignored] = frozenset()
     explains: bool = False
     renamed_presets: Mapping[str, str] = field(default_factory=dict)
+    member: str | None = None
+    flags: tuple[Flag, ...] = ()

@@ -10,7 +10,8 @@ import audiomatch
 from audiomatch.errors import UserError
 from audiomatch.files import atomic_folder, write_json
 from audiomatch.matcher import Matcher
-from audiomatch.plugins import Offer, Registry
+from audiomatch.offers import Offer
+from audiomatch.plugins import Registry
 from audiomatch.spec import MatcherSpec, parse_matcher
 
 CARD = "audiomatch.json"
@@ -62,6 +63,6 @@ def load_model(folder: Path, registry: Registry) -> tuple[Matcher, dict[str, Any
             f"{folder} needs the matcher {spec.name!r}: pip install "
             f"{plugin['distribution']}=={plugin['version']}"
         )
-    matcher = registry.create_with(registry.matchers()[spec.name], config, card["matcher"])
+    matcher = registry.matchers()[spec.name].create({}, config, card["matcher"])
     matcher.load(folder)
     return matcher, card

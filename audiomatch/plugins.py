@@ -1,4 +1,4 @@
-"""Finds and loads plugins one at a time; a broken one is named and hinders nothing else."""
+"""Finds plugins and says what is offered; a broken one is named and hinders nothing else."""
 
 from __future__ import annotations
 
@@ -6,158 +6,120 @@ import functools
 import importlib.metadata
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
-import pluggy
+import click
 
 import audiomatch
-from audiomatch import hookspecs
-from audiomatch.errors import RenamedWarning, UserError, cause_of, nearest, unknown
+from audiomatch.commands import COMMANDS
+from audiomatch.datasets import DatasetInfo
+from audiomatch.distributions import extras
+from audiomatch.errors import RenamedWarning, UserError, nearest, unknown
+from audiomatch.hooks import Hooks
+from audiomatch.hookspecs import DISTRIBUTION, PROJECT
 from audiomatch.matcher import Matcher, MatcherInfo
-from audiomatch.spec import DEFAULT_PRESET, NAME, MatcherSpec
+from audiomatch.offers import Offer, Plugin, checked_offer
+from audiomatch.spec import DEFAULT_PRESET, MatcherSpec
 
-if TYPE_CHECKING:
-    from audiomatch.config import MatcherConfig
-    from audiomatch.datasets import DatasetInfo
-
-
-@dataclass
-class Plugin:
-    """An installed plugin: its distribution, and why it is broken if it is."""
-
-    name: str
-    distribution: str
-    version: str
-    module: str
-    error: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.distribution} {self.version}"
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A matcher and the plugin that offers it."""
-
-    info: MatcherInfo
-    plugin: Plugin
+T = TypeVar("T")
+# What is offered under a name, and by whom; more than one is a clash.
+Offered = dict[str, list[tuple[T, Plugin]]]
 
 
 class Registry:
     """All plugins that are installed, and what they offer."""
 
     def __init__(self, entry_points: Iterable[importlib.metadata.EntryPoint]) -> None:
-        self.manager = pluggy.PluginManager(hookspecs.PROJECT)
-        self.manager.add_hookspecs(hookspecs)
         self.plugins: list[Plugin] = []
-        self._offers: list[Offer] = []
+        self._hooks = Hooks()
         self._told: set[str] = set()
-        self._layouts: list[tuple[DatasetInfo, Plugin]] = []
-        builtin = importlib.metadata.EntryPoint("core", "audiomatch.builtin", hookspecs.PROJECT)
-        self._add(
-            builtin, Plugin("core", hookspecs.DISTRIBUTION, audiomatch.__version__, builtin.value)
-        )
+        core = importlib.metadata.EntryPoint("core", "audiomatch.builtin", PROJECT)
+        self._add(core, Plugin("core", DISTRIBUTION, audiomatch.__version__, core.value))
         for entry in sorted(entry_points, key=lambda e: (e.dist.name if e.dist else "", e.name)):
             dist = entry.dist
             name, version = (dist.name, dist.version) if dist else (entry.name, "unknown")
             self._add(entry, Plugin(entry.name, name, version, entry.value))
+        self._infos = self._offered("matcher", MatcherInfo)
+        self._layouts = self._offered("dataset", DatasetInfo)
+        self._commands = self._offered("command", click.Command)
+        self._note_problems()
 
     def _add(self, entry: importlib.metadata.EntryPoint, plugin: Plugin) -> None:
         self.plugins.append(plugin)
-        try:
-            module = entry.load()
-            key = self.manager.register(module, name=f"{plugin.distribution}:{plugin.name}")
-            if key is None:
-                raise RuntimeError("the plugin is registered already")
-            for caller in self.manager.get_hookcallers(module) or []:
-                if not caller.has_spec():
-                    known = [n for n in vars(self.manager.hook) if n.startswith("audiomatch_")]
-                    known = [n for n in known if getattr(self.manager.hook, n).has_spec()]
-                    close = nearest(caller.name, known)
-                    self.manager.unregister(module)
-                    hint = f"did you mean {close}? " if close else ""
-                    raise UserError(
-                        f"no hook {caller.name!r}; {hint}hooks: {', '.join(sorted(known))}"
-                    )
-            self._offers += [Offer(info, plugin) for info in self._ask(module, "matchers")]
-            self._layouts += [(info, plugin) for info in self._ask(module, "datasets")]
-        except (Exception, SystemExit) as error:
-            plugin.error = cause_of(error)
+        self._hooks.add(entry, plugin)
 
-    def _ask(self, module: Any, hook: str) -> list[Any]:
-        offer = getattr(module, f"audiomatch_{hook}", None)
-        if offer is None:
-            return []
-        if not hasattr(offer, f"{hookspecs.PROJECT}_impl"):
-            raise UserError(f"audiomatch_{hook} is not marked with @audiomatch.hookimpl")
-        infos = list(offer())
-        for info in infos:
-            if hook == "matchers" and not isinstance(info, MatcherInfo):
-                raise UserError(f"audiomatch_matchers gave {info!r}; must be a MatcherInfo")
-            if not NAME.fullmatch(info.name):
-                raise UserError(
-                    f"the name {info.name!r} is not of lower-case letters, digits and hyphens"
-                )
-        return infos
+    def _offered(self, noun: str, kind: type[T]) -> Offered[T]:
+        """Ask the plugins for what they offer by the hook `audiomatch_NOUNs`."""
+        found: Offered[T] = {}
+        for name, one, plugin in self._hooks.gather(f"{PROJECT}_{noun}s", kind):
+            plugin.offers.append(f"{noun} {name}")
+            found.setdefault(name, []).append((one, plugin))
+        return found
+
+    def _note_problems(self) -> None:
+        """Keep with each plugin what of its offers cannot be used."""
+        for offered in self._infos.values():
+            for info, plugin in offered:
+                offer = checked_offer(info, plugin)
+                if offer.problem:
+                    plugin.problems.append(f"{offer}: {offer.problem}")
+        for name, commands in self._commands.items():
+            for _, plugin in commands:
+                if name in COMMANDS:
+                    plugin.problems.append(f"command {name!r}: audiomatch has its own")
+                elif len(commands) > 1:
+                    plugin.problems.append(str(_clash("command", name, commands)))
 
     def matchers(self) -> dict[str, Offer]:
         """Return every matcher by name; raises `UserError` where two plugins offer one name."""
-        found: dict[str, Offer] = {}
-        for offer in self._offers:
-            other = found.setdefault(offer.info.name, offer)
-            if other is not offer:
-                raise UserError(
-                    f"matcher {offer.info.name!r} is offered by both {other.plugin} "
-                    f"and {offer.plugin}; uninstall one of them"
-                )
-        return dict(sorted(found.items()))
+        found = _by_name("matcher", self._infos)
+        return {name: checked_offer(*found[name]) for name in sorted(found)}
 
     def datasets(self) -> dict[str, DatasetInfo]:
         """Return every dataset layout by name; raises `UserError` on a clash."""
-        found: dict[str, tuple[DatasetInfo, Plugin]] = {}
-        for info, plugin in self._layouts:
-            other = found.setdefault(info.name, (info, plugin))
-            if other[0] is not info:
-                raise UserError(
-                    f"dataset {info.name!r} is offered by both {other[1]} and {plugin}; "
-                    "uninstall one of them"
-                )
-        return {name: info for name, (info, _) in found.items()}
+        return {name: info for name, (info, _) in _by_name("dataset", self._layouts).items()}
+
+    def commands(self) -> dict[str, click.Command]:
+        """Return the plugins' commands by name; one that two plugins offer says so when it runs."""
+        return {
+            name: offered[0][0] if len(offered) == 1 else _refusing("command", name, offered)
+            for name, offered in self._commands.items()
+            if name not in COMMANDS
+        }
 
     def offer(self, spec: MatcherSpec) -> Offer:
         """Return the matcher that `spec` names; raises `UserError` for a bad name or preset."""
         offers = self.matchers()
         if spec.name not in offers:
-            broken = [p.distribution for p in self.plugins if p.error]
-            error = unknown("matcher", spec.name, offers)
-            if broken:
-                raise UserError(f"{error} (broken: {', '.join(broken)}; see `audiomatch plugins`)")
-            raise error
+            raise self._unknown(spec.name, offers)
         offer = offers[spec.name]
-        self._preset(offer.info, spec)
+        if not offer.problem:
+            self._preset(offer.info, spec)
         return offer
 
+    def _unknown(self, name: str, offers: Mapping[str, Offer]) -> UserError:
+        """Build the error for a matcher that is not there: what to install, what is broken."""
+        installed = {plugin.distribution for plugin in self.plugins}
+        absent = [extra for extra, brings in extras().items() if not brings & installed]
+        close = nearest(name, [*offers, *absent])
+        if close in absent:
+            hint = "" if close == name else f"did you mean {close!r}? "
+            return UserError(f"no matcher {name!r}; {hint}pip install '{DISTRIBUTION}[{close}]'")
+        error = unknown("matcher", name, offers)
+        broken = [plugin.distribution for plugin in self.plugins if plugin.problems]
+        if broken:
+            return UserError(f"{error} (broken: {', '.join(broken)}; see `audiomatch plugins`)")
+        return error
+
     def create(self, spec: MatcherSpec) -> Matcher:
-        """Import the matcher's code and make one with its config checked."""
+        """Import the matcher's code and make one with its config checked.
+
+        Raises `UserError` for what the user named wrongly, its subclass `PluginError` for what the
+        plugin does wrongly.
+        """
         offer = self.offer(spec)
-        preset = self._preset(offer.info, spec)
-        return self.create_with(offer, {**preset, **dict(spec.options)}, str(spec))
-
-    def create_with(self, offer: Offer, options: dict[str, Any], label: str) -> Matcher:
-        """Make the offered matcher with `options`; `label` names it in errors."""
-        from audiomatch.config import build_config
-
-        try:
-            matcher_type = offer.info.load()
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(
-                f"matcher {offer.info.name!r} of {offer.plugin} cannot be loaded: {cause_of(error)}"
-            ) from error
-        config: MatcherConfig = build_config(matcher_type.Config, options, label)
-        return matcher_type(config)
+        preset = {} if offer.problem else self._preset(offer.info, spec)
+        return offer.create(preset, dict(spec.options), str(spec))
 
     def _preset(self, info: MatcherInfo, spec: MatcherSpec) -> Mapping[str, Any]:
         """Return the options of the preset that `spec` names, perhaps by an older name."""
@@ -177,17 +139,34 @@ class Registry:
 
     def tell(self, hook: str, **facts: Any) -> list[str]:
         """Call a listener hook of every plugin; returns a line for each that failed."""
-        problems = []
-        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
-            wanted = {name: facts[name] for name in implementation.argnames}
-            try:
-                implementation.function(**wanted)
-            except Exception as error:
-                problems.append(f"{implementation.plugin_name}: {hook} failed: {cause_of(error)}")
-        return problems
+        return self._hooks.tell(hook, **facts)
 
 
 @functools.cache
 def registry() -> Registry:
     """Return the registry of what is installed; made once a process."""
-    return Registry(importlib.metadata.entry_points(group=hookspecs.PROJECT))
+    return Registry(importlib.metadata.entry_points(group=PROJECT))
+
+
+def _by_name(noun: str, offered: Offered[T]) -> dict[str, tuple[T, Plugin]]:
+    for name, found in offered.items():
+        if len(found) > 1:
+            raise _clash(noun, name, found)
+    return {name: found[0] for name, found in offered.items()}
+
+
+def _clash(noun: str, name: str, offered: list[tuple[T, Plugin]]) -> UserError:
+    one, other = (str(plugin) for _, plugin in offered[:2])
+    return UserError(f"{noun} {name!r} is offered by both {one} and {other}; uninstall one of them")
+
+
+def _refusing(noun: str, name: str, offered: list[tuple[click.Command, Plugin]]) -> click.Command:
+    """Make the command that stands for those that clash."""
+    error = _clash(noun, name, offered)
+
+    @click.command(name, help=str(error), context_settings={"ignore_unknown_options": True})
+    @click.argument("arguments", nargs=-1)
+    def refuse(arguments: tuple[str, ...]) -> None:
+        raise error
+
+    return refuse

@@ -18,7 +18,7 @@ from audiomatch.cli import cli
 from audiomatch.clips import Clips
 from audiomatch.config import MatcherConfig
 from audiomatch.datasets import DatasetInfo
-from audiomatch.errors import ClipError, NotFittedError, UserError, WeightsError
+from audiomatch.errors import ClipError, NotFittedError, PluginError, UserError, WeightsError
 from audiomatch.files import (
     atomic_file,
     atomic_folder,
@@ -28,7 +28,8 @@ from audiomatch.files import (
     write_json,
 )
 from audiomatch.folds import inner_folds, inner_split
-from audiomatch.plugins import Offer
+from audiomatch.matcher import Flag
+from audiomatch.offers import Offer
 from audiomatch.progress import Progress
 from audiomatch.records import Record
 from audiomatch.testing import ContractError, Report, Result, check_matcher
@@ -38,7 +39,7 @@ MADE = "<!-- made by docs/build.py from the code; edit that, and run it -->\n"
 ROOT = Path(__file__).parents[1]
 FIELDS = re.compile(r"(<!-- fields: (\w+) -->\n)(?:\|.*\n)*")
 API: dict[str, tuple[Any, ...]] = {
-    "The contract": (Matcher, MatcherConfig, MatcherInfo, Run, Progress, DatasetInfo),
+    "The contract": (Matcher, MatcherConfig, MatcherInfo, Flag, Run, Progress, DatasetInfo),
     "The clips": (Clips, load_audio, map_audio, inner_split, inner_folds),
     "Files and errors": (
         atomic_file,
@@ -50,22 +51,17 @@ API: dict[str, tuple[Any, ...]] = {
         UserError,
         ClipError,
         NotFittedError,
+        PluginError,
         WeightsError,
     ),
     "Testing": (check_matcher, Report, Result, ContractError),
 }
 
 
-def hooks() -> dict[str, Any]:
-    """Return every hook that a plugin may implement, by name."""
-    marker = f"{hookspecs.PROJECT}_spec"
-    return {name: value for name, value in vars(hookspecs).items() if hasattr(value, marker)}
-
-
 def hooks_page() -> str:
     """Return the page of the hooks, of their specs' docstrings."""
     parts = [MADE, "# Hooks\n", _text(hookspecs.__doc__)]
-    for name, hook in hooks().items():
+    for name, hook in hookspecs.hooks().items():
         parts += [f"## {name}\n", _code(f"{name}{_signature(hook)}"), _text(hook.__doc__)]
     return "\n".join(parts)
 
@@ -152,9 +148,11 @@ def made_sections() -> dict[str, str]:
         ours = offer.plugin.distribution
         if ours == hookspecs.DISTRIBUTION or (ROOT / "plugins" / ours).is_dir():
             try:
-                config = offer.info.load().Config
-            except ImportError:
-                continue  # its libraries are not installed here
+                config = offer.matcher_type().Config
+            except PluginError as error:
+                if isinstance(error.__cause__, ImportError):
+                    continue  # its libraries are not installed here
+                raise
             sections[name] = _section(name, offer, config)
     return sections
 

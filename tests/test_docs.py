@@ -9,6 +9,7 @@ import click
 import pandas as pd
 import pytest
 
+from audiomatch import hookspecs
 from audiomatch.builtin import audiomatch_matchers
 from audiomatch.cli import cli
 from audiomatch.plugins import Registry, registry
@@ -23,7 +24,7 @@ def test_no_page_is_stale() -> None:
 
 
 def test_every_hook_command_and_option_is_documented() -> None:
-    hooks = pages.hooks()
+    hooks = hookspecs.hooks()
     assert len(hooks) >= 4
     for name, hook in hooks.items():
         assert (hook.__doc__ or "").strip(), name
@@ -39,7 +40,7 @@ def test_every_hook_command_and_option_is_documented() -> None:
 
 def test_every_option_of_a_matcher_is_described() -> None:
     for name, section in pages.made_sections().items():
-        config = registry().matchers()[name].info.load().Config
+        config = registry().matchers()[name].matcher_type().Config
         for option, field in config.model_fields.items():
             says = field.description or ""
             # A sentence; one that explains values may begin with the first, as in "cnn: …".

@@ -6,14 +6,16 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from pydantic import Field
 
-from audiomatch import Matcher, Run, UserError
+from audiomatch import Matcher, MatcherInfo, Run, UserError
 from audiomatch.clips import Clips
 from audiomatch.further import further_digest, open_further
+from audiomatch.matcher import Flag
 from audiomatch.model import load_model
 from audiomatch.plugins import Registry
 from audiomatch.spec import parse_matcher
@@ -44,6 +46,14 @@ class Warm(Toy):
         run.note(read=sum(len(open_further(data, run)) for data in self.further_data()))
 
 
+FLAG = Flag("warm-up", "warm_up", "DATA", "what it reads first")
+
+
+def warm_plugin() -> ModuleType:
+    info = MatcherInfo("warm", "", lambda: Warm, flags=(FLAG,))
+    return toy_plugin(audiomatch_matchers=lambda: [info])
+
+
 @pytest.fixture
 def further(tmp_path: Path) -> Path:
     """Six transcribed clips of their own, without labels."""
@@ -61,7 +71,7 @@ def further(tmp_path: Path) -> Path:
 @pytest.fixture
 def bench(plugin: Plugin, command: Command, corpus: Path, tmp_path: Path) -> Any:
     """Compare matchers on the corpus, with a warm one among those that are installed."""
-    plugin(toy=toy_plugin(), warm=toy_plugin(Warm, "warm"))
+    plugin(toy=toy_plugin(), warm=warm_plugin())
 
     def run(matchers: str, *more: object) -> tuple[int, str, str]:
         return command(
@@ -100,8 +110,31 @@ def test_what_a_matcher_is_told_by_name_goes_first(
 
 
 def test_no_matcher_with_the_option(bench: Any, command: Command, further: Path) -> None:
-    refused(bench("toy", "--warm-up", further), "no matcher named has the option warm_up (toy)")
-    refused(command("fit", "toy", "--out", "x", "--warm-up", further), "the option warm_up (toy)")
+    refused(bench("toy", "--warm-up", further), "--warm-up: no matcher named takes it (toy)")
+    refused(
+        command("fit", "toy", "--out", "x", "--warm-up", further), "no matcher named takes it (toy)"
+    )
+
+
+def test_the_help_shows_the_flags_of_what_is_installed(plugin: Plugin, command: Command) -> None:
+    plugin(warm=warm_plugin())
+    for name in ("bench", "fit"):
+        _, out, _ = command(name, "--help")
+        assert "--warm-up DATA" in out and "what it reads first" in out
+    plugin(toy=toy_plugin())
+    assert "--warm-up" not in command("bench", "--help")[1]
+    code, _, err = command("bench", "--matchers", "toy", "--warm-up", "x")
+    assert code == 2 and "--warm-up" in err
+
+
+def test_a_flag_with_the_name_of_a_commands_own_is_left_out(
+    plugin: Plugin, command: Command
+) -> None:
+    info = MatcherInfo("warm", "", lambda: Warm, flags=(Flag("seed", "warm_up", "X", "mine"),))
+    plugin(warm=toy_plugin(audiomatch_matchers=lambda: [info]))
+    code, out, err = command("bench", "--help")
+    assert code == 0 and out.count("--seed") == 1 and "mine" not in out
+    assert "warm unknown: the flag --seed is the command's own; it is left out" in err
 
 
 @pytest.mark.parametrize("option", ["flag", "own", "in an ensemble"])
@@ -160,7 +193,7 @@ def test_a_clip_that_cannot_be_read_names_data_and_row(bench: Any, further: Path
 def test_fit_keeps_it_in_the_model(
     plugin: Plugin, command: Command, corpus: Path, further: Path, tmp_path: Path
 ) -> None:
-    made = plugin(warm=toy_plugin(Warm, "warm"))
+    made = plugin(warm=warm_plugin())
     code, out, err = command(
         *("fit", "warm", corpus, "--out", tmp_path / "model", "--warm-up", further, "--json")
     )

@@ -1,1 +1,14 @@
 """The commands, a module each; light to import, the work is imported when a command runs."""
+
+# Where each of the core's own commands is. No plugin's command may have one of these names.
+COMMANDS = {
+    "bench": "audiomatch.commands.bench:bench",
+    "fit": "audiomatch.commands.fit:fit",
+    "predict": "audiomatch.commands.predict:predict",
+    "explain": "audiomatch.commands.explain:explain",
+    "check": "audiomatch.commands.check:check",
+    "new-plugin": "audiomatch.commands.new_plugin:new_plugin",
+    "matchers": "audiomatch.commands.lists:matchers",
+    "plugins": "audiomatch.commands.lists:plugins",
+    "datasets": "audiomatch.commands.lists:datasets",
+}

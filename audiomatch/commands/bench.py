@@ -8,18 +8,18 @@ from typing import Any
 import click
 
 from audiomatch.commands.options import (
+    MatcherCommand,
     data_options,
     make_run,
     run_options,
     take_in,
-    warm_up_option,
-    with_warm_up,
+    with_flags,
 )
 from audiomatch.commands.output import print_json, print_table
 from audiomatch.commands.paths import OutputFolder
 
 
-@click.command()
+@click.command(cls=MatcherCommand)
 @data_options
 @click.option(
     "--matchers",
@@ -43,7 +43,6 @@ from audiomatch.commands.paths import OutputFolder
     type=OutputFolder(),
     help="Run folder [runs/NAME-OF-DATA]; a second run goes on with it.",
 )
-@warm_up_option
 @run_options
 def bench(
     data: str | None,
@@ -54,7 +53,6 @@ def bench(
     k: int,
     group: str,
     out: Path | None,
-    warm_up: str | None,
     as_json: bool,
     **how: Any,
 ) -> int:
@@ -72,16 +70,13 @@ def bench(
     from audiomatch.scoring import leaderboard_table
     from audiomatch.spec import parse_matchers
 
-    specs = parse_matchers(named)
-    for spec in specs:
-        registry().offer(spec)
-    specs = with_warm_up(specs, warm_up)
+    specs = with_flags(parse_matchers(named))
     out = out or _default_folder(data, dataset)
     check_output_folder(out, "--out")
+    entrants = enter(registry(), specs)
     run = make_run(**how)
     intake, info = take_in(data, dataset, run, True, skip_bad, limit)
     folds = make_folds(intake.clips, k, group, run.seed)
-    entrants = enter(registry(), specs)
     keep_apart([d for entrant in entrants for d in entrant.further_data], intake.clips, run)
     source = str(user_path(data).resolve()) if data else info.name
     outcome = run_comparison(

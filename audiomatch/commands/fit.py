@@ -9,18 +9,18 @@ from typing import Any
 import click
 
 from audiomatch.commands.options import (
+    MatcherCommand,
     data_options,
     make_run,
     run_options,
     take_in,
-    warm_up_option,
-    with_warm_up,
+    with_flags,
 )
 from audiomatch.commands.output import print_json
 from audiomatch.commands.paths import OutputFolder
 
 
-@click.command()
+@click.command(cls=MatcherCommand)
 @click.argument("matcher")
 @data_options
 @click.option(
@@ -29,7 +29,6 @@ from audiomatch.commands.paths import OutputFolder
     required=True,
     help="Folder for the model.",
 )
-@warm_up_option
 @run_options
 def fit(
     matcher: str,
@@ -38,7 +37,6 @@ def fit(
     limit: int | None,
     skip_bad: bool,
     out: Path,
-    warm_up: str | None,
     as_json: bool,
     **how: Any,
 ) -> None:
@@ -51,7 +49,7 @@ def fit(
     from audiomatch.plugins import registry
     from audiomatch.spec import parse_matcher
 
-    (spec,) = with_warm_up([parse_matcher(matcher)], warm_up)
+    (spec,) = with_flags([parse_matcher(matcher)])
     made = registry().create(spec)
     check_target(out)
     run = make_run(**how)

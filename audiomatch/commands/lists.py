@@ -8,6 +8,8 @@ import click
 
 from audiomatch.commands.output import print_json, print_table
 
+NOTHING = "offers nothing: no function is marked with @audiomatch.hookimpl, or none gave anything"
+
 
 def _show(title: str, columns: list[str], rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
@@ -36,7 +38,7 @@ def matchers(as_json: bool) -> None:
             "matcher": name,
             "presets": sorted({"default", *offer.info.presets}),
             "kind": offer.info.kind,
-            "summary": offer.info.summary,
+            "summary": f"broken: {offer.problem}" if offer.problem else offer.info.summary,
             "plugin": str(offer.plugin),
         }
         for name, offer in registry().matchers().items()
@@ -45,23 +47,30 @@ def matchers(as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--load", is_flag=True, help="Import every matcher's code too, and try its presets.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def plugins(as_json: bool) -> None:
-    """List the plugins that are installed, and why one is broken."""
+def plugins(load: bool, as_json: bool) -> None:
+    """List the plugins that are installed, what they offer, and why one is broken."""
     from audiomatch.plugins import registry
 
-    rows = [
-        {
-            "plugin": plugin.name,
-            "distribution": plugin.distribution,
-            "version": plugin.version,
-            "module": plugin.module,
-            "status": f"broken: {plugin.error}" if plugin.error else "ok",
-            "error": plugin.error,
-        }
-        for plugin in registry().plugins
-    ]
-    _show("Plugins", ["plugin", "distribution", "version", "status"], rows, as_json)
+    found = registry()
+    faults = [(o.plugin, f) for o in found.matchers().values() for f in o.faults()] if load else []
+    rows = []
+    for plugin in found.plugins:
+        problems = [*plugin.problems, *(fault for other, fault in faults if other is plugin)]
+        error = "; ".join(dict.fromkeys(problems)) or None
+        rows.append(
+            {
+                "plugin": plugin.name,
+                "distribution": plugin.distribution,
+                "version": plugin.version,
+                "module": plugin.module,
+                "offers": plugin.offers,
+                "status": f"broken: {error}" if error else "ok" if plugin.offers else NOTHING,
+                "error": error,
+            }
+        )
+    _show("Plugins", ["plugin", "distribution", "version", "offers", "status"], rows, as_json)
 
 
 @click.command()

@@ -13,8 +13,10 @@ from audiomatch.commands.paths import UserPath
 
 if TYPE_CHECKING:
     from audiomatch.intake import Intake
-    from audiomatch.matcher import Run
+    from audiomatch.matcher import Flag, Run
     from audiomatch.spec import MatcherSpec
+
+FLAGS = "audiomatch.flags"
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,35 +61,57 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return functools.reduce(lambda made, add: add(made), reversed(decorators), command)
 
 
-def warm_up_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --warm-up, which `with_warm_up` carries out."""
-    return click.option(
-        "--warm-up",
-        metavar="DATA",
-        help="Transcribed data that matchers with the option warm_up learn from first.",
-    )(command)
+class MatcherCommand(click.Command):
+    """A command that takes the flags of the matchers that are installed, see `with_flags`."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return its own parameters, then the flags; one with the name of its own is left out."""
+        from audiomatch.plugins import registry
+
+        parameters = super().get_params(ctx)
+        own = {spelled for parameter in parameters for spelled in parameter.opts}
+        flags: dict[str, Flag] = {}
+        for offer in registry().matchers().values():
+            for flag in offer.info.flags:
+                if f"--{flag.name}" not in own:
+                    flags.setdefault(flag.name, flag)
+                elif not ctx.meta.setdefault(f"{FLAGS}.{flag.name}", False):
+                    ctx.meta[f"{FLAGS}.{flag.name}"] = True
+                    says = f"the flag --{flag.name} is the command's own; it is left out"
+                    click.echo(f"audiomatch: {offer.plugin}: {says}", err=True)
+        return [*parameters, *map(_flag_option, flags.values())]
 
 
-def with_warm_up(specs: Sequence[MatcherSpec], data: str | None) -> list[MatcherSpec]:
-    """Give DATA to each matcher that has the option `warm_up` and is not told it by name.
+def _flag_option(flag: Flag) -> click.Option:
+    def keep(context: click.Context, option: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            context.meta.setdefault(FLAGS, {})[flag.name] = value
 
-    Raises `UserError` where no matcher has the option.
+    return click.Option(
+        [f"--{flag.name}"], metavar=flag.metavar, help=flag.help, expose_value=False, callback=keep
+    )
+
+
+def with_flags(specs: Sequence[MatcherSpec]) -> list[MatcherSpec]:
+    """Set the options that flags of this command stand for, where a matcher has the flag.
+
+    What a matcher is told by name goes first. Raises `UserError` for a name that is not there, and
+    for a flag that no matcher named has.
     """
     from audiomatch.errors import UserError
     from audiomatch.plugins import registry
 
-    if data is None:
-        return list(specs)
-    able = [s for s in specs if "warm_up" in type(registry().create(s).config).model_fields]
-    if not able:
-        named = ", ".join(map(str, specs))
-        raise UserError(f"--warm-up: no matcher named has the option warm_up ({named})")
-    return [
-        spec.with_option("warm_up", data)
-        if spec in able and "warm_up" not in dict(spec.options)
-        else spec
-        for spec in specs
-    ]
+    changed = list(specs)
+    offers = [registry().offer(spec) for spec in specs]
+    for name, value in click.get_current_context().meta.get(FLAGS, {}).items():
+        options = [{f.name: f.option for f in offer.info.flags}.get(name) for offer in offers]
+        if not any(options):
+            raise UserError(f"--{name}: no matcher named takes it ({', '.join(map(str, specs))})")
+        changed = [
+            spec.with_option(option, value) if option and option not in dict(spec.options) else spec
+            for spec, option in zip(changed, options, strict=True)
+        ]
+    return changed
 
 
 def make_run(

@@ -4,7 +4,7 @@ Every JSON file of the run folder is one of these records, written by `FileRecor
 `FileRecord.read`. The tables of `docs/reference/files.md` are made of their fields.
 """
 
-from audiomatch.records.base import SCHEMA_VERSION, FileRecord, FoldStatus, Kind, Record, RowStatus
+from audiomatch.records.base import SCHEMA_VERSION, FileRecord, FoldStatus, Record, RowStatus
 from audiomatch.records.fold import FoldResult, FoldSummary, KeptFold
 from audiomatch.records.leaderboard import (
     Difference,
@@ -32,7 +32,6 @@ __all__ = [
     "FoldsRecord",
     "GradeScores",
     "KeptFold",
-    "Kind",
     "Leaderboard",
     "Record",
     "Row",

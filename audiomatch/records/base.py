@@ -13,7 +13,6 @@ from audiomatch.files import write_json
 
 SCHEMA_VERSION: Literal[1] = 1  # raise it where a field changes its name, type or meaning
 
-Kind = Literal["matcher", "floor"]
 FoldStatus = Literal["done", "failed"]
 RowStatus = Literal["done", "partial", "failed"]
 

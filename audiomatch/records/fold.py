@@ -6,7 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from audiomatch.records.base import FileRecord, FoldStatus, Kind, Record
+from audiomatch.matcher import Kind
+from audiomatch.records.base import FileRecord, FoldStatus, Record
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 

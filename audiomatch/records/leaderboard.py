@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import Field
 
 from audiomatch.errors import UserError, unknown
-from audiomatch.records.base import FileRecord, FoldStatus, Kind, Record, RowStatus
+from audiomatch.matcher import Kind
+from audiomatch.records.base import FileRecord, FoldStatus, Record, RowStatus
 
 
 def _metric(what: str) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from audiomatch.errors import PluginError, blame_on
 from audiomatch.folds import Folds
 from audiomatch.intake import data_digest
 from audiomatch.matcher import Run
@@ -20,7 +21,10 @@ from audiomatch.spec import MatcherSpec
 
 
 def enter(registry: Registry, specs: Sequence[MatcherSpec]) -> list[Entrant]:
-    """Check names, options and weights of all matchers, floors first. Raises `UserError`."""
+    """Check names, options and weights of all matchers, floors first. Raises `UserError`.
+
+    A matcher whose plugin is at fault takes part with the fault: each of its folds fails by it.
+    """
     floors = [
         MatcherSpec(offer.info.name)
         for offer in registry.matchers().values()
@@ -28,18 +32,20 @@ def enter(registry: Registry, specs: Sequence[MatcherSpec]) -> list[Entrant]:
     ]
     entrants = []
     for spec in dict.fromkeys([*floors, *specs]):
-        matcher = registry.create(spec)
         offer = registry.offer(spec)
-        entrants.append(
-            Entrant(
-                spec=spec,
-                kind=offer.info.kind,
-                plugin=offer.plugin,
-                config=matcher.config.model_dump(mode="json"),
-                fingerprint=matcher.fingerprint(),
-                further_data=tuple(matcher.further_data()),
-            )
-        )
+        entrant = Entrant(spec=spec, kind=offer.info.kind, plugin=offer.plugin)
+        try:
+            with blame_on(str(offer)):
+                matcher = registry.create(spec)
+                entrant = replace(
+                    entrant,
+                    config=matcher.config.model_dump(mode="json"),
+                    fingerprint=matcher.fingerprint(),
+                    further_data=tuple(matcher.further_data()),
+                )
+        except PluginError as error:
+            entrant = replace(entrant, fault=str(error))
+        entrants.append(entrant)
     return entrants
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch.files import atomic_file
-from audiomatch.plugins import Plugin
+from audiomatch.offers import Plugin
 from audiomatch.records import FoldResult, KeptFold
 from audiomatch.running.identity import computed_by, digest_of
 

@@ -7,7 +7,7 @@ import json
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from audiomatch import plugins
 from audiomatch.clips import Clips
-from audiomatch.errors import UserError
+from audiomatch.errors import PluginError, UserError
 from audiomatch.machine import peak_memory_mb, reset_peak_memory
-from audiomatch.matcher import Run
-from audiomatch.plugins import Plugin
+from audiomatch.matcher import Kind, Run
+from audiomatch.offers import Plugin
 from audiomatch.progress import Progress, QuietProgress
-from audiomatch.records import FoldResult, Kind
+from audiomatch.records import FoldResult
 from audiomatch.spec import MatcherSpec
 
 
@@ -35,14 +35,16 @@ class Entrant:
         config: every option with its value.
         fingerprint: what `Matcher.fingerprint` gave.
         further_data: what `Matcher.further_data` gave.
+        fault: why the plugin's code gave no matcher to take part; empty where it did.
     """
 
     spec: MatcherSpec
     kind: Kind
     plugin: Plugin
-    config: Mapping[str, Any]
-    fingerprint: Mapping[str, str]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
     further_data: tuple[str, ...] = ()
+    fault: str = ""
 
     @property
     def label(self) -> str:
@@ -118,6 +120,8 @@ def run_job(job: Job, progress: Progress | None = None) -> FoldResult:
     gc.collect()
     reset_peak_memory()
     try:
+        if job.entrant.fault:
+            raise PluginError(job.entrant.fault)
         matcher = plugins.registry().create(job.entrant.spec)
         start = time.perf_counter()
         matcher.fit(job.train, run)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from audiomatch import plugins
-from audiomatch.config import build_config
 from audiomatch.matcher import Matcher, MatcherInfo, Run
+from audiomatch.offers import checked_offer
 from audiomatch.spec import MatcherSpec, parse_matcher
 from audiomatch.testing import (  # noqa: F401 - they register
     numbers,
@@ -20,7 +21,7 @@ from audiomatch.testing import (  # noqa: F401 - they register
 )
 from audiomatch.testing.registry import choose, perform
 from audiomatch.testing.results import ContractError, Report
-from audiomatch.testing.subject import Subject
+from audiomatch.testing.subject import NOT_INSTALLED, Subject
 
 Checkable = str | type[Matcher] | MatcherInfo
 
@@ -67,29 +68,24 @@ def run_checks(matcher: Checkable, *, only: Sequence[str] = (), run: Run | None 
 
 
 def _subject(matcher: Checkable, scratch: Path, run: Run | None) -> Subject:
-    run = run or Run(cache=scratch / "cache")
     if isinstance(matcher, str):
         spec = parse_matcher(matcher)
         offer = plugins.registry().offer(spec)
-        subject = Subject(
-            offer.info, spec, lambda: plugins.registry().create(spec), replace(run), scratch, offer
-        )
+        make = partial(plugins.registry().create, spec)
     else:
-        if isinstance(matcher, MatcherInfo):
-            info = matcher
-        else:
-            code = matcher
-            info = MatcherInfo(
-                code.__name__.lower(),
-                code.__doc__ or "",
-                lambda: code,
-                explains=code.explain is not Matcher.explain,
-            )
-        subject = Subject(info, MatcherSpec(info.name), lambda: _make(info), replace(run), scratch)
+        info = matcher if isinstance(matcher, MatcherInfo) else _info_of(matcher)
+        spec = MatcherSpec(info.name)
+        offer = checked_offer(info, NOT_INSTALLED)
+        make = partial(offer.create, {}, {}, info.name)
+    subject = Subject(offer, spec, make, replace(run or Run(cache=scratch / "cache")), scratch)
     subject.make().fingerprint()  # weights that cannot be had are bad input, before any work
     return subject
 
 
-def _make(info: MatcherInfo) -> Matcher:
-    code = info.load()
-    return code(build_config(code.Config, {}, info.name))
+def _info_of(code: type[Matcher]) -> MatcherInfo:
+    return MatcherInfo(
+        code.__name__.lower(),
+        code.__doc__ or "",
+        lambda: code,
+        explains=code.explain is not Matcher.explain,
+    )

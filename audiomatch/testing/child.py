@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
@@ -66,12 +65,13 @@ def _under(path: str, folders: Sequence[str]) -> bool:
 def _predict(job: dict[str, Any]) -> dict[str, Any]:
     from audiomatch.config import build_config
     from audiomatch.model import CARD, load_model
+    from audiomatch.offers import import_object
     from audiomatch.plugins import registry
 
     folder = Path(job["model"])
     if job["code"]:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        code = _code(job["code"])
+        code = import_object(job["code"])
         matcher: Matcher = code(build_config(code.Config, card["config"], card["matcher"]))
         matcher.load(folder)
     else:
@@ -84,12 +84,13 @@ def _fit(job: dict[str, Any]) -> dict[str, Any]:
     watch = Watch(job["allowed"], job["passing"])
     sys.addaudithook(watch)
     from audiomatch.config import build_config
+    from audiomatch.offers import import_object
     from audiomatch.plugins import registry
     from audiomatch.spec import MatcherSpec
 
     name, preset, options = job["spec"]
     if job["code"]:
-        code = _code(job["code"])
+        code = import_object(job["code"])
         matcher: Matcher = code(build_config(code.Config, options, name))
     else:
         matcher = registry().create(MatcherSpec(name, preset, tuple(options.items())))
@@ -101,14 +102,6 @@ def _fit(job: dict[str, Any]) -> dict[str, Any]:
     folder.mkdir(parents=True)
     matcher.save(folder)
     return {"opened": watch.strays()}
-
-
-def _code(path: str) -> Any:
-    module, _, name = path.partition(":")
-    found: Any = importlib.import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
 
 
 def _clips(job: dict[str, Any]) -> Clips:

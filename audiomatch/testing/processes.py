@@ -14,7 +14,6 @@ import numpy as np
 
 from audiomatch.matcher import Run
 from audiomatch.model import save_model
-from audiomatch.plugins import Offer, Plugin
 from audiomatch.testing.registry import check
 from audiomatch.testing.results import Failed, Skipped
 from audiomatch.testing.subject import Subject, require_equal
@@ -31,8 +30,7 @@ def save_load(subject: Subject) -> str:
     wanted = subject.predicted
     folder = subject.scratch / "model"
     code = _importable(subject)
-    offer = subject.offer or Offer(subject.info, Plugin(subject.info.name, "none", "0", ""))
-    save_model(folder, subject.spec, offer, subject.fitted, {})
+    save_model(folder, subject.spec, subject.offer, subject.fitted, {})
     clips = subject.toy.held_out
     answer = _in_new_process(
         {"do": "predict", "code": code, "model": str(folder), **_common(subject)},
@@ -92,7 +90,7 @@ def stray_files(subject: Subject) -> str:
 @check("light-entry", "the plugin's entry point imports no heavy library")
 def light_entry(subject: Subject) -> str:
     """Import the module that the entry point names, in a new process."""
-    if subject.offer is None:
+    if not subject.installed:
         raise Skipped("no installed plugin offers this class")
     module = subject.offer.plugin.module.partition(":")[0]
     done = subprocess.run(
@@ -124,7 +122,7 @@ def _common(subject: Subject) -> dict[str, Any]:
 
 def _importable(subject: Subject) -> str:
     """Return how a new process finds the matcher's code: its registered name, or `module:Class`."""
-    if subject.offer is not None:
+    if subject.installed:
         return ""
     code = type(subject.make())
     if code.__module__ == "__main__" or "<locals>" in code.__qualname__:

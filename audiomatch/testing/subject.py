@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from audiomatch.clips import Clips
 from audiomatch.matcher import Matcher, MatcherInfo, Run
-from audiomatch.plugins import Offer
+from audiomatch.offers import Offer, Plugin
 from audiomatch.running.jobs import checked_predictions
 from audiomatch.spec import MatcherSpec
 from audiomatch.testing.corpus import Toy, make_edges, make_toy
 from audiomatch.testing.results import Failed
+
+# Stands for the plugin of a class that no installed one offers.
+NOT_INSTALLED = Plugin("none", "none", "0", "")
 
 
 @dataclass
@@ -24,25 +27,33 @@ class Subject:
     """A matcher under test.
 
     Attributes:
-        info: what its plugin says of it.
+        offer: how it is registered.
         spec: its name, preset and options.
         make: makes a new one, not fitted.
         run: where and how it works; every use takes a copy with its own notes.
         scratch: a folder for what the checks write.
-        offer: how it is registered; None for a class that no installed plugin offers.
     """
 
-    info: MatcherInfo
+    offer: Offer
     spec: MatcherSpec
     make: Callable[[], Matcher]
     run: Run
     scratch: Path
-    offer: Offer | None = None
     _fitted: Matcher | Exception | None = field(default=None, repr=False)
     _predicted: NDArray[np.float64] | None = field(default=None, repr=False)
     _toy: Toy | None = field(default=None, repr=False)
     _edges: dict[str, Clips] | None = field(default=None, repr=False)
     notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def info(self) -> MatcherInfo:
+        """What its plugin says of it."""
+        return self.offer.info
+
+    @property
+    def installed(self) -> bool:
+        """Whether an installed plugin offers it."""
+        return self.offer.plugin is not NOT_INSTALLED
 
     @property
     def toy(self) -> Toy:

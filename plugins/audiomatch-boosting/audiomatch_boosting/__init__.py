@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from audiomatch import Matcher, MatcherInfo, hookimpl
+from audiomatch import MatcherInfo, hookimpl
 
-QUICK = {"rounds": 100, "learning_rate": 0.1, "inner_folds": 3}
-
-
-def _xgboost() -> type[Matcher]:
-    from audiomatch_boosting.xgb import XgboostMatcher
-
-    return XgboostMatcher
-
-
-def _lightgbm() -> type[Matcher]:
-    from audiomatch_boosting.lgb import LightgbmMatcher
-
-    return LightgbmMatcher
+PRESETS = {"default": {}, "quick": {"rounds": 100, "learning_rate": 0.1, "inner_folds": 3}}
+FEATURES = "on features of the audio, the text, task and grade"
 
 
 @hookimpl
 def audiomatch_matchers() -> list[MatcherInfo]:
     """Offer the two boosting matchers."""
-    presets = {"default": {}, "quick": QUICK}
-    features = "on features of the audio, the text, task and grade"
     return [
-        MatcherInfo("xgboost", f"XGBoost {features}", _xgboost, presets),
-        MatcherInfo("lightgbm", f"LightGBM {features}", _lightgbm, presets),
+        MatcherInfo(
+            name="xgboost",
+            summary=f"XGBoost {FEATURES}",
+            load="audiomatch_boosting.xgb:XgboostMatcher",
+            presets=PRESETS,
+            member="default",
+        ),
+        MatcherInfo(
+            name="lightgbm",
+            summary=f"LightGBM {FEATURES}",
+            load="audiomatch_boosting.lgb:LightgbmMatcher",
+            presets=PRESETS,
+            member="default",
+        ),
     ]

@@ -11,6 +11,7 @@ from audiomatch_boosting import audiomatch_matchers
 from audiomatch import Run, UserError
 from audiomatch.clips import Clips
 from audiomatch.config import build_config
+from audiomatch.offers import import_object
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("audiomatch_whisper")
@@ -64,7 +65,7 @@ def clips(tmp_path_factory):
 
 
 def make(name, weights, **options):
-    matcher = INFOS[name].load()
+    matcher = import_object(INFOS[name].load)
     options = {**FAST, "features": "asr", "asr_weights": weights, **options}
     return matcher(build_config(matcher.Config, options, name))
 

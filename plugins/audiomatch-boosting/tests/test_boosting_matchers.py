@@ -21,6 +21,7 @@ from audiomatch import ClipError, Run, UserError
 from audiomatch.clips import Clips
 from audiomatch.config import build_config
 from audiomatch.folds import make_folds
+from audiomatch.offers import import_object
 
 INFOS = {info.name: info for info in audiomatch_matchers()}
 FAST = {"rounds": 60, "learning_rate": 0.2, "inner_folds": 3, "patience": 20}
@@ -55,7 +56,7 @@ def corpus(folder: Path, count: int, matched_by_length: bool = True, seed: int =
 
 
 def make(name: str, **options):
-    kind = INFOS[name].load()
+    kind = import_object(INFOS[name].load)
     return kind(build_config(kind.Config, {**FAST, **options}, name))
 
 
@@ -261,7 +262,7 @@ def test_options_of_the_other_are_refused_by_name(name, option):
 def test_presets_are_valid():
     for info in INFOS.values():
         for options in info.presets.values():
-            build_config(info.load().Config, options, info.name)
+            build_config(import_object(info.load).Config, options, info.name)
 
 
 def test_the_entry_module_is_light():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from audiomatch import hookimpl
-from audiomatch.matcher import Matcher, MatcherInfo
+from audiomatch.matcher import MatcherInfo
 
 __version__ = "0.2.0"
 
@@ -17,12 +17,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def _load() -> type[Matcher]:
-    from audiomatch_clap.matcher import ClapMatcher
-
-    return ClapMatcher
-
-
 @hookimpl
 def audiomatch_matchers() -> list[MatcherInfo]:
     """Offer `clap`."""
@@ -30,7 +24,7 @@ def audiomatch_matchers() -> list[MatcherInfo]:
         MatcherInfo(
             name="clap",
             summary="CLAP: how near the audio's embedding is to the text's, calibrated",
-            load=_load,
+            load="audiomatch_clap.matcher:ClapMatcher",
             presets=PRESETS,
         )
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from audiomatch import hookimpl
-from audiomatch.matcher import Matcher, MatcherInfo
+from audiomatch.matcher import MatcherInfo
 
 __version__ = "0.2.0"
 
@@ -16,12 +16,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def _load() -> type[Matcher]:
-    from audiomatch_hubert.matcher import HubertCTCMatcher
-
-    return HubertCTCMatcher
-
-
 @hookimpl
 def audiomatch_matchers() -> list[MatcherInfo]:
     """Offer `hubert-ctc`."""
@@ -29,7 +23,7 @@ def audiomatch_matchers() -> list[MatcherInfo]:
         MatcherInfo(
             name="hubert-ctc",
             summary="HuBERT, wav2vec 2.0 or WavLM: CTC likelihood of the text, fine-tuned",
-            load=_load,
+            load="audiomatch_hubert.matcher:HubertCTCMatcher",
             presets=PRESETS,
         )
     ]

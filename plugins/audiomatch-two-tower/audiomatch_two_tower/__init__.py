@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from audiomatch import hookimpl
-from audiomatch.matcher import Matcher, MatcherInfo
+from audiomatch.matcher import MatcherInfo
 
 __version__ = "0.2.0"
 
@@ -17,12 +17,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def _load() -> type[Matcher]:
-    from audiomatch_two_tower.matcher import TwoTowerMatcher
-
-    return TwoTowerMatcher
-
-
 @hookimpl
 def audiomatch_matchers() -> list[MatcherInfo]:
     """Offer `two-tower`."""
@@ -30,7 +24,7 @@ def audiomatch_matchers() -> list[MatcherInfo]:
         MatcherInfo(
             name="two-tower",
             summary="A CNN or speech transformer and a BERT, and a head over both embeddings",
-            load=_load,
+            load="audiomatch_two_tower.matcher:TwoTowerMatcher",
             presets=PRESETS,
         )
     ]

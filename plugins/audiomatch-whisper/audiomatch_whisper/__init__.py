@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from audiomatch import hookimpl
-from audiomatch.matcher import Matcher, MatcherInfo
+from audiomatch.matcher import Flag, MatcherInfo
 
 __version__ = "0.2.0"
 
@@ -28,12 +28,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def _load() -> type[Matcher]:
-    from audiomatch_whisper.matcher import WhisperMatcher
-
-    return WhisperMatcher
-
-
 @hookimpl
 def audiomatch_matchers() -> list[MatcherInfo]:
     """Offer `whisper`."""
@@ -41,9 +35,18 @@ def audiomatch_matchers() -> list[MatcherInfo]:
         MatcherInfo(
             name="whisper",
             summary="Whisper, fine-tuned: how well the decoder expects the text, given the speech",
-            load=_load,
+            load="audiomatch_whisper.matcher:WhisperMatcher",
             presets=PRESETS,
             renamed_presets={"seed": "baseline"},
             explains=True,
+            member="quick",
+            flags=(
+                Flag(
+                    name="warm-up",
+                    option="warm_up",
+                    metavar="DATA",
+                    help="Transcribed data that whisper learns from first.",
+                ),
+            ),
         )
     ]
