@@ -35,7 +35,7 @@ def load_audio(path: str | Path) -> NDArray[np.float32]:
     Reads WAV, FLAC, Ogg Vorbis and Opus, and MP3. Raises `ClipError` when the file is missing,
     unreadable, empty, longer than 30 s, or holds values that are not finite.
     """
-    return decode_audio(_read(path), str(path))
+    return decode_audio(read_clip(path), str(path))
 
 
 def map_audio(
@@ -57,7 +57,7 @@ def each_audio(
 
     def one(position: int) -> T:
         with _row_named(clips, position):
-            data = _read(paths[position])
+            data = read_clip(paths[position])
             if known is not None and hashlib.sha256(data).hexdigest() != known[position]:
                 raise ClipError(f"{paths[position]} has changed since it was checked; start again")
             samples = decode_audio(data, str(paths[position]))
@@ -88,7 +88,7 @@ def digests_now(clips: Clips) -> list[str]:
     digests = []
     for position, path in enumerate(clips.paths):
         with _row_named(clips, position):
-            digests.append(hashlib.sha256(_read(path)).hexdigest())
+            digests.append(hashlib.sha256(read_clip(path)).hexdigest())
     return digests
 
 
@@ -109,7 +109,8 @@ def _row_named(clips: Clips, position: int) -> Iterator[None]:
         raise ClipError(f"{clips.where(position)}: {error}") from None
 
 
-def _read(path: str | Path) -> bytes:
+def read_clip(path: str | Path) -> bytes:
+    """Return the bytes of an audio file. Raises `ClipError` where it cannot be read."""
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:

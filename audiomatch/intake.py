@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from audiomatch.audio import SAMPLE_RATE, decode_audio
+from audiomatch.audio import SAMPLE_RATE, decode_audio, read_clip
+from audiomatch.cache import ArrayCache
 from audiomatch.clips import Clips
 from audiomatch.errors import ClipError, UserError
-from audiomatch.files import write_json
 from audiomatch.matcher import Run
+from audiomatch.running.identity import computed_by
 
 
 @dataclass(frozen=True)
@@ -63,49 +63,45 @@ Fact = tuple[str, float]
 def _inspect(clips: Clips, run: Run) -> list[Fact | ClipError]:
     """Return SHA-256 and seconds of each clip, or why it is bad."""
     paths = clips.paths
-    memory = run.cache / "intake" / f"{_memory_name(paths)}.json"
-    known = _recall(memory)
-    facts: list[Fact | ClipError] = []
-    with (
-        run.progress.task("checking clips", total=len(paths)) as task,
-        ThreadPoolExecutor(max(1, run.workers)) as pool,
-    ):
-        try:
-            for fact in pool.map(lambda path: _look(path, known), paths):
-                facts.append(fact)
-                task.advance()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    learnt = dict(fact for fact in facts if not isinstance(fact, ClipError))
-    if learnt.keys() - known.keys():
-        write_json(memory, {**known, **learnt})
+    cache = ArrayCache(run, "intake", computed_by(__name__))
+    with ThreadPoolExecutor(max(1, run.workers)) as pool:
+        digests = list(pool.map(_digest, paths))
+        known = cache.get(digest for digest in digests if isinstance(digest, str))
+        new = [position for position, digest in enumerate(digests) if digest not in known]
+        learnt: dict[str, NDArray[np.float64]] = {}
+        facts: list[Fact | ClipError] = [
+            digest if isinstance(digest, ClipError) else (digest, float(known.get(digest, 0.0)))
+            for digest in digests
+        ]
+        with run.progress.task("checking clips", total=len(paths)) as task:
+            task.advance(len(paths) - len(new))
+            try:
+                for position, fact in zip(
+                    new, pool.map(_decode, (paths[i] for i in new)), strict=True
+                ):
+                    facts[position] = fact
+                    if not isinstance(fact, ClipError):
+                        learnt[fact[0]] = np.asarray(fact[1], np.float64)
+                    task.advance()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+            finally:
+                cache.keep(learnt)
     return facts
 
 
-def _look(path: Path, known: Mapping[str, float]) -> Fact | ClipError:
+def _digest(path: Path) -> str | ClipError:
     try:
-        data = path.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        if digest in known:
-            return digest, known[digest]
-        return digest, decode_audio(data, path.name).size / SAMPLE_RATE
-    except FileNotFoundError:
-        return ClipError(f"no such audio file: {path}")
-    except OSError as error:
-        return ClipError(f"cannot read {path}: {error.strerror}")
+        return hashlib.sha256(read_clip(path)).hexdigest()
     except ClipError as error:
         return error
 
 
-def _memory_name(paths: Iterable[Path]) -> str:
-    folders = "\n".join(sorted({str(path.parent) for path in paths}))
-    return hashlib.sha256(folders.encode()).hexdigest()[:16]
-
-
-def _recall(memory: Path) -> dict[str, float]:
+def _decode(path: Path) -> Fact | ClipError:
     try:
-        content = json.loads(memory.read_text(encoding="utf-8"))
-        return {digest: float(seconds) for digest, seconds in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
+        data = read_clip(path)
+        seconds = decode_audio(data, path.name).size / SAMPLE_RATE
+    except ClipError as error:
+        return error
+    return hashlib.sha256(data).hexdigest(), seconds

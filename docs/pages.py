@@ -14,6 +14,7 @@ import audiomatch.plugins
 import audiomatch.records
 from audiomatch import Matcher, MatcherInfo, Run, hookspecs
 from audiomatch.audio import load_audio, map_audio
+from audiomatch.cache import ArrayCache
 from audiomatch.cli import cli
 from audiomatch.clips import Clips
 from audiomatch.config import MatcherConfig
@@ -32,6 +33,7 @@ from audiomatch.matcher import Flag
 from audiomatch.offers import Offer
 from audiomatch.progress import Progress
 from audiomatch.records import Record
+from audiomatch.running.identity import computed_by
 from audiomatch.testing import ContractError, Report, Result, check_matcher
 from audiomatch.testing.registry import CHECKS
 
@@ -42,6 +44,8 @@ API: dict[str, tuple[Any, ...]] = {
     "The contract": (Matcher, MatcherConfig, MatcherInfo, Flag, Run, Progress, DatasetInfo),
     "The clips": (Clips, load_audio, map_audio, inner_split, inner_folds),
     "Files and errors": (
+        ArrayCache,
+        computed_by,
         atomic_file,
         atomic_folder,
         check_output_file,

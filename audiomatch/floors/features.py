@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import zipfile
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import rfft, rfftfreq
 from scipy.signal.windows import hann
 
-from audiomatch.audio import SAMPLE_RATE, load_audio
+from audiomatch.audio import SAMPLE_RATE, each_audio
+from audiomatch.cache import ArrayCache
 from audiomatch.clips import Clips
-from audiomatch.files import atomic_file
 from audiomatch.matcher import Run
+from audiomatch.running.identity import computed_by
 
-VERSION = 1  # of the features: raise it when they change, so that kept ones are not used
 FRAME, HOP = 512, 256  # 32 ms, 16 ms
 EDGES = (0, 200, 400, 800, 1200, 1800, 2600, 3600, 5000, 8000)  # of the bands, in Hz
 QUIET = 1e-5  # -100 dB of full scale, the floor of every level
@@ -70,32 +66,14 @@ def waveform_statistics(samples: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def audio_features(clips: Clips, run: Run) -> NDArray[np.float64]:
     """Return `waveform_statistics` of each clip, shape (n, d); remembered in `run.cache`."""
-    memory = run.cache / "floors" / f"audio-{VERSION}.npz"
-    known = _recall(memory)
-    keys = clips.digests
-    missing = {key: path for key, path in zip(keys, clips.paths, strict=True) if key not in known}
-    if missing:
-        with (
-            run.progress.task("waveform statistics", total=len(missing)) as task,
-            ThreadPoolExecutor(max(1, run.workers)) as pool,
-        ):
-            computed = pool.map(
-                lambda path: waveform_statistics(load_audio(path)), missing.values()
-            )
-            for key, row in zip(missing, computed, strict=True):
-                known[key] = row
-                task.advance()
-        with atomic_file(memory) as temporary, temporary.open("wb") as file:
-            np.savez(file, keys=np.asarray(list(known)), rows=np.stack(list(known.values())))
-    return np.stack([known[key] for key in keys])
-
-
-def _recall(memory: Path) -> dict[str, NDArray[np.float64]]:
-    try:
-        with np.load(memory, allow_pickle=False) as kept:
-            return dict(zip(kept["keys"].tolist(), kept["rows"], strict=True))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return {}  # absent or damaged: computed again
+    cache = ArrayCache(run, "floors", computed_by(__name__))
+    rows = cache.fill(
+        clips.digests,
+        lambda missing: each_audio(
+            clips.take(missing), waveform_statistics, run, "waveform statistics"
+        ),
+    )
+    return np.stack(rows)
 
 
 def _decibels(amplitude: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import json
 import os
 import sqlite3
 import uuid
+import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -37,12 +38,17 @@ class ArrayStore:
     and one that is killed leaves at worst bytes that nothing refers to. A folder that cannot be
     read or written, or is damaged, is no error: nothing is found in it, and the next `put` starts
     it anew where it can. What is kept under a key is never changed: the key must say all that
-    decides the array.
+    decides the array. A check sum is kept with each array; one whose bytes have changed is not
+    found, and the next `put` keeps it again.
+
+    Attributes:
+        refusal: why the last `put` kept nothing; empty where it did.
     """
 
     def __init__(self, folder: Path) -> None:
         """Take a folder, which need not exist."""
         self.folder = folder
+        self.refusal = ""
         self._index = folder / "index.sqlite3"
         self._mapped: tuple[str, Array] = ("", np.empty(0, np.uint8))
 
@@ -77,8 +83,10 @@ class ArrayStore:
                 for name in (self._index.name, f"{self._index.name}-journal"):
                     (self.folder / name).unlink(missing_ok=True)
                 self._append(own)
-        except (OSError, sqlite3.Error):
+        except (OSError, sqlite3.Error) as error:
+            self.refusal = getattr(error, "strerror", None) or str(error)
             return False
+        self.refusal = ""
         return True
 
     def _connect(self, mode: str) -> sqlite3.Connection:
@@ -99,9 +107,9 @@ class ArrayStore:
                 continue
             place, size, dtype, shape = row
             before = data[max(0, place - _ALIGNMENT) : place].tobytes()
-            if place + size <= len(data) and before == _label(key, dtype, shape):
-                view = data[place : place + size].view(np.dtype(dtype))
-                found[key] = view.reshape(json.loads(shape))
+            own = data[place : place + size]
+            if len(own) == size and before == _label(key, dtype, shape, own.data):
+                found[key] = own.view(np.dtype(dtype)).reshape(json.loads(shape))
         return found
 
     def _map(self, name: str) -> Array:
@@ -128,11 +136,15 @@ class ArrayStore:
                 for key, array in arrays.items():
                     if key in known:
                         continue
-                    dtype, shape = array.dtype.str, json.dumps(array.shape)
+                    dtype, shape, content = (
+                        array.dtype.str,
+                        json.dumps(array.shape),
+                        array.tobytes(),
+                    )
                     file.write(bytes(-file.tell() % _ALIGNMENT))
-                    file.write(_label(key, dtype, shape))
+                    file.write(_label(key, dtype, shape, content))
                     rows.append((key, file.tell(), array.nbytes, dtype, shape))
-                    file.write(array.tobytes())
+                    file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             index.executemany("INSERT OR REPLACE INTO arrays VALUES (?, ?, ?, ?, ?)", rows)
@@ -165,6 +177,10 @@ def _data_name(index: sqlite3.Connection) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _label(key: str, dtype: str, shape: str) -> bytes:
-    """Return what stands before an array: `_ALIGNMENT` bytes that say what it is."""
-    return hashlib.blake2b("\0".join((key, dtype, shape)).encode(), digest_size=_ALIGNMENT).digest()
+def _label(key: str, dtype: str, shape: str, content: bytes | memoryview) -> bytes:
+    """Return what stands before an array: `_ALIGNMENT` bytes that say what it is and holds.
+
+    CRC-32 finds every flipped bit and is the quickest check at hand, over gigabytes at each start.
+    """
+    facts = "\0".join((key, dtype, shape, f"{zlib.crc32(content):08x}"))
+    return hashlib.blake2b(facts.encode(), digest_size=_ALIGNMENT).digest()

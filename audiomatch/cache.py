@@ -1,0 +1,98 @@
+"""Arrays computed once and kept in `run.cache`, by what they are of and what computes them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiomatch.matcher import Run
+from audiomatch.running.array_store import ArrayStore
+from audiomatch.running.identity import digest_of
+
+Array = NDArray[Any]
+
+KEPT_AT_ONCE = 64 * 2**20  # bytes of arrays that are written together
+KEPT_EVERY = 10.0  # seconds after which what was computed is written, however little it is
+
+_told: set[Path] = set()  # caches of which this process has said that they cannot be written
+
+
+class ArrayCache:
+    """The arrays of one kind of computation, shared by folds, matchers and processes.
+
+    An array is kept under a key that says what it is of, as a clip's digest, and under `version`,
+    which says all else that decides it. What is damaged counts as not kept. A cache that cannot be
+    written is said once, and everything goes on in memory.
+    """
+
+    def __init__(self, run: Run, name: str, version: Any) -> None:
+        """Take the part `name` of the cache of `run`.
+
+        `version` is JSON-able and holds `audiomatch.running.identity.computed_by(__name__)` and
+        every setting that decides the numbers.
+        """
+        self._run = run
+        self._version = digest_of(version)
+        self._store = ArrayStore(run.cache / name)
+
+    def get(self, keys: Iterable[str]) -> dict[str, Array]:
+        """Return those of the arrays of `keys` that are kept, as read-only views of a file."""
+        named = {self._name(key): key for key in keys}
+        return {named[name]: array for name, array in self._store.get(named).items()}
+
+    def keep(self, arrays: Mapping[str, Array]) -> bool:
+        """Keep the arrays; False where that cannot be done, which is said once."""
+        if not arrays:
+            return True
+        if self._run.cache in _told:
+            return False
+        if self._store.put({self._name(key): array for key, array in arrays.items()}):
+            return True
+        _told.add(self._run.cache)
+        self._run.progress.say(
+            f"{self._run.cache}: cannot be written ({self._store.refusal}); nothing is kept for "
+            "later runs (--cache or AUDIOMATCH_CACHE names another folder)"
+        )
+        return False
+
+    def fill(
+        self, keys: Sequence[str], compute: Callable[[list[int]], Iterable[Array]]
+    ) -> list[Array]:
+        """Return the array of each key, in order; what is not kept is computed and kept.
+
+        `compute` takes positions in `keys`, the first of each key that is missing, and yields
+        their arrays in that order. They are kept in pieces, so that an interrupt loses little.
+        What is returned is not to be written to.
+        """
+        found = self.get(dict.fromkeys(keys))
+        missing: dict[str, int] = {}
+        for position, key in enumerate(keys):
+            if key not in found:
+                missing.setdefault(key, position)
+        waiting: dict[str, Array] = {}
+        size, since = 0, time.monotonic()
+        try:
+            arrays = compute(list(missing.values())) if missing else ()
+            for key, array in zip(missing, arrays, strict=True):
+                waiting[key] = np.asarray(array)
+                size += waiting[key].nbytes
+                if size >= KEPT_AT_ONCE or time.monotonic() - since >= KEPT_EVERY:
+                    found |= self._settle(waiting)
+                    waiting, size, since = {}, 0, time.monotonic()
+        finally:
+            found |= self._settle(waiting)
+        return [found[key] for key in keys]
+
+    def _settle(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        """Keep the arrays, and return them mapped where they are kept, so that memory is free."""
+        kept = self.get(arrays) if self.keep(arrays) else {}
+        # Another process may have found the store damaged and started it anew.
+        return {**arrays, **kept}
+
+    def _name(self, key: str) -> str:
+        return f"{self._version} {key}"
