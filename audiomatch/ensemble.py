@@ -25,7 +25,7 @@ from audiomatch.spec import MatcherSpec, parse_matcher, parse_matchers
 
 STATE = "ensemble.json"
 TREES = "stack.txt"
-# Keeps the logit of a member that is sure of itself finite.
+# Keeps the logit finite where a member predicts 0 or 1.
 SMALLEST = 1e-6
 
 Probabilities = NDArray[np.float64]

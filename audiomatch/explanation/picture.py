@@ -103,7 +103,7 @@ def _wave(audio: NDArray[np.float32], width: float) -> str:
     low = np.minimum.reduceat(audio, starts) / peak
     x = EDGE + (np.arange(columns) + 0.5) * (width - 2 * EDGE) / columns
     middle, half = WAVE_TOP + WAVE_HEIGHT / 2, WAVE_HEIGHT / 2
-    # A hair's breadth keeps silence visible as a line.
+    # The least height, so that silence is a visible line.
     upper = [f"{a:.1f},{middle - half * b - 0.5:.1f}" for a, b in zip(x, high, strict=True)]
     lower = [f"{a:.1f},{middle - half * b + 0.5:.1f}" for a, b in zip(x, low, strict=True)]
     return f'<path class="wave" d="M{" L".join([*upper, *lower[::-1]])} Z"/>'

@@ -1,4 +1,4 @@
-"""What every record is, and how one is written and read."""
+"""The base class of records, and how they are read and written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Executors: what does the jobs of a comparison."""
+"""Executors run the jobs of a comparison."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class InlineExecutor(Executor):
-    """Does each job in this process, at once, before `submit` returns."""
+    """Runs each job in this process, before `submit` returns."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call `fn`; an interrupt goes through, any other error is the future's."""

@@ -1,4 +1,4 @@
-"""A job is one fold of one matcher as data, which can be sent anywhere; `run_job` does it."""
+"""A job is one fold of one matcher as data, which can be sent anywhere; `run_job` runs it."""
 
 from __future__ import annotations
 

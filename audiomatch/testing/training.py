@@ -30,7 +30,7 @@ def no_leak(subject: Subject) -> str:
     try:
         found = subject.predict(subject.fit(turned.train), turned.held_out)
     finally:
-        turned.scrambled()  # turned round twice: as it was
+        turned.scrambled()  # scrambled twice: the labels as they were
     return require_equal(
         found, wanted, subject.same, turned.held_out, "scrambling the held-out labels"
     )

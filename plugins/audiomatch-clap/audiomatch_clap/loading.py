@@ -1,4 +1,4 @@
-"""Where the towers come from: a hub, a folder, a laion-clap checkpoint, or nowhere."""
+"""Loads the towers: from a hub, a folder or a checkpoint of laion-clap, or made from scratch."""
 
 from __future__ import annotations
 

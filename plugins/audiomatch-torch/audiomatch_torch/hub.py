@@ -1,4 +1,4 @@
-"""Files of the Hugging Face hub: from its cache, else after one quick question."""
+"""Files of the Hugging Face hub: from its cache, else fetched where one short request succeeds."""
 
 from __future__ import annotations
 

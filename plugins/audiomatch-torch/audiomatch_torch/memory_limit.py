@@ -1,4 +1,4 @@
-"""Going on with less when memory runs out."""
+"""Out of memory: the same rows again in smaller batches, which grow back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading without transformers' own bars and remarks."""
+"""Hides the progress bars and messages of transformers while it loads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Hide transformers' bars and remarks: what matters is raised, or shown by `run.progress`."""
+    """Hide transformers' bars and messages; `run.progress` shows the progress."""
     from transformers.utils import logging as _logging
 
     theirs: Any = _logging  # without types

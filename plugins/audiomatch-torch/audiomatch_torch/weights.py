@@ -1,4 +1,4 @@
-"""Where pretrained weights come from: a folder, a hub, an installed package, or nowhere."""
+"""Finds pretrained weights: in a folder, on a hub or in an installed package."""
 
 from __future__ import annotations
 
