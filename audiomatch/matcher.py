@@ -155,7 +155,7 @@ class MatcherInfo:
         load: where the `Matcher` subclass is, as `"package.module:Class"`, or a function that
             returns it. Only what is loaded by it may import heavy libraries.
         presets: named sets of options, as in `whisper:baseline`; `default` always exists.
-        kind: `floor` for a baseline that every leaderboard shows.
+        kind: `floor` for a trivial matcher that every leaderboard shows.
         ignores: what the matcher does not use, by design: `text`, `audio` or both. `audiomatch
             check` holds it to that: with `text`, the predictions must not move with the text; with
             `audio`, they need not beat the base rate on the toy corpus.

@@ -14,7 +14,7 @@ from pydantic import ConfigDict
 from audiomatch import MatcherInfo, hookimpl
 from audiomatch.clips import Clips
 from audiomatch.explanation import Explanation
-from audiomatch.matcher import Run
+from audiomatch.matcher import Flag, Run
 from audiomatch.plugins import Registry
 from tests.conftest import write_corpus, write_tone
 from tests.markdown import ROOT, SHELL, blocks, commands
@@ -45,7 +45,14 @@ class StandIn(Toy):
 @hookimpl
 def audiomatch_matchers() -> list[MatcherInfo]:
     return [
-        MatcherInfo(name, "stands in", lambda: StandIn, presets={"quick": {}}, explains=True)
+        MatcherInfo(
+            name,
+            "stands in",
+            lambda: StandIn,
+            presets={"quick": {}},
+            explains=True,
+            flags=(Flag("warm-up", "warm_up", "DATA", "Speech to learn from first."),),
+        )
         for name in STAND_INS
     ]
 
@@ -65,7 +72,8 @@ def place(plugin: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch, tmp_
     write_tone(tmp_path / "more.wav", 1.0, hertz=200)
     further = pd.DataFrame({"audio": ["more.wav"], "expected_text": ["more speech"]})
     further.to_csv(tmp_path / "more.csv", index=False)
-    write_tone(tmp_path / "clip.ogg", 3.0)
+    for name in ("clip.ogg", "clip.wav"):
+        write_tone(tmp_path / name, 3.0)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
