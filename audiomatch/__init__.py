@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from audiomatch.api import Comparison, Evaluation, Model, compare, evaluate, fit, load
     from audiomatch.clips import Clips
     from audiomatch.errors import ClipError, NotFittedError, UserError, WeightsError
     from audiomatch.hookspecs import hookimpl
@@ -18,16 +19,24 @@ __version__ = "0.2.0"
 __all__ = [
     "ClipError",
     "Clips",
+    "Comparison",
+    "Evaluation",
     "Matcher",
     "MatcherInfo",
+    "Model",
     "NotFittedError",
     "Run",
     "UserError",
     "WeightsError",
     "__version__",
+    "compare",
+    "evaluate",
+    "fit",
     "hookimpl",
+    "load",
 ]
 _NAMES_OF = {
+    "api": ("Comparison", "Evaluation", "Model", "compare", "evaluate", "fit", "load"),
     "clips": ("Clips",),
     "errors": ("ClipError", "NotFittedError", "UserError", "WeightsError"),
     "hookspecs": ("hookimpl",),

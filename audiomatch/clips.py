@@ -31,6 +31,7 @@ class Clips:
     def __init__(self, frame: pd.DataFrame, source: str = "clips") -> None:
         """Check and type `frame`; `source` names the file in errors. Raises `UserError`."""
         self.source = source
+        self.held: tuple[object, ...] = ()  # what has to live as long as they: their files
         self.known: dict[str, NDArray[Any]] = {}
         missing = [name for name in REQUIRED if name not in frame.columns]
         if missing:
@@ -188,11 +189,13 @@ class Clips:
         """Return the clips of all parts, in order; raises `UserError` where ids repeat."""
         parts = list(parts)
         whole = cls(pd.concat([part.frame for part in parts], ignore_index=True))
+        whole.held = tuple(held for part in parts for held in part.held)
         names = set.intersection(*(set(part.known) for part in parts))
         known = {name: np.concatenate([part.known[name] for part in parts]) for name in names}
         return whole._like(whole.frame, known)
 
     def _like(self, frame: pd.DataFrame, known: dict[str, NDArray[Any]]) -> Clips:
         other = object.__new__(Clips)
-        other.source, other.frame, other.known = self.source, frame, known
+        other.source, other.held = self.source, self.held
+        other.frame, other.known = frame, known
         return other

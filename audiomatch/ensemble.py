@@ -19,7 +19,7 @@ from audiomatch.config import MatcherConfig
 from audiomatch.errors import UserError
 from audiomatch.folds import NO_GROUPS, make_folds
 from audiomatch.matcher import Matcher, Run
-from audiomatch.model import load_model, save_model
+from audiomatch.model import card_of, load_model, save_model
 from audiomatch.running.identity import computed_by, digest_of
 from audiomatch.spec import MatcherSpec, parse_matcher, parse_matchers
 
@@ -193,7 +193,8 @@ class Ensemble(Matcher):
         """Write each member as a model folder of its own, and the stack beside them."""
         for position, member in enumerate(self.members):
             offer = plugins.registry().offer(member.spec)
-            save_model(folder / f"member-{position}", member.spec, offer, member.matcher, {})
+            card = card_of(member.spec, offer, member.matcher)
+            save_model(folder / f"member-{position}", member.matcher, card)
         self._save_stack(folder)
 
     def load(self, folder: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from audiomatch.errors import UserError
 
+Place = str | os.PathLike[str]  # a path as callers give it
 # What the user's disk or rights refuse, as against a fault of the program that writes.
 REFUSALS = frozenset(
     {
@@ -32,7 +33,7 @@ REFUSALS = frozenset(
 )
 
 
-def user_path(path: str | os.PathLike[str]) -> Path:
+def user_path(path: Place) -> Path:
     """Return `path` with `~` and `~name` at its start as the home folder.
 
     A shell does so at the start of a word only: not in `--out=~/p.csv`, nor in an environment file.

@@ -9,12 +9,46 @@ import os
 import platform
 import re
 from pathlib import Path
+from typing import get_args
 
 from audiomatch.errors import UserError
-from audiomatch.files import user_path
+from audiomatch.files import Place, user_path
 from audiomatch.hookspecs import DISTRIBUTION
+from audiomatch.matcher import Precision, Run
+from audiomatch.progress import Progress, QuietProgress, for_terminal
 
 DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
+
+
+def make_run(
+    device: str = "auto",
+    precision: Precision = "auto",
+    seed: int = 0,
+    workers: int | None = None,
+    cache: Place | None = None,
+    progress: bool | Progress = False,
+) -> Run:
+    """Make the `Run` that a caller asked for; raises `UserError`.
+
+    `device` may be `auto`; `workers` and `cache` are None for what the machine has; `progress` is
+    shown on stderr where it is True.
+    """
+    if precision not in get_args(Precision):
+        raise UserError(f"--precision {precision}: must be {', '.join(get_args(Precision))}")
+    if not 0 <= seed < 2**32:
+        raise UserError(f"--seed {seed}: must be from 0 to {2**32 - 1}")
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers {workers}: at least 1")
+    if isinstance(progress, bool):
+        progress = for_terminal() if progress else QuietProgress()
+    return Run(
+        cache=(user_path(cache) if cache is not None else default_cache()).resolve(),
+        device=resolve_device(device),
+        precision=precision,
+        seed=seed,
+        workers=workers or default_workers(),
+        progress=progress,
+    )
 
 
 def resolve_device(name: str) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 State = TypeVar("State")
 Kind = Literal["matcher", "floor"]
 Ignored = Literal["text", "audio"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Run:
 
     cache: Path
     device: str = "cpu"
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    precision: Precision = "auto"
     seed: int = 0
     workers: int = 1
     progress: Progress = field(default_factory=QuietProgress)

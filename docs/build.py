@@ -16,7 +16,14 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from docs.pages import api_page, commands_page, files_page, hooks_page, matchers_page
+from docs.pages import (
+    api_page,
+    commands_page,
+    face_page,
+    files_page,
+    hooks_page,
+    matchers_page,
+)
 
 DOCS = Path(__file__).parent
 EXAMPLE = DOCS.parent / "examples" / "audiomatch-speaking-rate"
@@ -62,6 +69,7 @@ def pages() -> dict[Path, str]:
         reference / "hooks.md": hooks_page(),
         reference / "commands.md": commands_page(),
         reference / "api.md": api_page(),
+        reference / "python.md": face_page(),
         matchers: matchers_page(known),
         files: files_page(files.read_text(encoding="utf-8")),
         teach: tutorial(teach.read_text(encoding="utf-8")),

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+import audiomatch.api
 import audiomatch.plugins
 import audiomatch.records
 from audiomatch import Matcher, MatcherInfo, Run, hookspecs
@@ -40,6 +41,15 @@ from audiomatch.testing.registry import CHECKS
 MADE = "<!-- made by docs/build.py from the code; edit that, and run it -->\n"
 ROOT = Path(__file__).parents[1]
 FIELDS = re.compile(r"(<!-- fields: (\w+) -->\n)(?:\|.*\n)*")
+FACE = (
+    audiomatch.compare,
+    audiomatch.Comparison,
+    audiomatch.fit,
+    audiomatch.load,
+    audiomatch.Model,
+    audiomatch.evaluate,
+    audiomatch.Evaluation,
+)
 API: dict[str, tuple[Any, ...]] = {
     "The contract": (Matcher, MatcherConfig, MatcherInfo, Flag, Run, Progress, DatasetInfo),
     "The clips": (Clips, load_audio, map_audio, inner_split, inner_folds),
@@ -104,16 +114,43 @@ def api_page() -> str:
     for title, members in API.items():
         parts.append(f"## {title}\n")
         for member in members:
-            path = f"{member.__module__}.{member.__name__}"
-            parts += [f"### {member.__name__}\n", f"`{path}`\n"]
-            if inspect.isfunction(member):
-                parts.append(_code(member.__name__ + _signature(member)))
-            parts.append(_text(member.__doc__))
-            if inspect.isclass(member):
-                parts += list(_methods(member))
+            parts += _member(member)
     parts += ["## Checks\n", "What `audiomatch check` and `check_matcher` prove, in order.\n"]
     parts += [f"- `{check.name}`: {check.proves}." for check in CHECKS.values()]
     return "\n".join([*parts, ""])
+
+
+def face_page() -> str:
+    """Return the page of what a notebook imports, of docstrings."""
+    parts = [MADE, "# The Python face\n", _text(audiomatch.api.__doc__)]
+    for member in FACE:
+        parts.append(f"## {member.__name__}\n")
+        if inspect.isfunction(member):
+            parts.append(_code(f"audiomatch.{member.__name__}{_signature(member)}"))
+        parts.append(_text(member.__doc__))
+        if inspect.isclass(member):
+            parts += _long_methods(member)
+    return "\n".join(parts)
+
+
+def _member(member: Any) -> Iterator[str]:
+    yield f"### {member.__name__}\n"
+    yield f"`{member.__module__}.{member.__name__}`\n"
+    if inspect.isfunction(member):
+        yield _code(member.__name__ + _signature(member))
+    yield _text(member.__doc__)
+    if inspect.isclass(member):
+        yield from _methods(member)
+
+
+def _long_methods(member: type) -> Iterator[str]:
+    """Give each property and method under a heading of its own."""
+    for name, value in vars(member).items():
+        if not name.startswith("_") and (isinstance(value, property) or inspect.isfunction(value)):
+            yield f"### {member.__name__}.{name}\n"
+            if inspect.isfunction(value):
+                yield _code(name + _signature(value))
+            yield _text(value.__doc__)
 
 
 def _methods(member: type) -> Iterator[str]:

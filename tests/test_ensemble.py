@@ -12,7 +12,7 @@ from scipy.special import expit
 from audiomatch import Matcher, MatcherInfo, Run, UserError, hookimpl
 from audiomatch.clips import Clips
 from audiomatch.intake import admit
-from audiomatch.model import load_model, save_model
+from audiomatch.model import card_of, load_model, save_model
 from audiomatch.plugins import Registry, registry
 from audiomatch.spec import parse_matcher
 from tests.toys import Toy, toy_plugin
@@ -83,7 +83,8 @@ def test_stack_trusts_the_member_that_knows(
     assert whole == groups and len(inner) == 3
     assert all(part < groups for part in inner)
     assert set.intersection(*inner) == set(), "every group is held out of one inner fold"
-    save_model(tmp_path / "model", spec, made.offer(spec), ensemble, {})
+    card = card_of(spec, made.offer(spec), ensemble)
+    save_model(tmp_path / "model", ensemble, card)
     loaded, _ = load_model(tmp_path / "model", made)
     np.testing.assert_array_equal(loaded.predict(clips, run), predicted)
 
@@ -128,7 +129,8 @@ def test_the_same_member_again_is_another_fine_tune(
     }
     assert run.notes["members"] == {label: {"seed": seed} for label, seed in seeds.items()}
     assert set(ensemble.fingerprint()) == set(seeds)
-    save_model(tmp_path / "model", spec, made.offer(spec), ensemble, {})
+    card = card_of(spec, made.offer(spec), ensemble)
+    save_model(tmp_path / "model", ensemble, card)
     loaded, _ = load_model(tmp_path / "model", made)
     np.testing.assert_array_equal(loaded.predict(clips.unlabelled(), run), predicted)
 

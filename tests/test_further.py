@@ -201,7 +201,7 @@ def test_fit_keeps_it_in_the_model(
     assert json.loads(out)["notes"] == {"read": 6}
     matcher, card = load_model(tmp_path / "model", made)
     assert matcher.config.warm_up == str(further)
-    assert parse_matcher(card["matcher"]) == parse_matcher(f"warm@warm_up={further}")
+    assert parse_matcher(card.matcher) == parse_matcher(f"warm@warm_up={further}")
 
 
 @pytest.mark.parametrize("path", ["a,b.csv", "me@home.csv", "a(.csv", " a.csv", ""])

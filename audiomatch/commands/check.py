@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from audiomatch.commands.options import make_run, run_options
+from audiomatch.commands.options import run_options
 from audiomatch.commands.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -31,10 +31,12 @@ def check(
     Each check is passed, failed or skipped, with the reason. Exit code 1 when one failed. The cache
     is a fresh one unless --cache names another.
     """
+    from audiomatch.machine import make_run
     from audiomatch.testing import run_checks
 
     with tempfile.TemporaryDirectory(prefix="audiomatch-cache-") as fresh:
-        report = run_checks(matcher, only=only, run=make_run(cache=cache or Path(fresh), **how))
+        run = make_run(cache=cache or Path(fresh), progress=True, **how)
+        report = run_checks(matcher, only=only, run=run)
     if as_json:
         print_json(report.to_json())
     else:

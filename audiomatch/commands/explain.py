@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from audiomatch.commands.options import data_options, make_run, run_options, take_in
+from audiomatch.commands.options import data_options, data_path, run_options
 from audiomatch.commands.output import print_json, print_table
 from audiomatch.commands.paths import OutputFile, UserPath
 
 if TYPE_CHECKING:
     from audiomatch.clips import Clips
     from audiomatch.explanation import Explanation
-    from audiomatch.matcher import Matcher
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 
@@ -52,11 +51,11 @@ def explain(
     With TEXT, DATA is one clip; its words are shown with their probability and times. Without,
     every clip of DATA (else mini-screener) is explained into the file --out.
     """
+    import audiomatch
     from audiomatch.errors import UserError
-    from audiomatch.explanation import checked_explanations
     from audiomatch.explanation.tables import explanation_table, write_explanations
-    from audiomatch.model import load_model
-    from audiomatch.plugins import registry
+    from audiomatch.inputs import one_clip, take_in
+    from audiomatch.intake import Intake
 
     if out is not None and out.suffix.lower() not in SUFFIXES:
         raise UserError(f"--out {out}: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
@@ -65,25 +64,26 @@ def explain(
     if text is not None:
         if dataset or limit or skip_bad:
             raise UserError("--dataset, --limit and --skip-bad are for many clips; leave out TEXT")
-        clips = _one_clip(str(data), text)
+        intake = Intake(one_clip(str(data), text), [])
     else:
         _check_many(data, out, picture)
-    matcher, card = load_model(model, registry())
-    _refuse_silent(matcher, card["matcher"])
-    run = make_run(**how)
+    loaded = audiomatch.load(model, progress=True, **how)
+    loaded.check_explains()
     if text is None:
-        intake, _ = take_in(data, dataset, run, False, skip_bad, limit)
-        clips = intake.clips.unlabelled()
+        intake, _ = take_in(
+            data_path(data), loaded.run, False, dataset=dataset, skip_bad=skip_bad, limit=limit
+        )
     started = time.perf_counter()
-    found = checked_explanations(matcher.explain(clips, run), clips)
+    found = loaded.explain(intake.clips)
     seconds = time.perf_counter() - started
     if out is not None:
         write_explanations(out, found)
     if picture is not None:
-        _draw(picture, found[0], clips)
+        _draw(picture, found[0], intake.clips)
     if text is None:
-        _tell(f"{card['matcher']}: {len(found)} clips explained in {seconds:.1f} s", out, as_json,
-              {"matcher": card["matcher"], "clips": len(found), "skipped": intake.skipped,
+        label = loaded.card.matcher
+        _tell(f"{label}: {len(found)} clips explained in {seconds:.1f} s", out, as_json,
+              {"matcher": label, "clips": len(found), "skipped": intake.skipped,
                "seconds": seconds})  # fmt: skip
         return
     if as_json:
@@ -93,35 +93,6 @@ def explain(
     for file in (out, picture):
         if file is not None:
             click.echo(f"written to {file}")
-
-
-def _refuse_silent(matcher: Matcher, label: str) -> None:
-    """Raise `UserError`, with the matchers that explain, where this one does not."""
-    from audiomatch.errors import UserError
-    from audiomatch.matcher import Matcher
-    from audiomatch.plugins import registry
-
-    if type(matcher).explain is Matcher.explain:
-        able = [name for name, offer in registry().matchers().items() if offer.info.explains]
-        raise UserError(
-            f"{label} judges a text as a whole and cannot say where the error is; "
-            f"installed matchers that can: {', '.join(able) or 'none'}"
-        )
-
-
-def _one_clip(path: str, text: str) -> Clips:
-    """Return the clip as a table of one row; raises `UserError` where it cannot be used."""
-    import pandas as pd
-
-    from audiomatch.audio import load_audio
-    from audiomatch.clips import Clips
-    from audiomatch.errors import UserError
-
-    if not text.strip():
-        raise UserError("TEXT is empty; say what the clip should say")
-    load_audio(path)
-    row = {"id": Path(path).name, "audio": str(Path(path).resolve()), "expected_text": text}
-    return Clips(pd.DataFrame([row]), source="command line")
 
 
 def _check_many(data: str | None, out: Path | None, picture: Path | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,9 @@ import click
 from audiomatch.commands.options import (
     MatcherCommand,
     data_options,
-    make_run,
+    data_path,
+    group_option,
     run_options,
-    take_in,
     with_flags,
 )
 from audiomatch.commands.output import print_json
@@ -23,6 +22,7 @@ from audiomatch.commands.paths import OutputFolder
 @click.command(cls=MatcherCommand)
 @click.argument("matcher")
 @data_options
+@group_option("Clips alike in it stay together where a matcher splits them; 'none' for no groups.")
 @click.option(
     "--out",
     type=OutputFolder(replaced=True),
@@ -30,52 +30,20 @@ from audiomatch.commands.paths import OutputFolder
     help="Folder for the model.",
 )
 @run_options
-def fit(
-    matcher: str,
-    data: str | None,
-    dataset: str | None,
-    limit: int | None,
-    skip_bad: bool,
-    out: Path,
-    as_json: bool,
-    **how: Any,
-) -> None:
+def fit(matcher: str, data: str | None, out: Path, as_json: bool, **how: Any) -> None:
     """Fit MATCHER on all of DATA (else mini-screener) and save the model."""
-    import numpy as np
-
-    from audiomatch.errors import UserError
-    from audiomatch.intake import data_digest
-    from audiomatch.model import check_target, save_model
-    from audiomatch.plugins import registry
+    import audiomatch
+    from audiomatch.model import check_target
     from audiomatch.spec import parse_matcher
 
     (spec,) = with_flags([parse_matcher(matcher)])
-    made = registry().create(spec)
     check_target(out)
-    run = make_run(**how)
-    intake, _ = take_in(data, dataset, run, True, skip_bad, limit)
-    classes = np.unique(intake.clips.labels)
-    if classes.size < 2:
-        raise UserError(
-            f"{intake.clips.source}: every clip has match {classes[0]}; fitting needs both 0 and 1"
-        )
-    started = time.perf_counter()
-    made.fit(intake.clips, run)
-    facts = {
-        "clips": len(intake.clips),
-        "skipped": intake.skipped,
-        "data_digest": data_digest(intake.clips),
-        "seed": run.seed,
-        "device": run.device,
-        "precision": run.precision,
-        "seconds": time.perf_counter() - started,
-        "notes": run.notes,
-    }
-    save_model(out, spec, registry().offer(spec), made, facts)
+    model = audiomatch.fit(spec, data_path(data), progress=True, **how)
+    model.save(out)
+    assert model.card.fit is not None
     if as_json:
+        facts = model.card.fit.model_dump(mode="json")
         print_json({"model": str(out), "matcher": str(spec), **facts})
     else:
-        click.echo(
-            f"{spec}: fitted on {len(intake.clips)} clips in {facts['seconds']:.1f} s, "
-            f"saved in {out}"
-        )
+        done = model.card.fit
+        click.echo(f"{spec}: fitted on {done.clips} clips in {done.seconds:.1f} s, saved in {out}")

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the `Run` they make."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import click
 from audiomatch.commands.paths import UserPath
 
 if TYPE_CHECKING:
-    from audiomatch.intake import Intake
-    from audiomatch.matcher import Flag, Run
+    from audiomatch.matcher import Flag
     from audiomatch.spec import MatcherSpec
 
 FLAGS = "audiomatch.flags"
@@ -30,6 +29,13 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--skip-bad", is_flag=True, help="Go on without clips that cannot be used."),
     )
     return functools.reduce(lambda made, add: add(made), reversed(decorators), command)
+
+
+def group_option(help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what adds --group, which means `help_`."""
+    return click.option(
+        "--group", default="expected_text", show_default=True, metavar="COLUMN", help=help_
+    )
 
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -114,48 +120,6 @@ def with_flags(specs: Sequence[MatcherSpec]) -> list[MatcherSpec]:
     return changed
 
 
-def make_run(
-    device: str, precision: Any, seed: int, workers: int | None, cache: Path | None
-) -> Run:
-    """Make the `Run` of a command from its options."""
-    from audiomatch.machine import default_cache, default_workers, resolve_device
-    from audiomatch.matcher import Run
-    from audiomatch.progress import for_terminal
-
-    return Run(
-        cache=(cache or default_cache()).resolve(),
-        device=resolve_device(device),
-        precision=precision,
-        seed=seed,
-        workers=workers or default_workers(),
-        progress=for_terminal(),
-    )
-
-
-def take_in(
-    data: str | None,
-    dataset: str | None,
-    run: Run,
-    labelled: bool,
-    skip_bad: bool,
-    limit: int | None,
-) -> tuple[Intake, Any]:
-    """Open the data and check its clips; returns them with the dataset's layout."""
-    from audiomatch.datasets import choose_dataset
-    from audiomatch.errors import ClipError
-    from audiomatch.intake import admit
-    from audiomatch.plugins import registry
-
-    info, path = choose_dataset(registry().datasets(), data, dataset)
-    try:
-        intake = admit(info.open(path, labelled), run, skip_bad, limit)
-    except ClipError as error:
-        raise ClipError(f"{error}; --skip-bad goes on without") from None
-    if intake.skipped:
-        count = len(intake.skipped)
-        run.progress.say(f"left out {count} clip{'s' * (count > 1)} that cannot be used:")
-        for line in intake.skipped[:10]:
-            run.progress.say(f"  {line}")
-        if len(intake.skipped) > 10:
-            run.progress.say(f"  and {len(intake.skipped) - 10} more")
-    return intake, info
+def data_path(data: str | None) -> Path | None:
+    """Return DATA as a path, never as the name of a dataset."""
+    return None if data is None else Path(data)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from audiomatch.commands.options import data_options, make_run, run_options, take_in
+from audiomatch.commands.options import data_options, data_path, run_options
 from audiomatch.commands.output import print_json
 from audiomatch.commands.paths import OutputFile, UserPath
 
@@ -40,33 +40,29 @@ def predict(
     """
     import pandas as pd
 
+    import audiomatch
+    from audiomatch.datasets.tables import write_table
     from audiomatch.errors import UserError
-    from audiomatch.files import atomic_file
-    from audiomatch.model import load_model
-    from audiomatch.plugins import registry
-    from audiomatch.running.jobs import checked_predictions
+    from audiomatch.inputs import take_in
 
     if out.suffix.lower() not in (".csv", ".parquet"):
         raise UserError(f"--out {out}: must end in .csv or .parquet")
-    matcher, card = load_model(model, registry())
-    run = make_run(**how)
-    intake, info = take_in(data, dataset, run, False, skip_bad, limit)
-    clips = intake.clips.unlabelled()
+    loaded = audiomatch.load(model, progress=True, **how)
+    intake, opened = take_in(
+        data_path(data), loaded.run, False, dataset=dataset, skip_bad=skip_bad, limit=limit
+    )
+    clips = intake.clips
     started = time.perf_counter()
-    p_match = checked_predictions(matcher.predict(clips, run), clips)
+    p_match = loaded.predict(clips)
     seconds = time.perf_counter() - started
-    name, score = info.prediction_columns
-    table = pd.DataFrame({name: clips.ids, score: p_match})
-    with atomic_file(out) as temporary:
-        if out.suffix.lower() == ".csv":
-            table.to_csv(temporary, index=False)
-        else:
-            table.to_parquet(temporary, index=False)
+    name, score = opened.columns
+    write_table(out, pd.DataFrame({name: clips.ids, score: p_match}))
+    label = loaded.card.matcher
     if as_json:
-        facts = {"out": str(out), "matcher": card["matcher"], "clips": len(clips)}
+        facts = {"out": str(out), "matcher": label, "clips": len(clips)}
         print_json({**facts, "skipped": intake.skipped, "seconds": seconds})
     else:
         click.echo(
-            f"{card['matcher']}: {len(clips)} clips in {seconds:.1f} s "
+            f"{label}: {len(clips)} clips in {seconds:.1f} s "
             f"({len(clips) / max(seconds, 1e-9):.1f} clips/s), written to {out}"
         )

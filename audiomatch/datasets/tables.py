@@ -1,4 +1,4 @@
-"""The one place that reads tables: CSV, JSONL and Parquet, every value as it is written."""
+"""The one place that reads and writes tables: CSV, JSONL and Parquet."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from pathlib import Path
 import pandas as pd
 
 from audiomatch.errors import UserError
+from audiomatch.files import atomic_file
 
 
 def read_table(file: Path) -> pd.DataFrame:
-    """Read a table; the index holds the line of each row in the file (Parquet: 1, 2, …).
+    """Read a table, every value as it is written.
 
-    CSV values stay text, so that the words "null" and "NA" survive. Text is UTF-8, with lines that
-    are not read as cp1252. Raises `UserError` for a file that does not hold a table.
+    The index holds the line of each row in the file (Parquet: 1, 2, …). CSV values stay text, so
+    that the words "null" and "NA" survive. Text is UTF-8, with lines that are not read as cp1252.
+    Raises `UserError` for a file that does not hold a table.
     """
     try:
         suffix = file.suffix.lower()
@@ -37,6 +39,15 @@ def read_table(file: Path) -> pd.DataFrame:
     if frame.empty:
         raise UserError(f"{file}: no rows")
     return frame
+
+
+def write_table(file: Path, frame: pd.DataFrame) -> None:
+    """Write a table, without its index, as .csv or .parquet; whole or not at all."""
+    with atomic_file(file) as temporary:
+        if file.suffix.lower() == ".csv":
+            frame.to_csv(temporary, index=False)
+        else:
+            frame.to_parquet(temporary, index=False)
 
 
 def decode_text(data: bytes) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
+from audiomatch.datasets.tables import write_table
 from audiomatch.explanation import Explanation, WordEvidence
 from audiomatch.explanation.colours import colour_of, ink_on
 from audiomatch.files import atomic_file
@@ -51,15 +52,9 @@ def _tokens(word: WordEvidence) -> str:
 
 def write_explanations(path: Path, found: Sequence[Explanation]) -> None:
     """Write .jsonl with a clip a line, or .csv or .parquet with a word a row."""
+    if path.suffix.lower() != ".jsonl":
+        write_table(path, pd.DataFrame([row for one in found for row in one.rows()]))
+        return
+    lines = (json.dumps(one.as_dict(), ensure_ascii=False, allow_nan=False) for one in found)
     with atomic_file(path) as temporary:
-        if path.suffix.lower() == ".jsonl":
-            lines = (
-                json.dumps(one.as_dict(), ensure_ascii=False, allow_nan=False) for one in found
-            )
-            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-            return
-        table = pd.DataFrame([row for one in found for row in one.rows()])
-        if path.suffix.lower() == ".csv":
-            table.to_csv(temporary, index=False)
-        else:
-            table.to_parquet(temporary, index=False)
+        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -1,7 +1,8 @@
-"""What a comparison finds, as typed records: folds, scores, the leaderboard, the run.
+"""What is found and kept, as typed records: folds, scores, the leaderboard, the run, the model.
 
-Every JSON file of the run folder is one of these records, written by `FileRecord.write` and read by
-`FileRecord.read`. The tables of `docs/reference/files.md` are made of their fields.
+Every JSON file of a run folder, and the card of a model folder, is one of these records, written
+by `FileRecord.write` and read by `FileRecord.read`. The tables of `docs/reference/files.md` are
+made of their fields.
 """
 
 from audiomatch.records.base import SCHEMA_VERSION, FileRecord, FoldStatus, Record, RowStatus
@@ -16,6 +17,7 @@ from audiomatch.records.leaderboard import (
     Scores,
     TaskScores,
 )
+from audiomatch.records.model import FitRecord, ModelCard, PluginRecord
 from audiomatch.records.run import DataRecord, FoldsMade, FoldsRecord, RunRecord
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "DataRecord",
     "Difference",
     "FileRecord",
+    "FitRecord",
     "FoldError",
     "FoldResult",
     "FoldScores",
@@ -33,6 +36,8 @@ __all__ = [
     "GradeScores",
     "KeptFold",
     "Leaderboard",
+    "ModelCard",
+    "PluginRecord",
     "Record",
     "Row",
     "RowStatus",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -25,18 +27,15 @@ def leaderboard_table(leaderboard: Leaderboard, title: str | None = None) -> Tab
         table.add_column(
             name, justify="left" if text else "right", no_wrap=not text, overflow="fold"
         )
-    ties = False
-    below: list[Text] = []
     for rank, row in enumerate(leaderboard.rows, start=1):
-        if row.status != "done":
-            below.append(Text(f"{row.label}: {first_error(row)}", "red"))
-        ties = ties or row.ties
         cells = [*_cells(rank, row), _number(row.peak_memory_mb, 0)]
         style = "dim" if row.kind == "floor" else "bold" if rank == 1 else ""
         style = "red" if row.status == "failed" else style
         table.add_row(*(Text(cell) for cell in cells), style=style)
-    if ties:
-        below.insert(0, Text("= ties with the best: the interval of their difference holds zero"))
+    below = [
+        *map(Text, _ties(leaderboard)),
+        *(Text(line, "red") for line in _failures(leaderboard)),
+    ]
     table.caption = Text("\n").join(below) if below else None
     return table
 
@@ -54,12 +53,34 @@ def markdown_table(leaderboard: Leaderboard) -> str:
     return "\n".join(lines) + "\n"
 
 
+def html_table(leaderboard: Leaderboard) -> str:
+    """Return the leaderboard as HTML, as `leaderboard_table` shows it; for notebooks."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in HEADERS)
+    body = []
+    for rank, row in enumerate(leaderboard.rows, start=1):
+        style = "opacity: .6" if row.kind == "floor" else "font-weight: bold" if rank == 1 else ""
+        cells = "".join(f"<td>{escape(cell)}</td>" for cell in _cells(rank, row))
+        body.append(f'<tr style="{style}">{cells}</tr>')
+    below = [*_ties(leaderboard), *_failures(leaderboard)]
+    notes = "".join(f"<div>{escape(line)}</div>" for line in below)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{notes}"
+
+
 def first_error(row: Row) -> str:
     """Return the first line of a row's first error, with its fold."""
     if not row.errors:
         return "not every fold was run"
     first = row.errors[0]
     return f"fold {first.fold + 1} failed: {first.error.strip().splitlines()[0]}"
+
+
+def _ties(leaderboard: Leaderboard) -> list[str]:
+    some = any(row.ties for row in leaderboard.rows)
+    return ["= ties with the best: the interval of their difference holds zero"] if some else []
+
+
+def _failures(leaderboard: Leaderboard) -> list[str]:
+    return [f"{row.label}: {first_error(row)}" for row in leaderboard.rows if row.status != "done"]
 
 
 def _cells(rank: int, row: Row) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from audiomatch.matcher import Run
-from audiomatch.model import save_model
+from audiomatch.model import card_of, save_model
 from audiomatch.testing.registry import check
 from audiomatch.testing.results import Failed, Skipped
 from audiomatch.testing.subject import Subject, require_equal
@@ -30,7 +30,7 @@ def save_load(subject: Subject) -> str:
     wanted = subject.predicted
     folder = subject.scratch / "model"
     code = _importable(subject)
-    save_model(folder, subject.spec, subject.offer, subject.fitted, {})
+    save_model(folder, subject.fitted, card_of(subject.spec, subject.offer, subject.fitted))
     clips = subject.toy.held_out
     answer = _in_new_process(
         {"do": "predict", "code": code, "model": str(folder), **_common(subject)},

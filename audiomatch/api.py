@@ -1,0 +1,264 @@
+"""What notebooks import from `audiomatch`, and the commands call.
+
+Errors are `audiomatch.UserError`s of one line, in the words of the command line: `--skip-bad` is
+the argument `skip_bad`. Nothing is printed, unless `progress` is True.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from audiomatch import plugins
+from audiomatch.caller import caller_state
+from audiomatch.clips import Clips
+from audiomatch.errors import UserError
+from audiomatch.files import Place, check_output_folder, user_path
+from audiomatch.fitted import Model
+from audiomatch.folds import BY_TEXT, group_clips
+from audiomatch.inputs import Data, shipped_dataset, take_in
+from audiomatch.intake import data_digest
+from audiomatch.machine import make_run
+from audiomatch.matcher import Precision
+from audiomatch.model import card_of, load_model
+from audiomatch.progress import Progress
+from audiomatch.records import FitRecord, FoldSummary
+from audiomatch.results import Comparison, Evaluation
+from audiomatch.spec import MatcherSpec, parse_matcher, parse_matchers
+
+__all__ = ["Comparison", "Evaluation", "Model", "compare", "evaluate", "fit", "load"]
+
+
+def load(
+    folder: Place,
+    *,
+    device: str = "auto",
+    precision: Precision = "auto",
+    seed: int = 0,
+    workers: int | None = None,
+    cache: Place | None = None,
+    progress: bool | Progress = False,
+) -> Model:
+    """Return the model that `fit` saved in `folder`; raises `UserError`.
+
+    Args:
+        folder: a model folder.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        precision: number format of the models: `auto`, `fp32`, `bf16` or `fp16`.
+        seed: the source of every random number.
+        workers: CPU workers, else as many as cores.
+        cache: folder for what is kept between runs, else `$AUDIOMATCH_CACHE`, else the user's own.
+        progress: whether to show how far the work has come.
+    """
+    run = make_run(device, precision, seed, workers, cache, progress)
+    with caller_state():
+        matcher, card = load_model(user_path(folder), plugins.registry())
+    return Model(matcher, card, run)
+
+
+def fit(
+    matcher: str | MatcherSpec,
+    data: Data | None,
+    *,
+    group: str = BY_TEXT,
+    dataset: str | None = None,
+    limit: int | None = None,
+    skip_bad: bool = False,
+    device: str = "auto",
+    precision: Precision = "auto",
+    seed: int = 0,
+    workers: int | None = None,
+    cache: Place | None = None,
+    progress: bool | Progress = False,
+) -> Model:
+    """Fit a matcher on all of the data; raises `UserError`.
+
+    Args:
+        matcher: as on the command line, `NAME[:PRESET][@key=value]…`.
+        data: what `compare` takes, with labels.
+        group: the column whose values are kept together where the matcher splits the data for
+            calibration or validation; `none` for none.
+        dataset: the layout of a path, else told by the path.
+        limit: draw that many clips by the seed.
+        skip_bad: go on without clips that cannot be used.
+        device: as `load` takes it, and so are all that follow.
+        precision: as above.
+        seed: as above.
+        workers: as above.
+        cache: as above.
+        progress: as above.
+    """
+    spec = parse_matcher(matcher) if isinstance(matcher, str) else matcher
+    made = plugins.registry().create(spec)
+    run = make_run(device, precision, seed, workers, cache, progress)
+    with caller_state():
+        intake, _ = take_in(data, run, True, dataset=dataset, skip_bad=skip_bad, limit=limit)
+        _check_classes(intake.clips)
+        train = group_clips(intake.clips, group)
+        started = time.perf_counter()
+        made.fit(train, run)
+    record = FitRecord(
+        clips=len(train),
+        skipped=tuple(intake.skipped),
+        data_digest=data_digest(intake.clips),
+        group=group,
+        seed=run.seed,
+        device=run.device,
+        precision=run.precision,
+        seconds=time.perf_counter() - started,
+        notes=run.notes,
+    )
+    return Model(made, card_of(spec, plugins.registry().offer(spec), made, record), run)
+
+
+def _check_classes(clips: Clips) -> None:
+    classes = np.unique(clips.labels)
+    if classes.size < 2:
+        raise UserError(
+            f"{clips.source}: every clip has match {classes[0]}; fitting needs both 0 and 1"
+        )
+
+
+def compare(
+    data: Data | None,
+    matchers: str | Sequence[str | MatcherSpec],
+    *,
+    folds: int = 5,
+    group: str = BY_TEXT,
+    out: Place | None = None,
+    dataset: str | None = None,
+    limit: int | None = None,
+    skip_bad: bool = False,
+    device: str = "auto",
+    precision: Precision = "auto",
+    seed: int = 0,
+    workers: int | None = None,
+    cache: Place | None = None,
+    progress: bool | Progress = False,
+) -> Comparison:
+    """Compare matchers on the same folds by cross-validation, the floors beside them.
+
+    A fold that fails does not stop the others: see `Comparison.problems`. What is finished is kept
+    in the run folder, and the same call goes on from there.
+
+    Args:
+        data: a manifest or folder as the command line takes it, or the name of a dataset that
+            ships with its plugin, such as `mini-screener`; a data frame with the columns `audio`
+            (paths), `expected_text`, `match`, and any more; `Clips`; or clips in memory, each
+            (samples, rate, text, match).
+        matchers: their names as on the command line, `NAME[:PRESET][@key=value]…`.
+        folds: how many.
+        group: clips alike in this column share a fold; `none` for plain folds.
+        out: the run folder, else `runs/NAME-OF-DATA`.
+        dataset: the layout of a path, else told by the path.
+        limit: draw that many clips by the seed.
+        skip_bad: go on without clips that cannot be used.
+        device: as `load` takes it.
+        precision: likewise.
+        seed: likewise; it also decides the folds.
+        workers: likewise.
+        cache: likewise.
+        progress: whether to show how far the work has come.
+
+    Raises:
+        UserError: what was given cannot be used, before any work is done.
+    """
+    from audiomatch.folds import make_folds
+    from audiomatch.further import keep_apart
+    from audiomatch.running.comparison import describe_data, run_comparison
+    from audiomatch.running.crossval import enter
+    from audiomatch.running.executors import InlineExecutor
+
+    specs = _specs(matchers)
+    place = _run_folder(data, dataset) if out is None else user_path(out)
+    if place is not None:
+        check_output_folder(place, "--out")
+    run = make_run(device, precision, seed, workers, cache, progress)
+    with caller_state():
+        entrants = enter(plugins.registry(), specs)
+        intake, opened = take_in(data, run, True, dataset=dataset, skip_bad=skip_bad, limit=limit)
+        record = describe_data(intake, opened.dataset, opened.source, limit)
+        if place is None:
+            place = Path("runs") / f"{opened.dataset}-{record.digest[:8]}"
+            check_output_folder(place, "--out")
+        made = make_folds(intake.clips, folds, group, run.seed)
+        keep_apart([d for entrant in entrants for d in entrant.further_data], intake.clips, run)
+        outcome = run_comparison(
+            plugins.registry(), entrants, made, record, run, place, InlineExecutor()
+        )
+    return Comparison(outcome.leaderboard, outcome.predictions, outcome.folder, outcome.record)
+
+
+def _specs(matchers: str | Sequence[str | MatcherSpec]) -> list[MatcherSpec]:
+    """Return the matchers named, each once. Raises `UserError`."""
+    if not isinstance(matchers, str):
+        matchers = ",".join(map(str, matchers))
+    return parse_matchers(matchers)
+
+
+def _run_folder(data: Data | None, dataset: str | None) -> Path | None:
+    """Return `runs/NAME` for data that has a name: that of the file or folder it stands for."""
+    shipped = shipped_dataset(data, dataset)
+    if shipped is not None:
+        return Path("runs") / shipped
+    if not isinstance(data, str | os.PathLike):
+        return None
+    place = user_path(data).resolve()
+    return Path("runs") / ((place.name if place.is_dir() else place.stem) or "data")
+
+
+def evaluate(
+    model: Model | Place,
+    data: Data,
+    *,
+    group: str = BY_TEXT,
+    dataset: str | None = None,
+    limit: int | None = None,
+    skip_bad: bool = False,
+) -> Evaluation:
+    """Score a fitted model on labelled data, with the figures of a leaderboard.
+
+    Args:
+        model: a model, or the folder of a saved one.
+        data: what `compare` takes, with labels; for an honest figure no clip that the model
+            learned from.
+        group: the column whose values are resampled together for the intervals.
+        dataset: the layout of a path, else told by the path.
+        limit: draw that many clips by the model's seed.
+        skip_bad: go on without clips that cannot be used.
+
+    Raises:
+        UserError: the model or the data cannot be used.
+    """
+    from audiomatch.scoring import build_leaderboard
+
+    model = model if isinstance(model, Model) else load(model)
+    card, run = model.card, model.run
+    with caller_state():
+        intake, _ = take_in(data, run, True, dataset=dataset, skip_bad=skip_bad, limit=limit)
+    clips = group_clips(intake.clips, group)
+    started = time.perf_counter()
+    p_match = model.predict(clips)
+    fitted_on = card.fit is not None and card.fit.data_digest == data_digest(intake.clips)
+    result = FoldSummary(
+        matcher=card.matcher,
+        kind=plugins.registry().offer(parse_matcher(card.matcher)).info.kind,
+        fold=0,
+        status="done",
+        config=card.config,
+        plugin=card.plugin.distribution,
+        version=card.plugin.version,
+        clips_fit=card.fit.clips if card.fit else 0,
+        clips_predict=len(clips),
+        seconds_fit=card.fit.seconds if card.fit else 0.0,
+        seconds_predict=time.perf_counter() - started,
+        notes={"warning": "these are the clips that it was fitted on"} if fitted_on else {},
+    )
+    frame = clips.frame[["id", "match", "task", "grade"]].reset_index(drop=True)
+    table = frame.assign(matcher=card.matcher, fold=0, group=clips.groups, p_match=p_match)
+    leaderboard = build_leaderboard(table, [result], seed=run.seed)
+    return Evaluation(leaderboard, table[["id", "matcher", "group", "match", "p_match"]])

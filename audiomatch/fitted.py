@@ -1,0 +1,121 @@
+"""A fitted model: what `audiomatch.fit` and `audiomatch.load` return."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from audiomatch import plugins
+from audiomatch.caller import caller_state
+from audiomatch.errors import UserError
+from audiomatch.explanation import Explanation, checked_explanations
+from audiomatch.files import Place, user_path
+from audiomatch.inputs import Data, one_clip, take_in
+from audiomatch.matcher import Matcher, Run
+from audiomatch.model import card_of, save_model
+from audiomatch.records import ModelCard
+from audiomatch.running.jobs import checked_predictions
+from audiomatch.spec import parse_matcher
+
+
+class Model:
+    """A fitted matcher, made by `audiomatch.fit` or `audiomatch.load`.
+
+    Every call leaves the caller's random states, working folder and torch settings as they are.
+
+    Attributes:
+        matcher: the fitted matcher.
+        card: which matcher it is, with what options, and what it was fitted on.
+        run: where and how it computes.
+    """
+
+    def __init__(self, matcher: Matcher, card: ModelCard, run: Run) -> None:
+        self.matcher, self.card, self.run = matcher, card, run
+
+    def __repr__(self) -> str:
+        return f"<audiomatch.Model {self.card.matcher}>"
+
+    def predict(
+        self, data: Data, *, dataset: str | None = None, skip_bad: bool = False
+    ) -> NDArray[np.float64]:
+        """Return P(match) of each clip, float64 of shape (n,), in the order of `data`.
+
+        Args:
+            data: what `audiomatch.compare` takes; labels, where there are any, are not looked at.
+            dataset: the layout of a path, else told by the path.
+            skip_bad: give NaN for a clip that cannot be used. Without it, that is a `ClipError`.
+        """
+        with caller_state():
+            intake, opened = take_in(data, self.run, False, dataset=dataset, skip_bad=skip_bad)
+            clips = intake.clips.unlabelled()
+            p_match = checked_predictions(self.matcher.predict(clips, self._fresh_run()), clips)
+        every = np.full(len(opened.clips), np.nan)
+        every[pd.Index(opened.clips.ids).get_indexer(pd.Index(clips.ids))] = p_match
+        return every
+
+    def predict_one(
+        self, audio: Any, text: str, *, rate: float | None = None, task: str = "", grade: str = ""
+    ) -> float:
+        """Return P(match) of one clip.
+
+        Args:
+            audio: a file, or samples of shape (n,) or (n, channels): float in [-1, 1], or int16,
+                int32 or uint8.
+            text: what it should say.
+            rate: samples a second, where `audio` is samples.
+            task: of the clip, where the matcher was fitted on clips with tasks.
+            grade: likewise.
+        """
+        return float(self.predict(one_clip(audio, text, rate, task=task, grade=grade))[0])
+
+    def explain(
+        self, data: Data, *, dataset: str | None = None, skip_bad: bool = False
+    ) -> list[Explanation]:
+        """Return for each clip what is known of every word of its text.
+
+        Takes what `predict` takes; with `skip_bad` a clip that cannot be used is left out. Raises
+        `UserError` where the matcher judges a text as a whole.
+        """
+        self.check_explains()
+        with caller_state():
+            intake, _ = take_in(data, self.run, False, dataset=dataset, skip_bad=skip_bad)
+            clips = intake.clips.unlabelled()
+            return checked_explanations(self.matcher.explain(clips, self._fresh_run()), clips)
+
+    def explain_one(
+        self, audio: Any, text: str, *, rate: float | None = None, task: str = "", grade: str = ""
+    ) -> Explanation:
+        """Return what is known of every word of one clip; takes what `predict_one` takes."""
+        return self.explain(one_clip(audio, text, rate, task=task, grade=grade))[0]
+
+    def check_explains(self) -> None:
+        """Raise `UserError`, naming the matchers that explain, where this one does not."""
+        if type(self.matcher).explain is Matcher.explain:
+            able = [
+                name for name, offer in plugins.registry().matchers().items() if offer.info.explains
+            ]
+            raise UserError(
+                f"{self.card.matcher} judges a text as a whole and cannot say where the error is; "
+                f"installed matchers that can: {', '.join(able) or 'none'}"
+            )
+
+    def save(self, folder: Place) -> Path:
+        """Write the model into `folder`, in the place of a model that is there; returns the path.
+
+        `audiomatch.load` and `audiomatch predict` read it. Raises `UserError` where the folder
+        holds anything else, or cannot be written.
+        """
+        place = user_path(folder)
+        spec = parse_matcher(self.card.matcher)
+        card = card_of(spec, plugins.registry().offer(spec), self.matcher, self.card.fit)
+        with caller_state():
+            save_model(place, self.matcher, card)
+        return place
+
+    def _fresh_run(self) -> Run:
+        return replace(self.run, notes={})

@@ -1,0 +1,259 @@
+"""What callers hand over as data, as `Clips`: a path, a data frame, or samples in memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from audiomatch import plugins
+from audiomatch.audio import SAMPLE_RATE, load_audio
+from audiomatch.clips import Clips
+from audiomatch.datasets import DEFAULT, choose_dataset
+from audiomatch.datasets.manifest import clips_of_table
+from audiomatch.errors import ClipError, UserError
+from audiomatch.files import user_path
+from audiomatch.intake import Intake, admit
+from audiomatch.matcher import Run
+
+Clip = tuple[ArrayLike, float, str] | tuple[ArrayLike, float, str, int]
+Data = str | os.PathLike[str] | Clips | pd.DataFrame | Iterable[Clip]
+
+# The value of full scale, and of silence, in the integer formats of audio.
+_SCALES = {"int16": (2.0**15, 0.0), "int32": (2.0**31, 0.0), "uint8": (128.0, 128.0)}
+_HIGHEST_RATE = 1_000_000
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Data that a caller named or handed over.
+
+    Attributes:
+        clips: the clips, not yet decoded.
+        dataset: the name of their layout, else `clips`, `data frame` or `memory`.
+        source: where they are: the absolute path, or the name again.
+        columns: the names of id and probability where predictions are written to a file.
+    """
+
+    clips: Clips
+    dataset: str
+    source: str
+    columns: tuple[str, str] = ("id", "p_match")
+
+
+def open_data(data: Data | None, labelled: bool | None, dataset: str | None = None) -> Opened:
+    """Return the clips of `data`; raises `UserError`.
+
+    Args:
+        data: a path as DATA on the command line; the name of a dataset that ships with its plugin,
+            as text where no file has it; `Clips`; a data frame with `audio`, `expected_text` and,
+            where labelled, `match`, paths relative to the working folder; or clips in memory, each
+            (samples, rate, text) or (samples, rate, text, match). None for `dataset` alone.
+        labelled: as `DatasetInfo.open` takes it.
+        dataset: the layout of a path, else told by the path.
+    """
+    if data is None or isinstance(data, str | os.PathLike):
+        return _of_path(data, labelled, dataset)
+    if dataset is not None:
+        raise UserError(f"dataset {dataset!r} is the layout of a path; give a path")
+    if isinstance(data, Clips):
+        clips, kind = data, "clips"
+        if labelled:
+            _ = clips.labels  # raises where there are none
+        elif labelled is False:
+            clips = clips.unlabelled()
+    elif isinstance(data, pd.DataFrame):
+        clips, kind = _of_frame(data, labelled), "data frame"
+    else:
+        clips, kind = _of_memory(data, labelled), "memory"
+    if not len(clips):
+        raise UserError(f"{clips.source}: no clips")
+    return Opened(clips, kind, kind)
+
+
+def take_in(
+    data: Data | None,
+    run: Run,
+    labelled: bool,
+    *,
+    dataset: str | None = None,
+    skip_bad: bool = False,
+    limit: int | None = None,
+) -> tuple[Intake, Opened]:
+    """Open the data and check its clips; those left out by `skip_bad` are told to the progress."""
+    opened = open_data(data, labelled, dataset)
+    if opened.clips.admitted and limit is None:
+        return Intake(opened.clips, []), opened
+    try:
+        intake = admit(opened.clips, run, skip_bad, limit)
+    except ClipError as error:
+        raise ClipError(f"{error}; --skip-bad goes on without") from None
+    if intake.skipped:
+        count = len(intake.skipped)
+        run.progress.say(f"left out {count} clip{'s' * (count > 1)} that cannot be used:")
+        for line in intake.skipped[:_SHOWN]:
+            run.progress.say(f"  {line}")
+        if count > _SHOWN:
+            run.progress.say(f"  and {count - _SHOWN} more")
+    return intake, opened
+
+
+def shipped_dataset(data: Data | None, dataset: str | None) -> str | None:
+    """Return the dataset that ships with its plugin and is meant, None where it is a path."""
+    if data is None:
+        return dataset or DEFAULT
+    layouts = plugins.registry().datasets()
+    named = isinstance(data, str) and data in layouts and not layouts[data].needs_path
+    return str(data) if named and dataset is None and not user_path(str(data)).exists() else None
+
+
+def _of_path(
+    data: str | os.PathLike[str] | None, labelled: bool | None, dataset: str | None
+) -> Opened:
+    shipped = shipped_dataset(data, dataset)
+    if shipped is not None:
+        data, dataset = None, shipped
+    layouts = plugins.registry().datasets()
+    info, path = choose_dataset(layouts, None if data is None else os.fspath(data), dataset)
+    clips = info.open(path, labelled)
+    if path is None:
+        return Opened(clips, info.name, info.name, info.prediction_columns)
+    return Opened(clips, info.name, str(path.resolve()), info.prediction_columns)
+
+
+def _of_frame(frame: pd.DataFrame, labelled: bool | None) -> Clips:
+    for row, audio in zip(frame.index, frame.get("audio", ()), strict=False):
+        if not isinstance(audio, str | os.PathLike | float | None):  # NaN: an empty cell
+            raise UserError(
+                f"data frame, row {row}: audio is a {type(audio).__name__}; must be a path "
+                "(samples: give a list of (samples, rate, text))"
+            )
+    return clips_of_table(frame, Path.cwd(), "data frame", labelled)
+
+
+class _HeldFolder:
+    """A temporary folder that is removed when nobody holds this object any more."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="audiomatch-"))
+        weakref.finalize(self, _remove, self.path, os.getpid())
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """Let another process have the clips but not the duty to remove their files."""
+        return type(None), ()
+
+
+def _remove(folder: Path, process: int) -> None:
+    if os.getpid() == process:  # a forked process ends without it
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _of_memory(items: Iterable[Clip], labelled: bool | None) -> Clips:
+    """Write each clip into a float WAV file, which lives as long as the clips: matchers read files.
+
+    Clips are numbered from 0, as Python does.
+    """
+    folder = _HeldFolder()
+    rows = [_row(item, number, folder.path) for number, item in enumerate(items)]
+    missing = next((i for i, row in enumerate(rows) if labelled and "match" not in row), None)
+    if missing is not None:
+        raise UserError(
+            f"clips in memory, row {missing}: no match; must be (samples, rate, text, match)"
+        )
+    frame = pd.DataFrame(rows, columns=["id", "audio", "expected_text", "match"])
+    if labelled is not True and frame["match"].isna().any():
+        labelled = False
+    clips = clips_of_table(frame, folder.path, "clips in memory", labelled)
+    clips.held = (folder,)
+    return clips
+
+
+def _row(item: Any, number: int, folder: Path) -> dict[str, Any]:
+    where = f"clips in memory, row {number}"
+    if not isinstance(item, tuple | list) or len(item) not in (3, 4):
+        raise UserError(f"{where}: must be (samples, rate, text) or (samples, rate, text, match)")
+    samples, rate, text = item[:3]
+    if not isinstance(text, str):
+        raise UserError(f"{where}: the text is a {type(text).__name__}; must be a str")
+    file = write_samples(samples, rate, folder / f"{number:06}.wav", where)
+    row = {"id": f"clip-{number}", "audio": str(file), "expected_text": text}
+    return row if len(item) == 3 else {**row, "match": item[3]}
+
+
+def write_samples(samples: Any, rate: Any, file: Path, where: str) -> Path:
+    """Write `samples`, channels averaged, as a WAV file of float32.
+
+    The file holds the samples alone, no time of writing, so that equal samples have equal digests.
+    `where` names them in the `UserError` for what is no audio.
+    """
+    from scipy.io import wavfile
+
+    wavfile.write(file, _checked_rate(rate, where), _mono(samples, where))
+    return file
+
+
+def _checked_rate(rate: Any, where: str) -> int:
+    number = isinstance(rate, int | float | np.integer | np.floating) and not isinstance(rate, bool)
+    if not number or not 1 <= rate <= _HIGHEST_RATE or rate != int(rate):
+        raise UserError(
+            f"{where}: the rate is {rate!r}; must be a whole number of samples a second"
+        )
+    return int(rate)
+
+
+def _mono(samples: Any, where: str) -> NDArray[np.float32]:
+    """Return samples of shape (n,) or (n, channels) as float32 of shape (n,), full scale 1."""
+    try:
+        array = np.asarray(samples)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{where}: the samples are no array: {error}") from None
+    if array.dtype.kind != "f" and array.dtype.name not in _SCALES:
+        raise UserError(
+            f"{where}: the samples are of type {array.dtype}; must be float in [-1, 1], int16, "
+            "int32 or uint8"
+        )
+    channels_first = array.ndim == 2 and array.shape[1] > max(array.shape[0], 1)
+    if array.ndim not in (1, 2) or channels_first:
+        hint = "; transpose it" if channels_first else ""
+        raise UserError(
+            f"{where}: the samples have shape {array.shape}; must be (samples,) or "
+            f"(samples, channels){hint}"
+        )
+    scale, silence = _SCALES.get(array.dtype.name, (1.0, 0.0))
+    flat = ((array - silence) / scale if scale != 1.0 else array).astype(np.float32)
+    return flat if flat.ndim == 1 else flat.mean(axis=1)
+
+
+def one_clip(
+    audio: Any, text: str, rate: float | None = None, *, task: str = "", grade: str = ""
+) -> Clips:
+    """Return one clip: a file, or samples with their `rate`. Raises `UserError`."""
+    if not isinstance(text, str) or not text.strip():
+        raise UserError("TEXT is empty; say what the clip should say")
+    held: tuple[object, ...] = ()
+    if isinstance(audio, str | os.PathLike):
+        if rate is not None:
+            raise UserError("rate is that of samples; a file says its own")
+        file = user_path(audio)
+    else:
+        folder = _HeldFolder()
+        held = (folder,)
+        file = write_samples(audio, rate, folder.path / "clip.wav", "the clip")
+    try:
+        seconds = len(load_audio(file)) / SAMPLE_RATE
+    except ClipError as error:
+        raise ClipError(str(error).replace(str(file), "the clip") if held else error) from None
+    row = {"id": file.name, "audio": str(file.resolve()), "expected_text": text}
+    clips = Clips(pd.DataFrame([{**row, "task": task, "grade": grade}]), source="one clip")
+    clips.held = held
+    return clips.with_audio_facts([seconds], clips.digests)

@@ -1,0 +1,44 @@
+"""What a model folder says of its model."""
+
+from __future__ import annotations
+
+from pydantic import Field, JsonValue
+
+from audiomatch.records.base import FileRecord, Record
+
+
+class PluginRecord(Record):
+    """The plugin that offers a matcher."""
+
+    distribution: str = Field(description="what to install")
+    version: str = Field(description="its version when the model was saved")
+
+
+class FitRecord(Record):
+    """What a model was fitted on, and how."""
+
+    clips: int = Field(description="clips that it learned from")
+    skipped: tuple[str, ...] = Field(default=(), description="a line for each clip left out")
+    data_digest: str = Field(description="SHA-256 of the clips, audio by content")
+    group: str = Field(
+        description="the column whose values splits inside the matcher keep together"
+    )
+    seed: int = Field(description="the source of every random number")
+    device: str = Field(description="`cpu`, `cuda`, `cuda:N` or `mps`")
+    precision: str = Field(description="`auto`, `fp32`, `bf16` or `fp16`")
+    seconds: float = Field(description="what fitting took")
+    notes: dict[str, JsonValue] = Field(
+        default={}, description="what the matcher noted: `weights`, `weights_digest` and its own"
+    )
+
+
+class ModelCard(FileRecord):
+    """`audiomatch.json`: which matcher a model folder holds, and how it was fitted."""
+
+    matcher: str = Field(description="as named on the command line")
+    config: dict[str, JsonValue] = Field(description="every option with its value")
+    plugin: PluginRecord = Field(description="what offers the matcher")
+    audiomatch: str = Field(description="the version of audiomatch that saved it")
+    fit: FitRecord | None = Field(
+        default=None, description="how it was fitted; none for a member of an ensemble"
+    )

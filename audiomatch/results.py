@@ -1,0 +1,116 @@
+"""What `compare` and `evaluate` return: tables to work with, and the records behind them."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+
+from audiomatch.records import Difference, Leaderboard, Row, RunRecord
+from audiomatch.scoring import html_table, leaderboard_table
+from audiomatch.spec import parse_matcher
+
+# The columns of `Evaluation.leaderboard` and what they are in a record's row.
+_COLUMNS = {
+    "log_loss": "log_loss",
+    "low": "log_loss_low",
+    "high": "log_loss_high",
+    "auroc": "auroc",
+    "brier": "brier",
+    "ece": "calibration_error",
+    "seconds": "seconds",
+}
+_WIDTH = 100
+
+
+class _Figures(pd.DataFrame):
+    """A data frame that is printed whole, with four digits after the point."""
+
+    def __repr__(self) -> str:
+        return self.to_string(float_format="{:.4f}".format)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation:
+    """How good the predictions of a model are on labelled clips.
+
+    Shown in a notebook it is the leaderboard's table.
+
+    Attributes:
+        record: every figure with its interval, also by task and by grade.
+        predictions: a row a clip and matcher: `id`, `matcher`, `fold`, `group`, `match`, `p_match`.
+    """
+
+    record: Leaderboard
+    predictions: pd.DataFrame
+
+    @property
+    def leaderboard(self) -> pd.DataFrame:
+        """The main figures, a row a matcher, the best first; NaN what is not known.
+
+        `low` and `high` are the ends of the log loss's interval, `ece` is the expected calibration
+        error, `seconds` are those of fitting and predicting.
+        """
+        rows = self.record.rows
+        return _Figures(
+            {name: [getattr(row, field) for row in rows] for name, field in _COLUMNS.items()},
+            index=pd.Index([row.matcher for row in rows], name="matcher"),
+            dtype=float,
+        )
+
+    @property
+    def scores(self) -> Row:
+        """The figures of the best, with their intervals."""
+        return self.record.rows[0]
+
+    def __repr__(self) -> str:
+        from rich.console import Console
+
+        stream = io.StringIO()
+        Console(file=stream, width=_WIDTH).print(leaderboard_table(self.record))
+        lines = (line.rstrip() for line in [*stream.getvalue().splitlines(), *self._notes()])
+        return "\n".join(lines).strip("\n")
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<div>{escape(line)}</div>" for line in self._notes())
+        return html_table(self.record) + notes
+
+    def _notes(self) -> list[str]:
+        """Return what to know of the table, below it."""
+        return [f"{row.label}: {text}" for row in self.record.rows for text in row.warnings]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Evaluation):
+    """Matchers compared on the same folds: an `Evaluation` of each, and their run folder.
+
+    Attributes:
+        folder: the run folder; `report.html` in it is the page to read.
+        run: the data, the folds, the settings, and what became of each fold.
+    """
+
+    folder: Path
+    run: RunRecord
+
+    def difference(self, a: str, b: str) -> Difference:
+        """Return the log loss of matcher `a` minus that of `b`, paired, with its interval.
+
+        Both are named as they were compared. Raises `UserError` for one that is not there.
+        """
+        return self.record.difference(str(parse_matcher(a)), str(parse_matcher(b)))
+
+    @property
+    def problems(self) -> list[str]:
+        """A line for each fold that failed and each plugin's listener that did."""
+        failed = [
+            f"{result.matcher} fold {result.fold + 1}: {result.error}"
+            for result in self.run.results
+            if not result.done
+        ]
+        return [*failed, *self.run.listener_errors]
+
+    def _notes(self) -> list[str]:
+        return [*super()._notes(), f"Run folder: {self.folder}"]
