@@ -16,6 +16,7 @@ import audiomatch.records
 from audiomatch import Matcher, MatcherInfo, Run, hookspecs
 from audiomatch.audio import load_audio, map_audio
 from audiomatch.cache import ArrayCache
+from audiomatch.calibration import Calibration
 from audiomatch.cli import cli
 from audiomatch.clips import Clips
 from audiomatch.config import MatcherConfig
@@ -52,7 +53,7 @@ FACE = (
 )
 API: dict[str, tuple[Any, ...]] = {
     "The contract": (Matcher, MatcherConfig, MatcherInfo, Flag, Run, Progress, DatasetInfo),
-    "The clips": (Clips, load_audio, map_audio, inner_split, inner_folds),
+    "The clips": (Clips, load_audio, map_audio, inner_split, inner_folds, Calibration),
     "Files and errors": (
         ArrayCache,
         computed_by,
