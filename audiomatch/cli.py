@@ -14,6 +14,7 @@ from audiomatch.commands.group import CommandGroup
 from audiomatch.distributions import stranger
 from audiomatch.errors import RenamedWarning, UserError
 from audiomatch.hookspecs import DISTRIBUTION, PROJECT
+from audiomatch.machine import wait_passively
 from audiomatch.offers import import_object
 
 
@@ -37,6 +38,7 @@ def main() -> None:
     """Run the command line: exit code 0, 1 (a matcher or fold failed), 2 (bad input) or 130."""
     warnings.showwarning = _show_warning
     _warn_of_stranger()
+    wait_passively()
     try:
         code = cli(standalone_mode=False)
     except UserError as error:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib.metadata
+import math
 import os
 import platform
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -18,6 +20,8 @@ from audiomatch.matcher import Precision, Run
 from audiomatch.progress import Progress, QuietProgress, for_terminal
 
 DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
+CGROUP_OF_PROCESS = Path("/proc/self/cgroup")
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 def make_run(
@@ -79,10 +83,53 @@ def _cuda_devices() -> int:
 
 
 def default_workers() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return how many cores this process may use: its affinity, and its cgroup's CPU quota."""
+    if hasattr(os, "process_cpu_count"):  # from Python 3.13; takes PYTHON_CPU_COUNT into account
+        allowed = os.process_cpu_count() or 1
+    elif hasattr(os, "sched_getaffinity"):
+        allowed = len(os.sched_getaffinity(0))
+    else:
+        allowed = os.cpu_count() or 1
+    # Up: a quota of 1.5 cores keeps two threads busy three quarters of the time.
+    return max(1, math.ceil(min([allowed, *_quotas()])))
+
+
+def _quotas() -> Iterator[float]:
+    """Yield the CPU quotas, in cores, of this process's control groups and their parents (Linux).
+
+    A line of `/proc/self/cgroup` is `number:controllers:path`; version 2 has no controllers there
+    (cgroups(7)). A container may see its own group as the root, so each parent is looked at.
+    """
+    try:
+        lines = CGROUP_OF_PROCESS.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        group = CGROUPS / controllers / path.lstrip("/")
+        for folder in (group, *group.parents):
+            if not folder.is_relative_to(CGROUPS / controllers):
+                break
+            # A file that is not there, or "max" and -1 in it: no quota.
+            with contextlib.suppress(OSError, ValueError):
+                if controllers:
+                    quota = int((folder / "cpu.cfs_quota_us").read_text())
+                    period = int((folder / "cpu.cfs_period_us").read_text())
+                else:
+                    quota, period = map(int, (folder / "cpu.max").read_text().split())
+                if quota > 0:
+                    yield quota / period
+
+
+def wait_passively() -> None:
+    """Let threads of OpenMP sleep while they wait, unless the user has said how they wait.
+
+    Spinning takes the cores that the working threads need where other programs run too. libgomp
+    and LLVM's OpenMP read this when they are loaded, so it comes before any numeric library.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def default_cache() -> Path:
