@@ -65,12 +65,12 @@ def test_mean_is_the_mean(plugin: Plugin, clips: Clips, run: Run) -> None:
     assert set(run.notes["members"]) == {"knowing@strength=2", "toy"}
 
 
-@pytest.mark.parametrize("method", ["logistic", "lightgbm"])
+@pytest.mark.parametrize(
+    "method", ["logistic", pytest.param("lightgbm", marks=pytest.mark.plugins)]
+)
 def test_stack_trusts_the_member_that_knows(
     plugin: Plugin, clips: Clips, run: Run, method: str, tmp_path: Path
 ) -> None:
-    if method == "lightgbm":
-        pytest.importorskip("lightgbm")
     Knowing.seen = []
     spec = parse_matcher(f"ensemble@members=(knowing@strength=1,toy)@method={method}")
     made, ensemble = make(str(spec), plugin)

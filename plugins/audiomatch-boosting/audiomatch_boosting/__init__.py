@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from audiomatch import MatcherInfo, hookimpl
 
+__version__ = "0.2.0"
 PRESETS = {"default": {}, "quick": {"rounds": 100, "learning_rate": 0.1, "inner_folds": 3}}
 FEATURES = "on features of the audio, the text, task and grade"
 

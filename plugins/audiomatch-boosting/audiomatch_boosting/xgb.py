@@ -16,6 +16,11 @@ from audiomatch_boosting.matcher import BoostingMatcher, Part, Table, Training, 
 
 try:
     import xgboost
+except ModuleNotFoundError as error:
+    raise UserError(
+        f"{error.name} is not installed: pip install 'audiomatch-boosting[xgboost]', or "
+        "[xgboost-cpu] on a machine without a GPU"
+    ) from error
 except (ImportError, OSError, ValueError) as error:  # its own error is a ValueError
     raise UserError(
         f"xgboost cannot be imported ({str(error).strip().splitlines()[0]}); it needs the OpenMP "

