@@ -279,7 +279,7 @@ def test_without_xgboost_both_packages_are_named(monkeypatch):
     with pytest.raises(
         UserError, match=r"audiomatch-boosting\[xgboost\]', or \[xgboost-cpu\]"
     ) as e:
-        INFOS["xgboost"].load()
+        import_object(INFOS["xgboost"].load)
     assert "\n" not in str(e.value)
 
 
