@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,14 +110,42 @@ def _groups(clips: Clips, group: str) -> list[str]:
 
 
 def inner_split(
-    train: Clips, fraction: float = 0.2, seed: int = 0
+    train: Clips,
+    fraction: float = 0.2,
+    seed: int = 0,
+    note: Callable[..., None] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split a training part for validation or calibration inside it.
 
     Returns the positions of the larger and the smaller part, group-disjoint, with classes as
-    balanced as groups allow. With a single group the split is by clip.
+    balanced as groups allow. The smaller part is of about `fraction` of the clips, or as near as
+    whole groups come; never more than half of the clips, nor, of more than one, of the groups.
+    `note` (`Run.note`) hears a warning where they come nowhere near. With a single group the split
+    is by clip.
     """
-    return inner_folds(train, max(2, round(1 / fraction)), seed)[0]
+    wanted = fraction * len(train)
+    groups = np.unique(np.asarray(train.groups, dtype=object), return_inverse=True)[1]
+    folds = [aside for _, aside in inner_folds(train, max(2, round(1 / fraction)), seed)]
+    small = [aside for aside in folds if 2 * len(aside) <= len(train)]
+    near = [aside for aside in small if abs(len(aside) - wanted) <= wanted / 10]
+    if near:
+        aside = near[0]
+    else:
+        aside = min(small or folds, key=lambda one: (abs(len(one) - wanted), len(one)))
+        most = max(1, (int(groups.max()) + 1) // 2)
+        for more in small if 2 * len(aside) <= len(train) else ():
+            joined = np.union1d(aside, more)
+            nearer = abs(len(joined) - wanted) < abs(len(aside) - wanted)
+            if nearer and 2 * len(joined) <= len(train) and len(np.unique(groups[joined])) <= most:
+                aside = joined
+    if 2 * len(aside) > len(train):  # of two groups the larger came first
+        aside = np.setdiff1d(np.arange(len(train)), aside)
+    if note is not None and not wanted / 2 <= len(aside) <= 2 * wanted:
+        note(
+            warning=f"{len(aside) / len(train):.0%} of the training part is set aside instead of "
+            f"{fraction:.0%}: its groups are too unequal"
+        )
+    return np.setdiff1d(np.arange(len(train)), aside), aside
 
 
 def inner_folds(
@@ -125,8 +154,8 @@ def inner_folds(
     """Split a training part into at most `k` inner folds, for out-of-fold predictions inside it.
 
     Returns the positions of the rest and of the held-out part, a pair a fold: group-disjoint, each
-    clip held out once, with classes as balanced as groups allow. With fewer groups than `k` there
-    is a fold a group; with a single group the split is by clip.
+    clip held out once and no fold empty, with classes as balanced as groups allow. With fewer
+    groups than `k` there is a fold a group; with a single group the split is by clip.
     """
     rows = np.arange(len(train))
     groups = np.unique(np.asarray(train.groups, dtype=object), return_inverse=True)[1]
@@ -139,4 +168,9 @@ def inner_folds(
         # A rare class cannot be in every fold; the splitter spreads it as well as it can.
         warnings.filterwarnings("ignore", message="The least populated class")
         splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
-        return list(splitter.split(rows, train.labels, groups))
+        folds = list(splitter.split(rows, train.labels, groups))
+    if all(len(held_out) for _, held_out in folds):
+        return folds
+    # It may leave a fold empty (scikit-learn#34828), which sizes alone never do.
+    dealt = np.random.default_rng(seed).permutation(int(groups.max()) + 1)[groups]
+    return list(GroupKFold(k).split(rows, groups=dealt))

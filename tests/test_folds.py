@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from audiomatch import UserError
 from audiomatch.clips import Clips
-from audiomatch.folds import inner_split, make_folds
+from audiomatch.folds import inner_folds, inner_split, make_folds
 from audiomatch.text import normalise_text
 
 
@@ -79,3 +81,52 @@ def test_too_few_groups_and_one_class() -> None:
         make_folds(make_clips(["a"] * 4, [0, 1] * 2), 2)
     with pytest.raises(UserError, match="without fold . every clip has match 0"):
         make_folds(make_clips(["a", "b"] * 4, [0, 1] * 4), 2)
+
+
+def dominated(share: float, count: int = 400) -> Clips:
+    """Clips of which one text has `share`, and the others four a text."""
+    big = int(share * count)
+    texts = ["hello"] * big + [f"word {i // 4}" for i in range(count - big)]
+    labels = np.random.default_rng(1).integers(0, 2, count).tolist()
+    return make_clips(texts, labels)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.8, 0.9, 0.99])
+@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.3, 0.5])
+def test_a_dominant_text_stays_in_the_larger_part(share: float, fraction: float) -> None:
+    clips = dominated(share)
+    for seed in range(5):
+        rest, aside = inner_split(clips, fraction, seed)
+        assert sorted([*rest, *aside]) == list(range(len(clips)))
+        assert 0 < len(aside) <= len(clips) / 2
+        groups = np.asarray(clips.groups, dtype=object)
+        assert not set(groups[rest]) & set(groups[aside])
+        possible = min(fraction, (1 - share) / 2, 0.5)
+        assert len(aside) >= 0.7 * possible * len(clips)
+
+
+def test_a_split_that_comes_nowhere_near_is_noted() -> None:
+    notes: dict[str, Any] = {}
+    inner_split(dominated(0.9), 0.3, 0, notes.update)
+    assert "instead of 30%" in notes["warning"]
+    notes.clear()
+    inner_split(dominated(0.3), 0.2, 0, notes.update)
+    inner_split(make_clips(["one"] * 40, [0, 1] * 20), 0.2, 0, notes.update)
+    assert not notes
+
+
+def test_of_two_groups_the_smaller_is_set_aside() -> None:
+    clips = make_clips(["a"] * 70 + ["b"] * 30, [0, 1] * 50)
+    for seed in range(6):
+        assert inner_split(clips, 0.2, seed)[1].tolist() == list(range(70, 100))
+
+
+def test_no_inner_fold_is_empty() -> None:
+    sizes, matches = (5, 1, 1, 2, 2), (5, 0, 1, 2, 2)
+    texts = [f"t{i}" for i, size in enumerate(sizes) for _ in range(size)]
+    labels = [int(j < m) for size, m in zip(sizes, matches, strict=True) for j in range(size)]
+    clips = make_clips(texts, labels)
+    for seed in range(20):
+        folds = inner_folds(clips, 5, seed)
+        assert len(folds) == 5 and all(len(held_out) for _, held_out in folds)
+        assert sorted(np.concatenate([held_out for _, held_out in folds])) == list(range(11))

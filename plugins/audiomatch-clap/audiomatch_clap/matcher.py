@@ -84,7 +84,9 @@ class ClapMatcher(TorchMatcher[ClapScorer]):
         self._frozen = "" if trains_towers else f"{self.config.backend}-{weights.digest}"
         calibrating = train
         if self.config.mode != "similarity" or trains_towers:
-            rest, held_out = inner_split(train, self.config.calibration, compute.run.seed)
+            rest, held_out = inner_split(
+                train, self.config.calibration, compute.run.seed, compute.run.note
+            )
             calibrating = train.take(held_out)
             teach = self._train_towers if trains_towers else self._train_head
             teach(model, train.take(rest), compute)

@@ -55,7 +55,7 @@ class HubertCTCMatcher(TorchMatcher[CTCScorer]):
         """Train by the objective, and fit the head on clips kept apart."""
         config, scratch = self.config, self.weights["weights"].scratch
         rest, kept = (
-            inner_split(train, config.calibration, compute.run.seed)
+            inner_split(train, config.calibration, compute.run.seed, compute.run.note)
             if config.calibration
             else (np.arange(len(train)), np.arange(0))
         )

@@ -61,7 +61,9 @@ class TwoTowerMatcher(TorchMatcher[Towers]):
         """Train on most of `train`; the rest, in whole groups, picks the epoch and calibrates."""
         inputs = TowerInputs(model, train, self.config, compute)
         model.comparison.head.standardise(inputs.lengths)
-        fitted, validation = inner_split(train, self.config.validation, compute.run.seed)
+        fitted, validation = inner_split(
+            train, self.config.validation, compute.run.seed, compute.run.note
+        )
         split = fitted, validation
         logits = fit_towers(model, inputs, train.labels, split, self.config, compute)
         rate = float(train.labels.mean())

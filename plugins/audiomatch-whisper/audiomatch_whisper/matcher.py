@@ -85,7 +85,7 @@ class WhisperMatcher(Matcher):
         """Split off the clips that calibrate; none where they would leave only one label."""
         if not self.config.calibration:
             return train, None
-        rest, aside = inner_split(train, self.config.calibration, run.seed)
+        rest, aside = inner_split(train, self.config.calibration, run.seed, run.note)
         if min(len(set(train.labels[rest])), len(set(train.labels[aside]))) < 2:
             run.note(warning="too few clips to set some aside: not calibrated")
             return train, None
