@@ -139,7 +139,7 @@ class ClapMatcher(TorchMatcher[ClapScorer]):
 
         def losses(rows: NDArray[np.int64]) -> Tensor:
             return functional.binary_cross_entropy_with_logits(
-                model.score(*embeddings(rows)), labels[rows], reduction="none"
+                model.score(*embeddings(rows)), labels[compute.index(rows)], reduction="none"
             )
 
         train(
@@ -159,7 +159,7 @@ class ClapMatcher(TorchMatcher[ClapScorer]):
         audio, text = embed(Pairs(model.towers, clips, compute), self._frozen)
         audio, text = audio.to(compute.device), text.to(compute.device)
         return predict(
-            lambda rows: model.score(audio[rows], text[rows]),
+            lambda rows: model.score(audio[compute.index(rows)], text[compute.index(rows)]),
             np.ones(len(clips)),
             compute,
             capacity=1,  # as in `embed`

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from audiomatch_torch import without_autocast
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ class Similarity(nn.Module):
 
     def forward(self, audio: Tensor, text: Tensor) -> Tensor:
         """Embeddings (n, width) to logits (n,)."""
-        with torch.autocast(audio.device.type, enabled=False):
+        with without_autocast(audio.device):
             cosine = (audio.float() * text.float()).sum(-1)
             return cosine * self.log_scale.exp() + self.offset
 
@@ -41,7 +42,7 @@ class PairHead(nn.Module):
 
     def forward(self, audio: Tensor, text: Tensor) -> Tensor:
         """Embeddings (n, width) to logits (n,)."""
-        with torch.autocast(audio.device.type, enabled=False):
+        with without_autocast(audio.device):
             a, t = audio.float() * self.scale, text.float() * self.scale
             logits: Tensor = self.layers(torch.cat([a, t, a * t, (a - t).abs()], dim=-1))
             return logits.squeeze(-1)

@@ -69,6 +69,8 @@ class TransformersTowers(ClapTowers):
     ) -> None:
         super().__init__()
         self.model, self.extractor, self.text = model, extractor, text
+        for scale in (model.logit_scale_a, model.logit_scale_t):  # of CLAP's own loss
+            scale.requires_grad = False
         self.width = int(model.config.projection_dim)
         inner: Any = model.config.text_config
         self.most_tokens = int(inner.max_position_embeddings) - int(inner.pad_token_id) - 1

@@ -7,6 +7,7 @@ import pytest
 import torch
 from audiomatch_clap import PRESETS
 from audiomatch_clap.config import ClapConfig
+from audiomatch_torch.testing import parameters_without_gradient, use_on_pretend_device
 
 from audiomatch.config import build_config
 from audiomatch.errors import UserError
@@ -115,6 +116,24 @@ def test_a_fused_model_and_a_long_clip(clap, helpers, corpus, held_out, run, tmp
     matcher = clap(weights=str(folder))
     matcher.fit(corpus, run)
     assert np.isfinite(matcher.predict(held_out, run)).all()
+
+
+@pytest.mark.parametrize("mode", ["similarity", "head", "fine-tune"])
+def test_it_works_on_a_device_that_does_not_mix_with_the_cpu(
+    mode, clap, pretrained, corpus, tmp_path
+):
+    (tmp_path / "device").mkdir()
+    use_on_pretend_device(
+        lambda: clap(weights=str(pretrained), mode=mode, epochs=1), corpus, tmp_path / "device"
+    )
+
+
+@pytest.mark.parametrize("mode", ["head", "fine-tune"])
+def test_every_parameter_has_a_gradient_in_bf16(mode, clap, pretrained, corpus, run):
+    run.precision = "bf16"
+    with parameters_without_gradient() as missing:
+        clap(weights=str(pretrained), mode=mode, epochs=1).fit(corpus, run)
+    assert [tuple(parameter.shape) for parameter in missing] == []
 
 
 def test_presets_and_options():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from audiomatch_hubert import PRESETS, audiomatch_matchers
 from audiomatch_hubert.matcher import HubertCTCMatcher
+from audiomatch_torch.testing import parameters_without_gradient, use_on_pretend_device
 
 from audiomatch import Run
 from audiomatch.config import build_config
@@ -145,3 +146,22 @@ def test_the_entry_point_is_light():
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
     assert [info.name for info in audiomatch_matchers()] == ["hubert-ctc"]
+
+
+@pytest.mark.parametrize("options", [{"freeze": "encoder"}, {"freeze": "features", "lr": 1e-3}])
+def test_it_works_on_a_device_that_does_not_mix_with_the_cpu(options, clips, checkpoint, tmp_path):
+    folder = str(checkpoint("wavlm"))
+    (tmp_path / "device").mkdir()
+    counted = use_on_pretend_device(
+        lambda: make({**TINY, "weights": folder, **options}), clips, tmp_path / "device"
+    )
+    lengths = 3  # a pass each: 0.5, 1 and 1.5 s
+    assert counted.downloads <= 3 * lengths  # log probabilities and frames
+
+
+@pytest.mark.parametrize("kind", ["hubert", "wav2vec2", "wavlm", "wav2vec2-bert"])
+def test_every_parameter_has_a_gradient_in_bf16(kind, clips, checkpoint, tmp_path):
+    matcher = make({**TINY, "weights": str(checkpoint(kind)), "freeze": "nothing"})
+    with parameters_without_gradient() as missing:
+        matcher.fit(clips, Run(cache=tmp_path / "cache", precision="bf16"))
+    assert [tuple(parameter.shape) for parameter in missing] == []

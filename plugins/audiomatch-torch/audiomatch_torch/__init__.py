@@ -6,7 +6,7 @@ an encoder that is not trained says of a clip is kept by `encode_once`.
 """
 
 from audiomatch_torch.batches import by_length, chunks, shuffled
-from audiomatch_torch.compute import Compute
+from audiomatch_torch.compute import Compute, without_autocast
 from audiomatch_torch.config import TorchConfig, option, weights_option
 from audiomatch_torch.digests import digest_of
 from audiomatch_torch.hub import hub_folder
@@ -55,4 +55,5 @@ __all__ = [
     "tensor_files",
     "train",
     "weights_option",
+    "without_autocast",
 ]

@@ -11,9 +11,11 @@ from typing import Any, Self
 import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
+from torch import Tensor
 
 from audiomatch.errors import UserError
 from audiomatch.matcher import Run
+from audiomatch_torch.batches import Rows
 from audiomatch_torch.randomness import RandomState, seed_everything
 
 CPU_SECONDS_AT_ONCE = 60.0
@@ -99,6 +101,10 @@ class Compute:
             return asked
         return cpu if self.device.type == "cpu" else gpu
 
+    def index(self, rows: Rows) -> Tensor:
+        """Return row numbers as an index of tensors on the device, int64 (rows,)."""
+        return torch.from_numpy(rows).to(self.device)
+
     @contextmanager
     def deterministic(self) -> Iterator[None]:
         """Ask torch for deterministic kernels, and note the peak GPU memory at the end."""
@@ -123,6 +129,13 @@ class Compute:
             peak = torch.cuda.max_memory_allocated(self.device) / 1e6
             known = float(self.run.notes.get("peak_gpu_memory_mb", 0.0))
             self.run.note(peak_gpu_memory_mb=round(max(peak, known), 1))
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """Return a context in which nothing is cast to the run's precision."""
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def device_of(name: str) -> torch.device:

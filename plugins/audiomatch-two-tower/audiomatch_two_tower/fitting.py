@@ -41,7 +41,7 @@ def fit_towers(
     def losses(rows: NDArray[np.int64]) -> Tensor:
         own = fitted[rows]
         return functional.binary_cross_entropy_with_logits(
-            inputs.logits(own).float(), wanted[torch.from_numpy(own)], reduction="none"
+            inputs.logits(own).float(), wanted[compute.index(own)], reduction="none"
         )
 
     def validate(epoch: int) -> None:

@@ -57,7 +57,7 @@ class TowerInputs:
 
     def logits(self, rows: Rows) -> Tensor:
         """Return the logits of rows of one padded length, shape (rows,)."""
-        index = torch.from_numpy(rows).to(self.compute.device)
+        index = self.compute.index(rows)
         if self._embeddings is not None:
             text = self._embeddings[index]
         else:

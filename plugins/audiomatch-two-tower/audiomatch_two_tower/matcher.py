@@ -54,7 +54,7 @@ class TwoTowerMatcher(TorchMatcher[Towers]):
         towers = Towers(encoder, read_text_tower(text), self.config)
         tune_audio = self.config.tune_audio
         towers.audio.requires_grad_(audio.scratch if tune_audio is None else tune_audio)
-        towers.text.requires_grad_(self.config.tune_text)
+        towers.text.tune(self.config.tune_text)
         return towers
 
     def learn(self, model: Towers, train: Clips, compute: Compute) -> None:

@@ -66,6 +66,11 @@ class TextTower(nn.Module):
         embedding: Tensor = self.model(inputs)["sentence_embedding"]
         return embedding
 
+    def tune(self, trained: bool) -> None:
+        """Let all be trained, or nothing; never a BERT's pooler, which the embedding leaves out."""
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad = trained and ".pooler." not in name
+
     def embed(self, texts: Sequence[str], compute: Compute) -> Tensor:
         """Embed texts without gradients, equal ones once, each among its equals in tokens.
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from audiomatch_torch.testing import parameters_without_gradient, use_on_pretend_device
 
 from audiomatch import Run
 from audiomatch.errors import UserError
@@ -153,3 +154,29 @@ def test_every_preset_is_a_config():
 
     for options in PRESETS.values():
         TwoTowerConfig(**options)
+
+
+@pytest.mark.parametrize(
+    ("audio", "options"),
+    [("cnn", {}), ("whisper", {}), ("hubert", {"tune_audio": True, "tune_text": True})],
+)
+def test_it_works_on_a_device_that_does_not_mix_with_the_cpu(
+    two_tower, corpus, tmp_path, audio, options
+):
+    few = corpus.take(np.arange(30))
+    (tmp_path / "device").mkdir()
+    counted = use_on_pretend_device(
+        lambda: two_tower(audio, **options, epochs=1), few, tmp_path / "device"
+    )
+    passes = len({round(seconds, 1) for seconds in np.arange(0, 5, 0.5)}) + len(set(few.texts))
+    assert counted.downloads <= 2 * passes
+
+
+@pytest.mark.parametrize("audio", TOWERS)
+def test_every_parameter_has_a_gradient_in_bf16(two_tower, corpus, run, audio):
+    run.precision = "bf16"
+    options = {} if audio == "cnn" else {"tune_audio": True}
+    matcher = two_tower(audio, epochs=1, tune_text=True, **options)
+    with parameters_without_gradient() as missing:
+        matcher.fit(corpus.take(np.arange(30)), run)
+    assert [tuple(parameter.shape) for parameter in missing] == []
