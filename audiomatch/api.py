@@ -139,6 +139,7 @@ def compare(
     workers: int | None = None,
     cache: Place | None = None,
     progress: bool | Progress = False,
+    executor: str = "inline",
 ) -> Comparison:
     """Compare matchers on the same folds by cross-validation, the floors beside them.
 
@@ -163,6 +164,7 @@ def compare(
         workers: likewise.
         cache: likewise.
         progress: whether to show how far the work has come.
+        executor: what computes the folds, `NAME[@key=value]…`; the numbers are the same under each.
 
     Raises:
         UserError: what was given cannot be used, before any work is done.
@@ -171,12 +173,13 @@ def compare(
     from audiomatch.further import keep_apart
     from audiomatch.running.comparison import describe_data, run_comparison
     from audiomatch.running.crossval import enter
-    from audiomatch.running.executors import InlineExecutor
+    from audiomatch.running.executors import make_executor
 
     specs = _specs(matchers)
     place = _run_folder(data, dataset) if out is None else user_path(out)
     if place is not None:
         check_output_folder(place, "--out")
+    pool = make_executor(executor, plugins.registry().executors())
     run = make_run(device, precision, seed, workers, cache, progress)
     with caller_state():
         entrants = enter(plugins.registry(), specs)
@@ -187,9 +190,8 @@ def compare(
             check_output_folder(place, "--out")
         made = make_folds(intake.clips, folds, group, run.seed)
         keep_apart([d for entrant in entrants for d in entrant.further_data], intake.clips, run)
-        outcome = run_comparison(
-            plugins.registry(), entrants, made, record, run, place, InlineExecutor()
-        )
+        with pool:
+            outcome = run_comparison(plugins.registry(), entrants, made, record, run, place, pool)
     return Comparison(outcome.leaderboard, outcome.predictions, outcome.folder, outcome.record)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from audiomatch.datasets import DatasetInfo, find_manifest
 from audiomatch.hookspecs import hookimpl
 from audiomatch.matcher import MatcherInfo
+from audiomatch.running.executors import ExecutorInfo
 
 if TYPE_CHECKING:
     from audiomatch.clips import Clips
@@ -74,6 +75,13 @@ def _open_manifest(path: Path | None, labelled: bool | None) -> Clips:
 
 def _is_drivendata(path: Path) -> bool:
     return any((path / f"{half}_metadata.csv").is_file() for half in ("train", "test"))
+
+
+@hookimpl
+def audiomatch_executors() -> list[ExecutorInfo]:
+    """Offer the one that needs no other process."""
+    inline = "audiomatch.running.executors:InlineExecutor"
+    return [ExecutorInfo("inline", "one job after another, in this process", inline)]
 
 
 @hookimpl

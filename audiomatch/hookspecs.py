@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from audiomatch.datasets import DatasetInfo
     from audiomatch.matcher import MatcherInfo
     from audiomatch.records import FoldResult, Leaderboard
+    from audiomatch.running.executors import ExecutorInfo
 
 PROJECT = "audiomatch"
 # On PyPI "audiomatch" is another program.
@@ -44,6 +45,11 @@ def audiomatch_matchers() -> Iterable[MatcherInfo]:  # type: ignore[empty-body]
 @hookspec
 def audiomatch_datasets() -> Iterable[DatasetInfo]:  # type: ignore[empty-body]
     """Offer dataset layouts. A path is given to the first layout that recognises it."""
+
+
+@hookspec
+def audiomatch_executors() -> Iterable[ExecutorInfo]:  # type: ignore[empty-body]
+    """Offer executors: what runs the jobs of a comparison, as in `bench --executor NAME`."""
 
 
 @hookspec

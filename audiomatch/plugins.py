@@ -19,6 +19,7 @@ from audiomatch.hooks import Hooks
 from audiomatch.hookspecs import DISTRIBUTION, PROJECT
 from audiomatch.matcher import Matcher, MatcherInfo
 from audiomatch.offers import Offer, Plugin, checked_offer
+from audiomatch.running.executors import ExecutorInfo
 from audiomatch.spec import DEFAULT_PRESET, MatcherSpec
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ class Registry:
             self._add(entry, Plugin(entry.name, name, version, entry.value))
         self._infos = self._offered("matcher", MatcherInfo)
         self._layouts = self._offered("dataset", DatasetInfo)
+        self._executors = self._offered("executor", ExecutorInfo)
         self._commands = self._offered("command", click.Command)
         self._note_problems()
 
@@ -78,6 +80,10 @@ class Registry:
     def datasets(self) -> dict[str, DatasetInfo]:
         """Return every dataset layout by name; raises `UserError` on a clash."""
         return {name: info for name, (info, _) in _by_name("dataset", self._layouts).items()}
+
+    def executors(self) -> dict[str, ExecutorInfo]:
+        """Return every executor by name; raises `UserError` on a clash."""
+        return {name: info for name, (info, _) in _by_name("executor", self._executors).items()}
 
     def commands(self) -> dict[str, click.Command]:
         """Return the plugins' commands by name; one that two plugins offer says so when it runs."""

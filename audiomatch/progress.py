@@ -75,6 +75,10 @@ class LineProgress:
         self.every = every
         self._prefix: list[str] = []
 
+    def __reduce__(self) -> tuple[type[QuietProgress], tuple[()]]:
+        """Be quiet where it is sent to another process."""
+        return QuietProgress, ()
+
     @contextmanager
     def task(self, description: str, total: float, unit: str = "clips") -> Iterator[Task]:
         """Open a task that prints a line every few seconds."""
@@ -114,6 +118,10 @@ class BarProgress:
             transient=True,
         )
         self._open = 0
+
+    def __reduce__(self) -> tuple[type[QuietProgress], tuple[()]]:
+        """Be quiet where it is sent to another process."""
+        return QuietProgress, ()
 
     @contextmanager
     def task(self, description: str, total: float, unit: str = "clips") -> Iterator[Task]:

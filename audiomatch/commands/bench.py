@@ -35,6 +35,13 @@ from audiomatch.commands.paths import OutputFolder
     type=OutputFolder(),
     help="Run folder [runs/NAME-OF-DATA]; a second run goes on with it.",
 )
+@click.option(
+    "--executor",
+    default="inline",
+    show_default=True,
+    metavar="NAME",
+    help="What computes the folds (NAME[@key=value]…).",
+)
 @run_options
 def bench(data: str | None, named: str, out: Path | None, as_json: bool, **how: Any) -> int:
     """Compare matchers on DATA (a manifest or folder; else mini-screener) by cross-validation.

@@ -55,64 +55,88 @@ def cross_validate(
     run: Run,
     folder: RunFolder,
     executor: Executor,
-    fold_done: Callable[[FoldResult], None] = lambda result: None,
+    fold_done: Callable[[FoldResult], None] | None = None,
 ) -> list[FoldResult]:
     """Fit and predict every fold of every matcher; return one result for each, in order.
 
-    A finished fold found in `folder` is replayed; the others become jobs that `executor` does. A
+    A finished fold found in `folder` is replayed; the others become jobs that `executor` runs. A
     job that fails becomes a failed result, and the others go on; an interrupt stops all, with
     every finished fold kept. `fold_done` hears each result as it comes.
     """
+    work = _Work(folder, executor, run.progress, fold_done)
     splits = [folds.split(fold) for fold in range(folds.k)]
     digests = [(data_digest(train), data_digest(held_out)) for train, held_out in splits]
     settings = replace(run, progress=QuietProgress(), notes={})
-    results: dict[tuple[str, int], FoldResult] = {}
-    waiting: dict[Future[FoldResult], tuple[Job, FoldKey]] = {}
-
-    def finish(result: FoldResult) -> None:
-        results[result.matcher, result.fold] = result
-        fold_done(result)
-
-    def gather(future: Future[FoldResult]) -> None:
-        job, key = waiting.pop(future)
-        error = future.exception()
-        result = future.result() if error is None else job.failed(error)
-        if result.done:
-            folder.keep(key, result)
-        finish(result)
-
     try:
         for entrant in entrants:
             with run.progress.task(entrant.label, total=folds.k, unit="folds") as task:
                 for fold, (train, held_out) in enumerate(splits):
                     job = Job(entrant, fold, train, held_out, settings)
-                    key = _key(job, *digests[fold])
-                    kept = folder.replay(key, held_out)
-                    if kept is None:
-                        waiting[_submit(executor, job, run.progress)] = job, key
-                    else:
-                        finish(kept)
-                    for future in [future for future in waiting if future.done()]:
-                        gather(future)
+                    work.begin(job, _key(job, *digests[fold]))
                     task.advance()
-        if waiting:
-            with run.progress.task("folds", total=len(waiting), unit="folds") as task:
-                for future in as_completed(list(waiting)):
-                    gather(future)
-                    task.advance()
+        work.wait()
     except BaseException:
         executor.shutdown(wait=False, cancel_futures=True)
         raise
-    return [results[entrant.label, fold] for entrant in entrants for fold in range(folds.k)]
+    return [work.results[entrant.label, fold] for entrant in entrants for fold in range(folds.k)]
 
 
-def _submit(executor: Executor, job: Job, progress: Progress) -> Future[FoldResult]:
-    try:
-        return executor.submit(run_job, job, progress)
-    except Exception as error:  # noqa: BLE001 - a job that an executor refuses is one that failed
-        refused: Future[FoldResult] = Future()
-        refused.set_exception(error)
-        return refused
+class _Work:
+    """The jobs that were begun, and the results that are known."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        executor: Executor,
+        progress: Progress,
+        fold_done: Callable[[FoldResult], None] | None,
+    ) -> None:
+        self.results: dict[tuple[str, int], FoldResult] = {}
+        self._waiting: dict[Future[FoldResult], tuple[Job, FoldKey]] = {}
+        self._folder, self._executor, self._progress = folder, executor, progress
+        self._fold_done = fold_done
+
+    def begin(self, job: Job, key: FoldKey) -> None:
+        """Replay the job's fold or have it computed; gather what has ended."""
+        kept = self._folder.replay(key, job.held_out)
+        if kept is None:
+            self._waiting[self._submit(job)] = job, key
+        else:
+            self._finish(kept)
+        for future in [future for future in self._waiting if future.done()]:
+            self._gather(future)
+
+    def wait(self) -> None:
+        """Gather the rest as it ends."""
+        if not self._waiting:
+            return
+        with self._progress.task("folds", total=len(self._waiting), unit="folds") as task:
+            for future in as_completed(list(self._waiting)):
+                self._gather(future)
+                task.advance()
+
+    def _submit(self, job: Job) -> Future[FoldResult]:
+        try:
+            return self._executor.submit(run_job, job, self._progress)
+        except Exception as error:  # noqa: BLE001 - a job that is refused is one that failed
+            refused: Future[FoldResult] = Future()
+            refused.set_exception(error)
+            return refused
+
+    def _gather(self, future: Future[FoldResult]) -> None:
+        job, key = self._waiting.pop(future)
+        try:
+            result = future.result()
+        except Exception as error:  # noqa: BLE001 - whatever an executor lost it by
+            result = job.failed(error)
+        if result.done:
+            self._folder.keep(key, result)
+        self._finish(result)
+
+    def _finish(self, result: FoldResult) -> None:
+        self.results[result.matcher, result.fold] = result
+        if self._fold_done:
+            self._fold_done(result)
 
 
 def _key(job: Job, train: str, held_out: str) -> FoldKey:

@@ -64,7 +64,7 @@ class RunFolder:
     `say` hears of a fold that cannot be replayed or kept.
     """
 
-    def __init__(self, path: Path, say: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
         self.path = path
         self._say = say
 
