@@ -96,7 +96,9 @@ def fit(
     made = plugins.registry().create(spec)
     run = make_run(device, precision, seed, workers, cache, progress)
     with caller_state():
-        intake, _ = take_in(data, run, True, dataset=dataset, skip_bad=skip_bad, limit=limit)
+        intake, _ = take_in(
+            data, run, labelled=True, dataset=dataset, skip_bad=skip_bad, limit=limit
+        )
         _check_classes(intake.clips)
         train = group_clips(intake.clips, group)
         started = time.perf_counter()
@@ -183,7 +185,9 @@ def compare(
     run = make_run(device, precision, seed, workers, cache, progress)
     with caller_state():
         entrants = enter(plugins.registry(), specs)
-        intake, opened = take_in(data, run, True, dataset=dataset, skip_bad=skip_bad, limit=limit)
+        intake, opened = take_in(
+            data, run, labelled=True, dataset=dataset, skip_bad=skip_bad, limit=limit
+        )
         record = describe_data(intake, opened.dataset, opened.source, limit)
         if place is None:
             place = Path("runs") / f"{opened.dataset}-{record.digest[:8]}"
@@ -241,7 +245,9 @@ def evaluate(
     model = model if isinstance(model, Model) else load(model)
     card, run = model.card, model.run
     with caller_state():
-        intake, _ = take_in(data, run, True, dataset=dataset, skip_bad=skip_bad, limit=limit)
+        intake, _ = take_in(
+            data, run, labelled=True, dataset=dataset, skip_bad=skip_bad, limit=limit
+        )
     clips = group_clips(intake.clips, group)
     started = time.perf_counter()
     p_match = model.predict(clips)

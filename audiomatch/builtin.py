@@ -91,7 +91,7 @@ def audiomatch_datasets() -> list[DatasetInfo]:
         DatasetInfo(
             "mini-screener",
             "synthetic literacy screener that ships with audiomatch; the default",
-            recognises=lambda path: False,
+            recognises=lambda _path: False,
             open=_open_mini_screener,
             needs_path=False,
         ),

@@ -105,7 +105,7 @@ class Ensemble(Matcher):
         turns = [same[:position].count(one) for position, one in enumerate(same)]
         self.members = [_Member(*parts) for parts in zip(specs, matchers, turns, strict=True)]
         self._stack: Callable[[Probabilities], Probabilities] = lambda p: p.mean(axis=1)
-        self._save_stack: Callable[[Path], None] = lambda folder: None
+        self._save_stack: Callable[[Path], None] = lambda _folder: None
 
     def fingerprint(self) -> dict[str, str]:
         """Return for each member a digest of its plugin, its code, its config and its weights."""

@@ -51,7 +51,9 @@ class Model:
             skip_bad: give NaN for a clip that cannot be used. Without it, that is a `ClipError`.
         """
         with caller_state():
-            intake, opened = take_in(data, self.run, False, dataset=dataset, skip_bad=skip_bad)
+            intake, opened = take_in(
+                data, self.run, labelled=False, dataset=dataset, skip_bad=skip_bad
+            )
             clips = intake.clips.unlabelled()
             p_match = checked_predictions(self.matcher.predict(clips, self._fresh_run()), clips)
         every = np.full(len(opened.clips), np.nan)
@@ -83,7 +85,7 @@ class Model:
         """
         self.check_explains()
         with caller_state():
-            intake, _ = take_in(data, self.run, False, dataset=dataset, skip_bad=skip_bad)
+            intake, _ = take_in(data, self.run, labelled=False, dataset=dataset, skip_bad=skip_bad)
             clips = intake.clips.unlabelled()
             return checked_explanations(self.matcher.explain(clips, self._fresh_run()), clips)
 

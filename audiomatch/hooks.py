@@ -37,7 +37,7 @@ class Hooks:
                 return
             if self._manager.register(module, name=name) is None:
                 raise RuntimeError("the plugin is registered already")
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
             plugin.problems.append(cause_of(error))
             return
         self._plugins[name] = plugin
@@ -75,7 +75,7 @@ class Hooks:
             plugin = self._plugins[implementation.plugin_name]
             try:
                 given = list(cast(Iterable[object], implementation.function()))
-            except (Exception, SystemExit) as error:
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
                 plugin.problems.append(f"{hook} failed: {cause_of(error)}")
                 continue
             for one in given:
@@ -95,6 +95,6 @@ class Hooks:
             wanted = {name: facts[name] for name in implementation.argnames}
             try:
                 implementation.function(**wanted)
-            except (Exception, SystemExit) as error:
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
                 problems.append(f"{implementation.plugin_name}: {hook} failed: {cause_of(error)}")
         return problems

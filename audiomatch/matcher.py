@@ -90,7 +90,7 @@ class Matcher(ABC):
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote; `predict` then gives the same numbers."""
 
-    def explain(self, clips: Clips, run: Run) -> list[Explanation]:
+    def explain(self, clips: Clips, run: Run) -> list[Explanation]:  # noqa: ARG002
         """Return for each clip what is known of every word of its text; optional.
 
         Words, joined, are the expected text; times are seconds within the clip and do not fall.

@@ -172,7 +172,7 @@ def _refusing(noun: str, name: str, offered: list[tuple[click.Command, Plugin]])
 
     @click.command(name, help=str(error), context_settings={"ignore_unknown_options": True})
     @click.argument("arguments", nargs=-1)
-    def refuse(arguments: tuple[str, ...]) -> None:
+    def refuse(arguments: tuple[str, ...]) -> None:  # noqa: ARG001 - click passes it by name
         raise error
 
     return refuse

@@ -37,7 +37,12 @@ class QuietProgress:
     """Shows nothing."""
 
     @contextmanager
-    def task(self, description: str, total: float, unit: str = "clips") -> Iterator[Task]:
+    def task(  # the parameters are the protocol's
+        self,
+        description: str,  # noqa: ARG002
+        total: float,  # noqa: ARG002
+        unit: str = "clips",  # noqa: ARG002
+    ) -> Iterator[Task]:
         """Open a task that shows nothing."""
         yield _Silent()
 

@@ -159,5 +159,5 @@ def memory(run: Run) -> Measured:
 if __name__ == "__main__":
     try:
         print(json.dumps(measure(json.loads(Path(sys.argv[1]).read_text("utf-8")))))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - told to the parent process
         sys.exit(str(error) if isinstance(error, UserError) else cause_of(error))

@@ -87,9 +87,8 @@ def _noise(length: int, colour: float, rng: np.random.Generator) -> np.ndarray:
 def record(parts: list[np.ndarray], voice: Voice, acoustics: Acoustics) -> np.ndarray:
     """Make the recording: the parts with their pauses, in a room, with noise, at a level."""
     rng = np.random.default_rng(acoustics.seed)
-    spoken = []
-    for part in childlike([trim(part) for part in parts], voice, acoustics):
-        spoken.append(part / active_level(part))
+    childish = childlike([trim(part) for part in parts], voice, acoustics)
+    spoken = [part / active_level(part) for part in childish]
     pieces = [spoken[0]]
     for pause, part in zip(acoustics.pauses, spoken[1:], strict=False):
         pieces += [np.zeros(int(pause * RATE)), part]

@@ -71,7 +71,12 @@ def explain(
     loaded.check_explains()
     if text is None:
         intake, _ = take_in(
-            data_path(data), loaded.run, False, dataset=dataset, skip_bad=skip_bad, limit=limit
+            data_path(data),
+            loaded.run,
+            labelled=False,
+            dataset=dataset,
+            skip_bad=skip_bad,
+            limit=limit,
         )
     started = time.perf_counter()
     found = loaded.explain(intake.clips)

@@ -71,7 +71,9 @@ def _render(name: str, distribution: str) -> dict[str, str]:
         "audiomatch": ".".join(audiomatch.__version__.split(".")[:2]),
     }
     environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - it writes Python, not HTML
     )
     files = {}
     for source in sorted(TEMPLATE.rglob(f"*{SUFFIX}")):

@@ -89,7 +89,7 @@ class MatcherCommand(click.Command):
 
 
 def _flag_option(flag: Flag) -> click.Option:
-    def keep(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    def keep(context: click.Context, _option: click.Parameter, value: str | None) -> None:
         if value is not None:
             context.meta.setdefault(FLAGS, {})[flag.name] = value
 

@@ -49,7 +49,7 @@ def predict(
         raise UserError(f"--out {out}: must end in .csv or .parquet")
     loaded = audiomatch.load(model, progress=True, **how)
     intake, opened = take_in(
-        data_path(data), loaded.run, False, dataset=dataset, skip_bad=skip_bad, limit=limit
+        data_path(data), loaded.run, labelled=False, dataset=dataset, skip_bad=skip_bad, limit=limit
     )
     clips = intake.clips
     started = time.perf_counter()

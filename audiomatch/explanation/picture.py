@@ -40,7 +40,7 @@ def draw_explanation(one: Explanation, audio: NDArray[np.float32]) -> str:
     spans = [(EDGE + w.start * scale, EDGE + w.end * scale) for w in one.words]
     centres = spread([(a + b) / 2 for a, b in spans], labels, EDGE, width - EDGE)
     height = LABEL_TOP + 118
-    words = zip(one.words, spans, centres, labels, strict=True)
+    words = zip(one.words, spans, centres, strict=True)
     parts = [
         f'<rect class="back" width="{width:.0f}" height="{height:.0f}"/>',
         *_head(one, width),
@@ -131,9 +131,7 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
-def _word(
-    word: WordEvidence, span: tuple[float, float], centre: float, width: float, worst: bool
-) -> list[str]:
+def _word(word: WordEvidence, span: tuple[float, float], centre: float, worst: bool) -> list[str]:
     colour = colour_of(word.probability)
     left, right = span
     wide = max(right - left, 2.0)

@@ -24,11 +24,11 @@ class BaseRate(Matcher):
 
     Config = BaseRateConfig
 
-    def fit(self, train: Clips, run: Run) -> None:
+    def fit(self, train: Clips, run: Run) -> None:  # noqa: ARG002 - the contract's
         """Take the share of matches."""
         self.rate = float(train.labels.mean())
 
-    def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
+    def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:  # noqa: ARG002 - the contract's
         """Return the share of matches for each clip."""
         return np.full(len(clips), self.rate)
 
@@ -57,7 +57,7 @@ class Prior(Matcher):
 
     Config = PriorConfig
 
-    def fit(self, train: Clips, run: Run) -> None:
+    def fit(self, train: Clips, run: Run) -> None:  # noqa: ARG002 - the contract's
         """Count matches by task, and by task and text."""
         labels, tasks = train.labels.astype(float), train["task"].tolist()
         self.rate = float(labels.mean())
@@ -71,7 +71,7 @@ class Prior(Matcher):
             for (task, text), (hits, clips) in _count(cells, labels).items()
         }
 
-    def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
+    def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:  # noqa: ARG002 - the contract's
         """Look up each clip's task and text."""
         cells = zip(clips["task"].tolist(), clips.text_groups, strict=True)
         found = [self.cells.get(cell, self.tasks.get(cell[0], self.rate)) for cell in cells]

@@ -47,7 +47,7 @@ class TextOnly(Matcher):
             self.vectorizers.append(vectorizer)
         self.model = fit_logistic(self._features(texts.tolist()), rows, train, run.seed)
 
-    def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
+    def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:  # noqa: ARG002 - the contract's
         """Return the probability that a text like this goes with a match."""
         return self.model.predict(self._features(clips.text_groups))
 
@@ -89,7 +89,7 @@ class TextOnly(Matcher):
             TfidfVectorizer(
                 analyzer="char_wb", ngram_range=(2, self.config.longest), max_features=terms
             ),
-            TfidfVectorizer(analyzer="word", token_pattern=r"\S+", max_features=terms),
+            TfidfVectorizer(analyzer="word", token_pattern=r"\S+", max_features=terms),  # noqa: S106
         ]
 
     def _features(self, texts: list[str]) -> sparse.csr_matrix:

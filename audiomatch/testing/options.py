@@ -23,7 +23,7 @@ def options(subject: Subject) -> str:
     tried = 1
     _refuses(config, UNKNOWN, 1, label)
     for name, schema in _options(config):
-        for value in _forbidden(name, schema, label):
+        for value in _forbidden(name, schema):
             _refuses(config, name, value, label)
             tried += 1
     for preset, values in {"default": {}, **subject.info.presets}.items():
@@ -68,7 +68,7 @@ def _options(config: type[MatcherConfig]) -> Iterator[tuple[str, dict[str, Any]]
             yield name, parts[0]
 
 
-def _forbidden(name: str, schema: Mapping[str, Any], label: str) -> Iterator[Any]:
+def _forbidden(name: str, schema: Mapping[str, Any]) -> Iterator[Any]:
     """Give values that the schema of one option does not allow."""
     if "enum" in schema or "const" in schema:
         yield "no-such-choice"

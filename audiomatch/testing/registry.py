@@ -61,6 +61,6 @@ def perform(chosen: Check, subject: Subject) -> Result:
         status, reason = "skipped", str(skipped)
     except (Failed, UserError) as error:
         reason = " ".join(str(error).split())
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
         reason = cause_of(error)
     return Result(chosen.name, chosen.proves, status, reason, time.perf_counter() - started)

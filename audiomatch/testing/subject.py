@@ -92,7 +92,7 @@ class Subject:
             run = self.own_run()
             try:
                 self._fitted = self.fit(self.toy.train, run)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - raised again where it is asked for
                 self._fitted = error
             self.notes = run.notes
         if isinstance(self._fitted, Exception):

@@ -8,7 +8,7 @@ from audiomatch.clips import Clips
 from audiomatch.datasets.manifest import open_manifest
 
 
-def open_mini_screener(path: Path | None, labelled: bool | None) -> Clips:
+def open_mini_screener(_path: Path | None, labelled: bool | None) -> Clips:
     """Read the packaged clips."""
     clips = open_manifest(Path(__file__).parent, labelled)
     clips.source = "mini-screener"

@@ -81,7 +81,7 @@ class LightgbmMatcher(BoostingMatcher):
             feature_name=training.columns,
             params=params,
         )
-        callbacks: list[Any] = [lambda env: training.each_round()]
+        callbacks: list[Any] = [lambda _env: training.each_round()]
         curves: dict[str, dict[str, list[float]]] = {}
         valid = []
         if held is not None:
@@ -96,7 +96,14 @@ class LightgbmMatcher(BoostingMatcher):
         )  # fmt: skip
         return booster, np.asarray(curves["held"]["binary_logloss"] if held is not None else [])
 
-    def margins(self, booster: Any, x: Table, rounds: int, threads: int, device: str) -> Vector:
+    def margins(
+        self,
+        booster: Any,
+        x: Table,
+        rounds: int,
+        threads: int,
+        device: str,  # noqa: ARG002 - the base's
+    ) -> Vector:
         """Return the sum of the first trees; see the base. LightGBM predicts on the CPU."""
         sums = booster.predict(x, raw_score=True, num_iteration=rounds, num_threads=threads)
         return np.asarray(sums, np.float64)

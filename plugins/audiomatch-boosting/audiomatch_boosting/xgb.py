@@ -32,7 +32,7 @@ class _EachRound(xgboost.callback.TrainingCallback):
     def __init__(self, training: Training) -> None:
         self.training = training
 
-    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+    def after_iteration(self, *_told: Any) -> bool:
         """Tell of the round; never stops."""
         self.training.each_round()
         return False

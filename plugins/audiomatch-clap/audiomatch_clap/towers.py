@@ -114,7 +114,7 @@ def read_folder(folder: Path, files: tuple[Path, ...]) -> TransformersTowers:
     except Exception as error:  # noqa: BLE001 - a shape that contradicts itself fails in many ways
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(f"{folder / 'config.json'}: makes no model ({reason})") from None
-    extractor = _extractor(folder, model)
+    extractor = _extractor(folder)
     text = TextEncoder.read(folder)
     tensors = {k: v for file in files for k, v in load_tensors(file).items()}
     _load(model, tensors, str(folder))
@@ -213,7 +213,7 @@ def _transformers_shape(shape: Shape) -> ClapConfig:
     )
 
 
-def _extractor(folder: Path, model: ClapModel) -> ClapFeatureExtractor:
+def _extractor(folder: Path) -> ClapFeatureExtractor:
     file = folder / "preprocessor_config.json"
     if not file.is_file():
         raise WeightsError(

@@ -163,7 +163,7 @@ class Hearing:
 @cache
 def columns() -> tuple[str, ...]:
     """Return the names of the features, in the order they are kept."""
-    empty, encoder = Transcript([], [0.0], True), TextEncoder.of_bytes()
+    empty, encoder = Transcript([], [0.0], ended=True), TextEncoder.of_bytes()
     text = Text(np.zeros(2, np.int64), np.zeros(1, np.int64))
     return tuple(_features("a", text, np.zeros(2), empty, encoder))
 
