@@ -70,7 +70,9 @@ class Evaluation:
         from rich.console import Console
 
         stream = io.StringIO()
-        Console(file=stream, width=_WIDTH).print(leaderboard_table(self.record))
+        # In a notebook rich would show the table itself, and write nothing into the stream.
+        console = Console(file=stream, width=_WIDTH, force_jupyter=False, color_system=None)
+        console.print(leaderboard_table(self.record))
         lines = (line.rstrip() for line in [*stream.getvalue().splitlines(), *self._notes()])
         return "\n".join(lines).strip("\n")
 

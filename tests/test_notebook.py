@@ -1,0 +1,23 @@
+"""The notebook of the Python face, cell by cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+
+from docs.build import DOCS
+
+
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDIOMATCH_CACHE", str(tmp_path / "cache"))
+    notebook = nbformat.read(DOCS / "python" / "audiomatch.ipynb", as_version=4)
+    shown = [len(cell.get("outputs", [])) for cell in notebook.cells]
+    client = nbclient.NotebookClient(
+        notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}
+    )
+    client.execute()  # raises for a cell that does
+    assert [len(cell.get("outputs", [])) for cell in notebook.cells] == shown
+    assert (tmp_path / "runs" / "mini-screener" / "report.html").is_file()
