@@ -12,7 +12,7 @@ import pytest
 from audiomatch import Run, UserError
 from audiomatch.clips import Clips
 from audiomatch.plugins import Registry
-from audiomatch.records import Leaderboard
+from audiomatch.records import FoldResult, Leaderboard, RunRecord
 from tests.toys import Toy, toy_plugin
 
 Command = Callable[..., tuple[int, str, str]]
@@ -167,12 +167,15 @@ def test_listeners_hear_and_may_fail_loudly(
     plugin: Plugin, command: Command, corpus: Path, tmp_path: Path
 ) -> None:
     heard: list[Any] = []
+    given: list[Any] = []
 
-    def audiomatch_fold_done(matcher: str, fold: int) -> None:
+    def audiomatch_fold_done(matcher: str, fold: int, result: FoldResult) -> None:
         heard.append((matcher, fold))
+        given.append(result)
 
-    def audiomatch_run_done(leaderboard: Leaderboard) -> None:
-        raise RuntimeError("cannot post")
+    def audiomatch_run_done(folder: Path, leaderboard: Leaderboard) -> None:
+        given.append(leaderboard)
+        raise RuntimeError(f"cannot post {folder.name}")
 
     plugin(
         toy=toy_plugin(
@@ -181,7 +184,35 @@ def test_listeners_hear_and_may_fail_loudly(
     )
     code, _, err = bench(command, corpus, tmp_path / "run")
     assert [pair for pair in heard if pair[0] == "toy"] == [("toy", 0), ("toy", 1), ("toy", 2)]
-    assert code == 1 and "cannot post" in err
+    assert code == 1 and "cannot post run" in err
+    *results, board = given
+    assert isinstance(board, Leaderboard) and board.row("toy").folds_done == 3
+    assert all(isinstance(result, FoldResult) and result.done for result in results)
+    assert board == Leaderboard.read(tmp_path / "run" / "leaderboard.json")
+    assert sum(len(result.p_match) for result in results if result.matcher == "toy") == 36
+    problems = RunRecord.read(tmp_path / "run" / "run.json").listener_errors
+    assert len(problems) == 1 and "cannot post run" in problems[0]
+
+
+@pytest.mark.parametrize("ending", ["note", "NaN", "exit"])
+def test_what_a_matcher_may_not_do_fails_its_fold_alone(
+    plugin: Plugin, command: Command, corpus: Path, tmp_path: Path, ending: str
+) -> None:
+    class Odd(Toy):
+        def fit(self, train: Clips, run: Run) -> None:
+            super().fit(train, run)
+            run.note(fine=1, odd={"note": {1}, "NaN": float("nan")}.get(ending))
+            if ending == "exit":
+                raise SystemExit(3)
+
+    plugin(toy=toy_plugin(Odd))
+    code, board, err = bench(command, corpus, tmp_path / "run")
+    assert code == 1 and "Traceback" not in err
+    says = "SystemExit: 3" if ending == "exit" else "the note 'odd' is no JSON"
+    assert row(board)["status"] == "failed" and says in row(board)["errors"][0]["error"]
+    assert row(board, "base-rate")["status"] == "done"
+    notes = RunRecord.read(tmp_path / "run" / "run.json").results[-1].notes
+    assert notes["fine"] == 1 and (ending == "exit" or "odd" not in notes)
 
 
 def test_limit_draws_by_the_seed(
