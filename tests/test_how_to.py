@@ -96,6 +96,13 @@ def test_the_readme_runs(place: Path, command: Callable[..., Any]) -> None:
     assert _type(ROOT / "README.md", command) >= 3
 
 
+def test_the_python_of_the_readme_runs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks(ROOT / "README.md", "python")
+    exec(compile(code, "README.md", "exec"), {})
+    assert "log_loss" in capsys.readouterr().out
+    assert (place / "model").is_dir()
+
+
 def test_the_code_of_the_explanations_runs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = blocks(ROOT / "docs" / "explanation" / "comparison.md", "python")
     exec(compile(code, "comparison.md", "exec"), {})

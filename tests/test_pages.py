@@ -26,6 +26,7 @@ from tests.markdown import (
     spans,
 )
 
+pytestmark = pytest.mark.plugins
 DOCS = ROOT / "docs"
 EXAMPLES = sorted((ROOT / "examples").iterdir())
 # The reference is made from the code, and writes usage and signatures.
@@ -84,6 +85,19 @@ def test_matchers_named_in_the_text_have_the_presets_and_options(page: Path) -> 
         name = re.match(r"([a-z][a-z0-9-]*)[:@]\S+$", code)
         if name and name[1] in known and "…" not in code and not re.search(r"=[A-Z]", code):
             registry().create(parse_matcher(code))
+
+
+def test_options_named_in_the_text_exist() -> None:
+    known = {
+        spelled
+        for command in cli.commands.values()
+        for parameter in command.get_params(click.Context(command))
+        for spelled in parameter.opts
+    }
+    for page in (ROOT / "README.md", *(page for page in WRITTEN if DOCS in page.parents)):
+        for code in spans(page):
+            option = re.match(r"--[a-z][a-z-]*", code)
+            assert option is None or option[0] in known, f"{_name(page)}: {code}"
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=_name)
