@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -13,11 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from audiomatch.cache import ArrayCache
 from audiomatch.clips import Clips
-from audiomatch_clap.features import Mels, extractor_digest, place_in, save_array
+from audiomatch.running.identity import computed_by
+from audiomatch_clap.features import Mels, settings
 from audiomatch_clap.text import padded
 from audiomatch_clap.towers import ClapTowers
 
+PIECE = 256  # embeddings that an interrupt may lose
 Rows = NDArray[np.int64]
 
 
@@ -58,22 +60,18 @@ def embed(pairs: Pairs, digest: str) -> tuple[Tensor, Tensor]:
     Equal audio and equal texts are embedded once. With a `digest` of the towers, what was embedded
     is kept in `run.cache` for other folds and runs.
     """
-    compute, run = pairs.compute, pairs.compute.run
-    kind = f"{digest}-{extractor_digest(pairs.towers.extractor)}"
-    kind += f"-{compute.device.type}-{compute.precision}"
-    folder = run.cache / "clap" / hashlib.sha256(kind.encode()).hexdigest()[:32] if digest else None
-    # Kernels differ in the last digit by batch size. A CPU loses little by taking one at a time,
-    # and then numbers are the same to the bit whatever else is asked for.
-    capacity = 1 if compute.device.type == "cpu" else None
-    texts = [hashlib.sha256(ids.tobytes()).hexdigest() for ids in pairs.ids]
-    # A clip that cannot be read has no digest; to ask for it says what is wrong.
-    sounds = [key or f"unreadable {i}" for i, key in enumerate(pairs.mels.content)]
-    ones = np.ones(len(sounds))
-    tokens = pairs.text_lengths()
-    own = (compute, capacity)
+    compute = pairs.compute
+    cache = None
+    if digest:
+        device = [compute.device.type, compute.precision]
+        version = [computed_by(__name__), digest, settings(pairs.towers.extractor), device]
+        cache = ArrayCache(compute.run, "clap", version)
+    ones = np.ones(len(pairs.ids))
+    audio = [f"audio {key}" for key in pairs.mels.clips.digests]
+    texts = [f"text {hashlib.sha256(ids.tobytes()).hexdigest()}" for ids in pairs.ids]
     return (
-        _embed(pairs.audio, sounds, ones, folder and folder / "audio", *own, "audio"),
-        _embed(pairs.texts, texts, tokens, folder and folder / "text", *own, "texts"),
+        _embed(pairs.audio, audio, ones, compute, cache, "audio"),
+        _embed(pairs.texts, texts, pairs.text_lengths(), compute, cache, "texts"),
     )
 
 
@@ -81,31 +79,31 @@ def _embed(
     numbers: Callable[[Rows], Tensor],
     keys: Sequence[str],
     lengths: NDArray[np.float64],
-    folder: Path | None,
     compute: Compute,
-    capacity: float | None,
+    cache: ArrayCache | None,
     label: str,
 ) -> Tensor:
-    known: dict[str, NDArray[np.float32]] = {}
-    missing: dict[str, int] = {}
-    for i, key in enumerate(keys):
-        if key in known or key in missing:
-            continue
-        place = place_in(folder, key) if folder else None
-        if place is not None and place.is_file():
-            known[key] = np.load(place)
-        else:
-            missing[key] = i
-    rows = np.array(list(missing.values()), dtype=np.int64)
-    found = predict(
-        lambda chosen: numbers(rows[chosen]),
-        lengths[rows],
-        compute,
-        capacity=capacity,
-        label=label,
-    )
-    for key, vector in zip(missing, found.astype(np.float32), strict=True):
-        known[key] = vector
-        if folder is not None:
-            save_array(place_in(folder, key), vector)
-    return torch.from_numpy(np.stack([known[key] for key in keys]))
+    # Kernels differ in the last digit by batch size. A CPU loses little by taking one at a time,
+    # and then numbers are the same to the bit whatever else is asked for.
+    capacity = 1 if compute.device.type == "cpu" else None
+
+    def vectors(positions: list[int]) -> NDArray[np.float32]:
+        rows = np.array(positions, dtype=np.int64)
+        found = predict(
+            lambda chosen: numbers(rows[chosen]),
+            lengths[rows],
+            compute,
+            capacity=capacity,
+            label=label,
+        )
+        return found.astype(np.float32)
+
+    def in_pieces(positions: list[int]) -> Iterator[NDArray[np.float32]]:
+        for start in range(0, len(positions), PIECE):
+            yield from vectors(positions[start : start + PIECE])
+
+    if cache is not None:
+        return torch.from_numpy(np.stack(cache.fill(keys, in_pieces)))
+    first = {key: i for i, key in reversed(list(enumerate(keys)))}
+    place = {key: at for at, key in enumerate(first)}
+    return torch.from_numpy(vectors(list(first.values()))[[place[key] for key in keys]])

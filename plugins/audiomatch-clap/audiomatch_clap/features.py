@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import soxr
@@ -12,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from transformers import ClapFeatureExtractor
 
-from audiomatch.audio import SAMPLE_RATE, load_audio
+from audiomatch.audio import SAMPLE_RATE, each_audio, load_audio
+from audiomatch.cache import ArrayCache
 from audiomatch.clips import Clips
 from audiomatch.errors import ClipError
-from audiomatch.files import atomic_file
 from audiomatch.matcher import Run
+from audiomatch.running.identity import computed_by
 
-VERSION = "1"  # of this file's numbers; part of the names under which they are kept
 QUIETEST = 1e-10
 # All of ClapFeatureExtractor's options that decide a spectrogram.
 OPTIONS = (
@@ -70,18 +69,13 @@ class Mels:
     """The spectrograms of some clips, computed when asked for and perhaps kept in the cache."""
 
     def __init__(self, clips: Clips, extractor: ClapFeatureExtractor, run: Run) -> None:
-        """Take the clips' digests; nothing is computed yet."""
+        """Take the clips; nothing is computed yet."""
         self.clips, self.extractor, self.run = clips, extractor, run
         self.window = int(extractor.max_length_s * extractor.sampling_rate)
-        self.content = [content_digest(path) for path in clips.paths]
-        self._folder = run.cache / "clap" / f"mel-{extractor_digest(extractor)}"
+        self._kept: list[NDArray[np.float32]] | None = None
 
-    def compute(self, i: int) -> NDArray[np.float32]:
-        """Return the crops of clip `i`: (crops, frames, mels). Raises `ClipError` with its row."""
-        try:
-            audio = load_audio(self.clips.paths[i])
-        except ClipError as error:
-            raise ClipError(f"{self.clips.where(i)}: {error}") from None
+    def compute(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the crops of one clip: (samples,) to (crops, frames, mels)."""
         rate = int(self.extractor.sampling_rate)
         if rate != SAMPLE_RATE:
             audio = soxr.resample(audio, SAMPLE_RATE, rate)
@@ -90,53 +84,23 @@ class Mels:
     def keep(self) -> NDArray[np.int64]:
         """Compute what the cache does not have; returns the number of crops of each clip."""
 
-        def one(i: int) -> int:
-            task.advance()
-            place = self._place(i)
-            if place is None or not place.is_file():
-                mel = self.compute(i)
-                if place is not None:
-                    save_array(place, mel)
-                return len(mel)
-            return len(np.load(place, mmap_mode="r"))
+        def missing(positions: list[int]) -> Iterator[NDArray[np.float32]]:
+            return each_audio(self.clips.take(positions), self.compute, self.run, "log-mel")
 
-        with (
-            self.run.progress.task("log-mel", total=len(self.clips)) as task,
-            ThreadPoolExecutor(max(1, self.run.workers)) as pool,
-        ):
-            return np.array(list(pool.map(one, range(len(self.clips)))), dtype=np.int64)
+        version = [computed_by(__name__), settings(self.extractor)]
+        cache = ArrayCache(self.run, "clap-mel", version)
+        self._kept = cache.fill(self.clips.digests, missing)
+        return np.array([len(mel) for mel in self._kept], dtype=np.int64)
 
     def __getitem__(self, i: int) -> NDArray[np.float32]:
-        place = self._place(i)
-        if place is not None and place.is_file():
-            return np.asarray(np.load(place), dtype=np.float32)
-        return self.compute(i)
-
-    def _place(self, i: int) -> Path | None:
-        return place_in(self._folder, self.content[i]) if self.content[i] else None
-
-
-def content_digest(path: Path) -> str:
-    """SHA-256 over a file; empty where it cannot be read, of which `load_audio` says more."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
+        if self._kept is not None:
+            return np.array(self._kept[i])  # the cache's own is not to be written to
+        try:
+            return self.compute(load_audio(self.clips.paths[i]))
+        except ClipError as error:
+            raise ClipError(f"{self.clips.where(i)}: {error}") from None
 
 
-def extractor_digest(extractor: ClapFeatureExtractor) -> str:
-    """Return a digest of all that decides the numbers of `Mels`."""
-    facts = [VERSION, soxr.__version__, *(f"{n}={getattr(extractor, n)}" for n in OPTIONS)]
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
-
-
-def place_in(folder: Path, digest: str) -> Path:
-    """Return where the array of a digest is kept."""
-    return folder / digest[:2] / f"{digest[2:34]}.npy"
-
-
-def save_array(place: Path, array: NDArray[np.float32]) -> None:
-    """Write an array whole or not at all."""
-    with atomic_file(place) as temporary, temporary.open("wb") as file:
-        np.save(file, array)
+def settings(extractor: ClapFeatureExtractor) -> dict[str, Any]:
+    """Return all of an extractor that decides the numbers of `Mels`."""
+    return {name: getattr(extractor, name) for name in OPTIONS}

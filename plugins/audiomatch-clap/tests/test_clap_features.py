@@ -37,11 +37,11 @@ def test_the_cache_gives_what_was_computed_and_tells_clips_apart(corpus, run):
     assert fresh.keep().tolist() == [len(mel) for mel in computed]
     again = Mels(corpus, extractor, run)
     again.compute = None  # whatever is not in the cache fails
+    again.keep()
     for i, mel in enumerate(computed):
         np.testing.assert_array_equal(again[i], mel)
     other = ClapFeatureExtractor(feature_size=16, max_length_s=2, frequency_min=99)
     assert not np.array_equal(Mels(corpus, other, run)[0], computed[0])
-    assert not [path for path in run.cache.rglob("*") if path.name.startswith(".")]
 
 
 def test_a_missing_clip_is_named(corpus, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2FeatureExtractor
 
-from audiomatch.audio import SAMPLE_RATE, load_audio
+from audiomatch.audio import SAMPLE_RATE, map_audio
 from audiomatch.clips import Clips
-from audiomatch.errors import ClipError
 from audiomatch.matcher import Run
 
 Extractor = Wav2Vec2FeatureExtractor | SeamlessM4TFeatureExtractor
@@ -58,21 +56,7 @@ class Sounds:
 
     def __init__(self, clips: Clips, extractor: Extractor, run: Run) -> None:
         """Load and transform every clip; raises `ClipError` with the clip's row."""
-
-        def one(i: int) -> NDArray[np.float32]:
-            try:
-                audio = load_audio(paths[i])
-            except ClipError as error:
-                raise ClipError(f"{clips.where(i)}: {error}") from None
-            task.advance()
-            return extract(audio, extractor)
-
-        paths = clips.paths
-        with (
-            run.progress.task("read", total=len(clips)) as task,
-            ThreadPoolExecutor(max(1, run.workers)) as pool,
-        ):
-            self._own = list(pool.map(one, range(len(clips))))
+        self._own = map_audio(clips, lambda audio: extract(audio, extractor), run, "read")
         rate = SAMPLE_RATE / _samples_a_step(extractor)
         step = max(1, round(STEP_SECONDS * rate))
         self.sizes = np.array([len(own) for own in self._own], dtype=np.int64)

@@ -128,7 +128,8 @@ class WhisperTower(TransformerEncoder):
         """Log-mel (n, mels, frames) to states (n, frames / 2, width)."""
         whisper = SimpleNamespace(model=SimpleNamespace(encoder=self.model))
         states = encode(cast(Any, whisper), [inputs])
-        return states.flat.unflatten(0, (len(inputs), -1))
+        out: Tensor = states.flat.unflatten(0, (len(inputs), -1))
+        return out
 
 
 class WaveTower(TransformerEncoder):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audiomatch.audio import MAX_SECONDS, SAMPLE_RATE, load_audio
+from audiomatch.audio import MAX_SECONDS, SAMPLE_RATE, map_audio
 from audiomatch.clips import Clips
-from audiomatch.errors import ClipError
 from audiomatch.matcher import Run
 
 Prepare = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -45,21 +43,10 @@ class Sounds:
         `prepare` gives an array whose last axis is time, of `rate` steps a second.
         """
 
-        def one(i: int) -> tuple[float, NDArray[np.float32]]:
-            try:
-                audio = load_audio(paths[i])
-            except ClipError as error:
-                raise ClipError(f"{clips.where(i)}: {error}") from None
-            array = prepare(audio)
-            task.advance()
-            return len(audio) / SAMPLE_RATE, array
+        def one(audio: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
+            return len(audio) / SAMPLE_RATE, prepare(audio)
 
-        paths = clips.paths
-        with (
-            run.progress.task("listen", total=len(clips)) as task,
-            ThreadPoolExecutor(max(1, run.workers)) as pool,
-        ):
-            found = list(pool.map(one, range(len(clips))))
+        found = map_audio(clips, one, run, "listen")
         self._arrays = [array for _, array in found]
         self.seconds = np.array([seconds for seconds, _ in found])
         self.padded = np.array([array.shape[-1] for array in self._arrays]) / rate
