@@ -36,7 +36,13 @@ from audiomatch.offers import Offer
 from audiomatch.progress import Progress
 from audiomatch.records import Record
 from audiomatch.running.identity import computed_by
-from audiomatch.testing import ContractError, Report, Result, check_matcher
+from audiomatch.testing import (
+    ContractError,
+    Report,
+    Result,
+    check_matcher,
+    parametrize_with_checks,
+)
 from audiomatch.testing.registry import CHECKS
 
 MADE = "<!-- made by docs/build.py from the code; edit that, and run it -->\n"
@@ -69,7 +75,7 @@ API: dict[str, tuple[Any, ...]] = {
         PluginError,
         WeightsError,
     ),
-    "Testing": (check_matcher, Report, Result, ContractError),
+    "Testing": (check_matcher, parametrize_with_checks, Report, Result, ContractError),
 }
 
 

@@ -30,6 +30,7 @@ class Sound(Matcher):
     """Logistic regression on letters per second; keeps to the contract."""
 
     Config = SoundConfig
+    weights: Any = None
 
     def fit(self, train: Clips, run: Run) -> None:
         model = LogisticRegression(C=10 * self.config.strength).fit(
@@ -46,14 +47,25 @@ class Sound(Matcher):
         return np.asarray(rows)
 
     def predict(self, clips: Clips, run: Run) -> Any:
-        score = (self.features(clips) * self.weights[:-1]).sum(axis=1) + self.weights[-1]
+        weights = self.fitted(self.weights)
+        score = (self.features(clips) * weights[:-1]).sum(axis=1) + weights[-1]
         return 1 / (1 + np.exp(-np.clip(score, -30, 30)))
 
     def save(self, folder: Path) -> None:
-        (folder / "sound.json").write_text(json.dumps(self.weights.tolist()))
+        (folder / "sound.json").write_text(json.dumps(self.fitted(self.weights).tolist()))
 
     def load(self, folder: Path) -> None:
         self.weights = np.asarray(json.loads((folder / "sound.json").read_text()))
+
+
+class PredictsUnfitted(Sound):
+    def predict(self, clips: Clips, run: Run) -> Any:
+        return np.full(len(clips), 0.5) if self.weights is None else super().predict(clips, run)
+
+
+class SavesNothing(Sound):
+    def save(self, folder: Path) -> None:
+        (folder / "sound.json").write_text(json.dumps(self.weights.tolist()))
 
 
 class NaN(Sound):

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +24,8 @@ from tests.toys import toy_plugin
 Command = Callable[..., tuple[int, str, str]]
 
 FAILS: list[tuple[str, type[Matcher], str]] = [
+    ("unfitted", broken.PredictsUnfitted, "predict of a new matcher raises nothing; begin it with"),
+    ("unfitted", broken.SavesNothing, "save of a new matcher raises AttributeError.*self.fitted"),
     ("probabilities", broken.NaN, "nan"),
     ("probabilities", broken.OutOfRange, r"must be in \[0, 1\]"),
     ("probabilities", broken.WrongShape, "shape"),
@@ -95,6 +100,69 @@ def test_a_matcher_that_explains_passes() -> None:
     assert result.status == "passed" and "clips" in result.reason
 
 
+def test_skip_leaves_out_and_expected_failures_are_told_apart() -> None:
+    reasons = {"text-matters": "listens only", "one-clip": "thought to fail"}
+    report = run_checks(
+        broken.Deaf,
+        only=["text-matters", "one-clip", "cpu"],
+        skip=["cpu"],
+        expected_failures=reasons,
+    )
+    assert [(r.check, r.status) for r in report.results] == [
+        ("one-clip", "failed"),
+        ("text-matters", "xfailed"),
+    ]
+    assert report.results[0].reason == "it was expected to fail (thought to fail), and passes"
+    assert report.results[1].reason.startswith("listens only (swapped texts move no prediction")
+    assert report.summary == "2 checks: 0 passed, 1 failed, 0 skipped, 1 xfailed"
+    assert report.to_json()["xfailed"] == 1
+    for wrong in ({"skip": ["cpy"]}, {"expected_failures": {"cpy": ""}}):
+        with pytest.raises(UserError, match="no check 'cpy'; did you mean 'cpu'"):
+            run_checks(broken.Sound, **wrong)  # type: ignore[arg-type]
+
+
+PARAMETRIZED = """
+import pytest
+from audiomatch.testing import parametrize_with_checks
+from tests import broken_matchers as broken
+
+SKIP = ["stray-files", "save-load", "same-seed", "no-leak"]
+
+@parametrize_with_checks([broken.Deaf, "base-rate"], skip=SKIP,
+    expected_failures={"text-matters": "listens only", "one-clip": "thought to fail"})
+def test_contract(matcher, check):
+    check(matcher)
+
+@pytest.fixture(scope="module")
+def strength():
+    return 2
+
+@parametrize_with_checks(["prior"], skip=SKIP)
+def test_completed(matcher, check, strength):
+    check(f"{matcher}@strength={strength}")
+"""
+
+
+def test_as_parameters_of_a_test(tmp_path: Path) -> None:
+    (tmp_path / "test_made.py").write_text(PARAMETRIZED)
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        cwd=tmp_path,
+    )
+    lines = ran.stdout.splitlines()
+    assert "XFAIL test_made.py::test_contract[deaf-text-matters]" in ran.stdout, ran.stdout
+    failed = [line for line in lines if line.startswith("FAILED")]
+    assert any("[deaf-one-clip]" in line for line in failed)
+    assert "was expected to fail (thought to fail)" in ran.stdout
+    assert "PASSED test_made.py::test_contract[base-rate-probabilities]" in ran.stdout
+    assert "PASSED test_made.py::test_completed[prior-unfitted]" in ran.stdout
+    for left_out in ("stray-files", "base-rate-learns", "deaf-light-entry", "deaf-explain"):
+        assert left_out not in ran.stdout
+
+
 def test_cache_and_temporary_folders_may_be_used() -> None:
     check_matcher(broken.Tidy, only=["stray-files"])
 
@@ -122,7 +190,7 @@ def test_what_a_matcher_says_it_ignores_is_held_against_it() -> None:
         (result,) = run_checks(info, only=["text-matters"]).results
         return result.status, result.reason
 
-    assert of(broken.Deaf, "text") == ("skipped", "it says that it ignores the text, and it does")
+    assert of(broken.Deaf, "text") == ("passed", "it says that it ignores the text, and it does")
     assert of(broken.Sound, "text")[0] == "failed"
     blind = MatcherInfo("x", "", lambda: broken.Learnless, ignores=frozenset({"audio"}))
     (result,) = run_checks(blind, only=["learns"]).results

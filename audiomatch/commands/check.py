@@ -22,9 +22,17 @@ if TYPE_CHECKING:
 @click.option(
     "--only", multiple=True, metavar="NAME", help="Run this check alone; may be given repeatedly."
 )
+@click.option(
+    "--skip", multiple=True, metavar="NAME", help="Leave this check out; may be given repeatedly."
+)
 @run_options
 def check(
-    matcher: str, only: tuple[str, ...], as_json: bool, cache: Path | None, **how: Any
+    matcher: str,
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    as_json: bool,
+    cache: Path | None,
+    **how: Any,
 ) -> int:
     """Check that MATCHER keeps to the contract, on a tiny corpus made on the fly.
 
@@ -36,7 +44,7 @@ def check(
 
     with tempfile.TemporaryDirectory(prefix="audiomatch-cache-") as fresh:
         run = make_run(cache=cache or Path(fresh), progress=True, **how)
-        report = run_checks(matcher, only=only, run=run)
+        report = run_checks(matcher, only=only, skip=skip, run=run)
     if as_json:
         print_json(report.to_json())
     else:
@@ -49,7 +57,7 @@ def _table(report: Report) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    styles = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
+    styles = {"passed": "green", "failed": "bold red", "skipped": "yellow", "xfailed": "yellow"}
     table = Table(box=None, pad_edge=False)
     for column in ("status", "check", "what it proves", "reason"):
         table.add_column(column, overflow="fold")

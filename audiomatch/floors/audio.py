@@ -23,6 +23,7 @@ class AudioOnly(Matcher):
     """Logistic regression on standardised statistics of the waveform."""
 
     Config = AudioOnlyConfig
+    model: Logistic | None = None
 
     def fit(self, train: Clips, run: Run) -> None:
         """Learn scales and coefficients."""
@@ -35,16 +36,18 @@ class AudioOnly(Matcher):
 
     def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
         """Return the probability that a clip that sounds like this is a match."""
-        return self.model.predict(self._scaled(audio_features(clips, run)))
+        model = self.fitted(self.model)
+        return model.predict(self._scaled(audio_features(clips, run)))
 
     def save(self, folder: Path) -> None:
         """Write scales and coefficients as JSON."""
+        model = self.fitted(self.model)
         content = {
             "mean": self.mean.tolist(),
             "scale": self.scale.tolist(),
-            "coefficients": self.model.coefficients.tolist(),
-            "intercept": self.model.intercept,
-            "c": self.model.c,
+            "coefficients": model.coefficients.tolist(),
+            "intercept": model.intercept,
+            "c": model.c,
         }
         (folder / "floor.json").write_text(json.dumps(content), encoding="utf-8")
 

@@ -23,6 +23,7 @@ class BaseRate(Matcher):
     """Predicts the training part's share of matches for every clip."""
 
     Config = BaseRateConfig
+    rate: float | None = None
 
     def fit(self, train: Clips, run: Run) -> None:  # noqa: ARG002 - the contract's
         """Take the share of matches."""
@@ -30,11 +31,12 @@ class BaseRate(Matcher):
 
     def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:  # noqa: ARG002 - the contract's
         """Return the share of matches for each clip."""
-        return np.full(len(clips), self.rate)
+        return np.full(len(clips), self.fitted(self.rate))
 
     def save(self, folder: Path) -> None:
         """Write the share as JSON."""
-        (folder / "floor.json").write_text(json.dumps({"rate": self.rate}), encoding="utf-8")
+        content = {"rate": self.fitted(self.rate)}
+        (folder / "floor.json").write_text(json.dumps(content), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
         """Read it again."""
@@ -56,13 +58,14 @@ class Prior(Matcher):
     """
 
     Config = PriorConfig
+    rate: float | None = None
 
     def fit(self, train: Clips, run: Run) -> None:  # noqa: ARG002 - the contract's
         """Count matches by task, and by task and text."""
         labels, tasks = train.labels.astype(float), train["task"].tolist()
-        self.rate = float(labels.mean())
+        self.rate = rate = float(labels.mean())
         self.tasks = {
-            task: self._shrunk(hits, clips, self.rate)
+            task: self._shrunk(hits, clips, rate)
             for task, (hits, clips) in _count(tasks, labels).items()
         }
         cells = list(zip(tasks, train.text_groups, strict=True))
@@ -73,14 +76,16 @@ class Prior(Matcher):
 
     def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:  # noqa: ARG002 - the contract's
         """Look up each clip's task and text."""
+        rate = self.fitted(self.rate)
         cells = zip(clips["task"].tolist(), clips.text_groups, strict=True)
-        found = [self.cells.get(cell, self.tasks.get(cell[0], self.rate)) for cell in cells]
+        found = [self.cells.get(cell, self.tasks.get(cell[0], rate)) for cell in cells]
         return np.asarray(found, np.float64)
 
     def save(self, folder: Path) -> None:
         """Write the shares as JSON."""
+        rate = self.fitted(self.rate)
         cells = [[task, text, p] for (task, text), p in self.cells.items()]
-        content = {"rate": self.rate, "tasks": self.tasks, "cells": cells}
+        content = {"rate": rate, "tasks": self.tasks, "cells": cells}
         (folder / "floor.json").write_text(json.dumps(content), encoding="utf-8")
 
     def load(self, folder: Path) -> None:

@@ -34,6 +34,7 @@ class TextOnly(Matcher):
     """
 
     Config = TextOnlyConfig
+    model: Logistic | None = None
 
     def fit(self, train: Clips, run: Run) -> None:
         """Learn vocabularies and coefficients."""
@@ -49,10 +50,12 @@ class TextOnly(Matcher):
 
     def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:  # noqa: ARG002 - the contract's
         """Return the probability that a text like this goes with a match."""
-        return self.model.predict(self._features(clips.text_groups))
+        model = self.fitted(self.model)
+        return model.predict(self._features(clips.text_groups))
 
     def save(self, folder: Path) -> None:
         """Write vocabularies and coefficients as JSON."""
+        model = self.fitted(self.model)
         content = {
             "vocabularies": [
                 {
@@ -62,9 +65,9 @@ class TextOnly(Matcher):
                 }
                 for vectorizer in self.vectorizers
             ],
-            "coefficients": self.model.coefficients.tolist(),
-            "intercept": self.model.intercept,
-            "c": self.model.c,
+            "coefficients": model.coefficients.tolist(),
+            "intercept": model.intercept,
+            "c": model.c,
         }
         text = json.dumps(content, ensure_ascii=False)
         (folder / "floor.json").write_text(text, encoding="utf-8")

@@ -14,9 +14,10 @@ import numpy as np
 
 from audiomatch.matcher import Run
 from audiomatch.model import card_of, save_model
+from audiomatch.offers import Offer
 from audiomatch.testing.registry import check
 from audiomatch.testing.results import Failed, Skipped
-from audiomatch.testing.subject import Subject, require_equal
+from audiomatch.testing.subject import Subject, installed, require_equal
 
 HEAVY = ("torch", "transformers", "tensorflow", "jax", "pandas", "numpy", "sklearn", "scipy")
 PATIENCE = 1800  # seconds
@@ -87,11 +88,13 @@ def stray_files(subject: Subject) -> str:
     return f"in the folders given: {sum(len(files) for _, _, files in os.walk(given))} files"
 
 
-@check("light-entry", "the plugin's entry point imports no heavy library")
+def _not_installed(offer: Offer) -> str:
+    return "" if installed(offer) else "no installed plugin offers this class"
+
+
+@check("light-entry", "the plugin's entry point imports no heavy library", _not_installed)
 def light_entry(subject: Subject) -> str:
     """Import the module that the entry point names, in a new process."""
-    if not subject.installed:
-        raise Skipped("no installed plugin offers this class")
     module = subject.offer.plugin.module.partition(":")[0]
     done = subprocess.run(
         [sys.executable, "-c", f"import sys, {module}; print(*sys.modules)"],
@@ -122,7 +125,7 @@ def _common(subject: Subject) -> dict[str, Any]:
 
 def _importable(subject: Subject) -> str:
     """Return how a new process finds the matcher's code: its registered name, or `module:Class`."""
-    if subject.installed:
+    if installed(subject.offer):
         return ""
     code = type(subject.make())
     if code.__module__ == "__main__" or "<locals>" in code.__qualname__:

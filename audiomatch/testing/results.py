@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-Status = Literal["passed", "failed", "skipped"]
+Status = Literal["passed", "failed", "skipped", "xfailed"]
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 class Failed(AssertionError):  # noqa: N818 - as pytest names it
@@ -32,7 +33,7 @@ class Result:
     Attributes:
         check: its name, as `--only` takes it.
         proves: what passing it shows.
-        status: `passed`, `failed` or `skipped`.
+        status: `passed`, `failed`, `skipped`, or `xfailed` where it fails as it was expected to.
         reason: why it failed or was skipped; with `passed` what was measured, or empty.
         seconds: how long it took, a fit that later checks share counted where it happened.
     """
@@ -59,15 +60,15 @@ class Report:
     @property
     def summary(self) -> str:
         """The counts, in words: a skip is never counted as passed."""
-        counts = [f"{len(self.results_of(s))} {s}" for s in ("passed", "failed", "skipped")]
+        found = {status: len(self.results_of(status)) for status in STATUSES}
+        counts = [f"{n} {status}" for status, n in found.items() if n or status != "xfailed"]
         return f"{len(self.results)} checks: {', '.join(counts)}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return matcher, device, the three counts and the results."""
-        statuses: tuple[Status, ...] = ("passed", "failed", "skipped")
+        """Return matcher, device, the counts and the results."""
         return {
             "matcher": self.matcher,
             "device": self.device,
-            **{status: len(self.results_of(status)) for status in statuses},
+            **{status: len(self.results_of(status)) for status in STATUSES},
             "results": [asdict(result) for result in self.results],
         }

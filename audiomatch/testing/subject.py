@@ -22,6 +22,11 @@ from audiomatch.testing.results import Failed
 NOT_INSTALLED = Plugin("none", "none", "0", "")
 
 
+def installed(offer: Offer) -> bool:
+    """Whether an installed plugin offers it."""
+    return offer.plugin is not NOT_INSTALLED
+
+
 @dataclass
 class Subject:
     """A matcher under test.
@@ -49,11 +54,6 @@ class Subject:
     def info(self) -> MatcherInfo:
         """What its plugin says of it."""
         return self.offer.info
-
-    @property
-    def installed(self) -> bool:
-        """Whether an installed plugin offers it."""
-        return self.offer.plugin is not NOT_INSTALLED
 
     @property
     def toy(self) -> Toy:

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from audiomatch import Matcher, MatcherInfo, hookimpl
-
-
-def load() -> type[Matcher]:
-    """Import the model code."""
-    from audiomatch_speaking_rate.model import SpeakingRate
-
-    return SpeakingRate
+from audiomatch import MatcherInfo, hookimpl
 
 
 @hookimpl
@@ -19,7 +12,7 @@ def audiomatch_matchers() -> list[MatcherInfo]:
         MatcherInfo(
             name="speaking-rate",
             summary="logistic regression on letters per second",
-            load=load,
+            load="audiomatch_speaking_rate.model:SpeakingRate",
             presets={"letters": {"spaces": False}},
         )
     ]

@@ -27,20 +27,23 @@ class SpeakingRate(Matcher):
     """P(match) from letters per second: far from what is usual for a match is a mismatch."""
 
     Config = SpeakingRateConfig
+    # The usual rate, the weights of both features and the intercept; None before fit or load.
+    learned: list[float] | None = None
 
     def fit(self, train: Clips, run: Run) -> None:
         """Learn the usual rate of matches, and how much a distance from it tells."""
         rates = self.rates(train, run)
-        self.usual = float(rates[train.labels == 1].mean())
+        usual = float(rates[train.labels == 1].mean())
         model = LogisticRegression(C=self.config.c, random_state=run.seed)
-        model.fit(self.features(rates), train.labels)
-        self.weights = [*model.coef_[0].tolist(), float(model.intercept_[0])]
-        run.note(letters_per_second=float(np.exp(self.usual)))
+        model.fit(features(rates, usual), train.labels)
+        self.learned = [usual, *model.coef_[0].tolist(), float(model.intercept_[0])]
+        run.note(letters_per_second=float(np.exp(usual)))
 
     def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
         """Return P(match) of each clip."""
-        x = self.features(self.rates(clips, run))
-        score = x[:, 0] * self.weights[0] + x[:, 1] * self.weights[1] + self.weights[2]
+        usual, first, second, intercept = self.fitted(self.learned)
+        x = features(self.rates(clips, run), usual)
+        score = x[:, 0] * first + x[:, 1] * second + intercept
         return 1 / (1 + np.exp(-np.clip(score, -500, 500)))
 
     def rates(self, clips: Clips, run: Run) -> NDArray[np.float64]:
@@ -49,17 +52,17 @@ class SpeakingRate(Matcher):
         letters = np.asarray([len(text) for text in texts])
         return np.log(letters / np.asarray(durations(clips, run)))
 
-    def features(self, rates: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return how far each rate is from the usual one, and the square of that, shape (n, 2)."""
-        apart = rates - self.usual
-        return np.stack([apart, apart**2], axis=1)
-
     def save(self, folder: Path) -> None:
         """Write what `fit` learned."""
-        state = {"usual": self.usual, "weights": self.weights}
-        (folder / "speaking_rate.json").write_text(json.dumps(state), encoding="utf-8")
+        content = json.dumps(self.fitted(self.learned))
+        (folder / "speaking_rate.json").write_text(content, encoding="utf-8")
 
     def load(self, folder: Path) -> None:
         """Read it back."""
-        state = json.loads((folder / "speaking_rate.json").read_text(encoding="utf-8"))
-        self.usual, self.weights = state["usual"], state["weights"]
+        self.learned = json.loads((folder / "speaking_rate.json").read_text(encoding="utf-8"))
+
+
+def features(rates: NDArray[np.float64], usual: float) -> NDArray[np.float64]:
+    """Return how far each rate is from the usual one, and the square of that, shape (n, 2)."""
+    apart = rates - usual
+    return np.stack([apart, apart**2], axis=1)

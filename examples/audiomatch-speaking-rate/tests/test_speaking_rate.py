@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,12 @@ from audiomatch_speaking_rate.model import SpeakingRate, SpeakingRateConfig
 
 from audiomatch import Run
 from audiomatch.datasets.manifest import open_manifest
-from audiomatch.testing import check_matcher
+from audiomatch.testing import parametrize_with_checks
 
 
-def test_contract() -> None:
-    check_matcher("speaking-rate")
+@parametrize_with_checks(["speaking-rate"])
+def test_contract(matcher: str, check: Callable[[str], None]) -> None:
+    check(matcher)
 
 
 def test_durations_are_kept(tmp_path: Path) -> None:

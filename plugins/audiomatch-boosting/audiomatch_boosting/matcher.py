@@ -180,16 +180,17 @@ class BoostingMatcher(Matcher):
 
     def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
         """Return P(match) of each clip; see `Matcher.predict`."""
+        booster = self.fitted(self.booster)
         if not len(clips):
             return np.zeros(0)
         x, _ = self._table(clips, run)
         threads = _threads(len(clips), run)
-        sums = self.margins(self.booster, x, self.rounds, threads, self.device(run))
+        sums = self.margins(booster, x, self.rounds, threads, self.device(run))
         return np.asarray(expit(self.start + self.factor * sums), np.float64)
 
     def save(self, folder: Path) -> None:
         """Write the library's model file and a JSON of the columns and the calibration."""
-        self.write(self.booster, folder / self.model_file)
+        self.write(self.fitted(self.booster), folder / self.model_file)
         state = {
             "columns": self.columns,
             "tasks": self.categories.tasks,
