@@ -11,6 +11,8 @@ from audiomatch_torch.testing import parameters_without_gradient, use_on_pretend
 
 from audiomatch.config import build_config
 from audiomatch.errors import UserError
+from audiomatch.testing import run_checks
+from audiomatch.testing.registry import CHECKS
 
 
 @pytest.fixture
@@ -165,3 +167,11 @@ def test_scratch_learns_a_toy(clap, run, tmp_path):
     matcher = clap(weights="scratch")
     matcher.fit(toy.train, run)
     assert log_loss(toy.labels, matcher.predict(toy.held_out, run)) < 0.4
+
+
+def test_it_keeps_to_the_contract(pretrained):
+    """Where nothing is learned from random weights, and no process is started for each check."""
+    aside = {"learns", "save-load", "stray-files", "cuda"}
+    checks = sorted(set(CHECKS) - aside)
+    report = run_checks(f"clap@weights={pretrained}@mode=fine-tune@lr=1e-3@epochs=1", only=checks)
+    assert [(one.check, one.reason) for one in report.results_of("failed")] == []

@@ -14,6 +14,8 @@ from audiomatch_torch.testing import parameters_without_gradient, use_on_pretend
 from audiomatch import Run
 from audiomatch.config import build_config
 from audiomatch.errors import UserError
+from audiomatch.testing import run_checks
+from audiomatch.testing.registry import CHECKS
 
 SCRATCH = {"weights": "scratch", "scratch_width": 16, "scratch_layers": 1}
 TINY = {**SCRATCH, "ctc_epochs": 1, "epochs": 1, "batch_size": 8}
@@ -165,3 +167,11 @@ def test_every_parameter_has_a_gradient_in_bf16(kind, clips, checkpoint, tmp_pat
     with parameters_without_gradient() as missing:
         matcher.fit(clips, Run(cache=tmp_path / "cache", precision="bf16"))
     assert [tuple(parameter.shape) for parameter in missing] == []
+
+
+def test_it_keeps_to_the_contract(checkpoint):
+    """Where nothing is learned from random weights, and no process is started for each check."""
+    aside = {"learns", "save-load", "stray-files", "cuda"}
+    checks = sorted(set(CHECKS) - aside)
+    report = run_checks(f"hubert-ctc@weights={checkpoint('wavlm')}@epochs=1@lr=1e-3", only=checks)
+    assert [(one.check, one.reason) for one in report.results_of("failed")] == []

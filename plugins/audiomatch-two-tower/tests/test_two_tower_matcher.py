@@ -4,6 +4,8 @@ from audiomatch_torch.testing import parameters_without_gradient, use_on_pretend
 
 from audiomatch import Run
 from audiomatch.errors import UserError
+from audiomatch.testing import run_checks
+from audiomatch.testing.registry import CHECKS
 
 TOWERS = ("cnn", "whisper", "hubert")
 
@@ -180,3 +182,13 @@ def test_every_parameter_has_a_gradient_in_bf16(two_tower, corpus, run, audio):
     with parameters_without_gradient() as missing:
         matcher.fit(corpus.take(np.arange(30)), run)
     assert [tuple(parameter.shape) for parameter in missing] == []
+
+
+def test_it_keeps_to_the_contract(folders):
+    """Where nothing is learned from random weights, and no process is started for each check."""
+    aside = {"learns", "save-load", "stray-files", "cuda"}
+    checks = sorted(set(CHECKS) - aside)
+    report = run_checks(
+        f"two-tower@text_weights={folders['minilm']}@epochs=1@width=8@hidden=8", only=checks
+    )
+    assert [(one.check, one.reason) for one in report.results_of("failed")] == []
