@@ -38,6 +38,7 @@ class Calibration:
         rate: float | None = None,
         choices: int = 0,
         groups: Sequence[Any] | NDArray[Any] | None = None,
+        most: float = math.inf,
     ) -> Calibration:
         """Learn slope and offset on logits that training has not seen.
 
@@ -59,6 +60,8 @@ class Calibration:
                 between 0 and 1; else that of `labels`.
             choices: how many numbers were chosen on the same clips, such as the best epoch.
             groups: what each clip shares with others, as its text, shape (n,); else nothing.
+            most: the largest slope, before it is shrunk; 1 for log odds that are at least as far
+                apart for other clips as for these.
         """
         x, y = np.asarray(logits, np.float64), np.asarray(labels, np.float64)
         own = float((y.sum() + 0.5) / (y.size + 1))  # inside (0, 1) with one class too
@@ -67,12 +70,10 @@ class Calibration:
         if scale <= ROUNDING * max(abs(mean), 1e-12):
             return cls(0.0, float(logit(rate)))
         z = (x - mean) / scale
-        slope, kept = _slope(z, y, choices, _codes(groups, y.size))
+        slope, kept = _slope(z, y, choices, _codes(groups, y.size), most * scale)
         slope = max(slope * kept, LEAST)
-        wanted = kept * own + (1 - kept) * rate
-        reach = slope * float(np.abs(z).max()) + abs(float(logit(wanted))) + 1
-        offset = brentq(lambda b: expit(slope * z + b).mean() - wanted, -reach, reach)
-        return cls(slope / scale, float(offset) - slope * mean / scale)
+        offset = _offset(slope, z, kept * own + (1 - kept) * rate)
+        return cls(slope / scale, offset - slope * mean / scale)
 
     def __call__(self, logits: NDArray[Any]) -> Vector:
         """Return the probability of each logit, float64 of the same shape."""
@@ -95,7 +96,9 @@ class Calibration:
         return made
 
 
-def _slope(z: Vector, y: Vector, choices: int, groups: NDArray[np.int64]) -> tuple[float, float]:
+def _slope(
+    z: Vector, y: Vector, choices: int, groups: NDArray[np.int64], most: float
+) -> tuple[float, float]:
     """Return the slope of standardised logits and how much of it to keep, 0 to 1."""
     share = float(y.mean())
     if not 0 < share < 1:
@@ -107,17 +110,26 @@ def _slope(z: Vector, y: Vector, choices: int, groups: NDArray[np.int64]) -> tup
         return value, np.array([excess @ z + at[0] / SLOPE**2, excess.sum()])
 
     level = float(logit(share))
-    slope, offset = minimize(loss, np.array([0.0, level]), jac=True, method="BFGS").x
+    slope = min(float(minimize(loss, np.array([0.0, level]), jac=True, method="BFGS").x[0]), most)
+    if slope <= 0:
+        return 0.0, 0.0
+    offset = _offset(slope, z, share)
     p = expit(slope * z + offset)
     t_squared = 2 * (_log_loss(np.full(y.size, level), y) - _log_loss(slope * z + offset, y))
-    if slope <= 0 or t_squared <= 0:
+    if t_squared <= 0:
         return 0.0, 0.0
     scores = (z - np.average(z, weights=p * (1 - p))) * (y - p)
     count = int(groups.max()) + 1
     between = float(np.sum(np.bincount(groups, scores, minlength=count) ** 2))
     effect = between / float(np.sum(scores**2)) * count / max(count - 1, 1)
     cost = (1 + 2 * choices) * max(1.0, effect)
-    return float(slope), max(0.0, 1.0 - cost / t_squared)
+    return slope, max(0.0, 1.0 - cost / t_squared)
+
+
+def _offset(slope: float, z: Vector, wanted: float) -> float:
+    """Return the offset with which the mean probability is `wanted`."""
+    reach = slope * float(np.abs(z).max()) + abs(float(logit(wanted))) + 1
+    return float(brentq(lambda b: expit(slope * z + b).mean() - wanted, -reach, reach))
 
 
 def _log_loss(at: Vector, y: Vector) -> float:

@@ -134,3 +134,11 @@ def test_json_in_and_out() -> None:
     for bad in ({}, {"slope": 1.0}, {"slope": "x", "offset": 0}, {"slope": -1, "offset": 0}, []):
         with pytest.raises(ValueError):
             Calibration.from_json(bad)  # type: ignore[arg-type]
+
+
+def test_a_slope_may_be_bounded() -> None:
+    generator = np.random.default_rng(0)
+    labels = np.arange(300) % 2
+    logits = 0.2 * (labels - 0.5 + 0.3 * generator.normal(size=300))
+    assert Calibration.fit(logits, labels).slope > 5
+    assert 0.9 < Calibration.fit(logits, labels, most=1.0).slope <= 1

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from audiomatch import Matcher, Run, UserError
+from audiomatch.calibration import Calibration
 from audiomatch.clips import Clips
 from audiomatch.folds import inner_folds
 from audiomatch_boosting.config import BoostingConfig
-from audiomatch_boosting.features.cache import code_digest
-from audiomatch_boosting.features.table import Categories, feature_table
+from audiomatch_boosting.features.table import Categories, feature_table, probe
 
 if TYPE_CHECKING:  # needs torch
     from audiomatch_boosting.features.asr import Hearing
@@ -28,7 +27,6 @@ Table = NDArray[np.float32]
 Vector = NDArray[np.float64]
 STATE = "matcher.json"
 CLIPS_A_THREAD = 4000
-CHOSEN = 2  # numbers fitted on the out-of-fold predictions: rounds and factor
 
 
 @dataclass(frozen=True)
@@ -65,9 +63,9 @@ class BoostingMatcher(Matcher):
     """Trees on features, started from the base rate and shrunk back towards it as far as needed.
 
     Inner group-disjoint folds of the training part choose the number of rounds (where the mean
-    held-out log loss is lowest) and a factor from 0 to 1 on the sum of the trees (by what they gain
-    out of fold, and how surely). The trees are then trained on all of the training part.
-    Where the features tell nothing, the factor goes to 0 and the base rate remains.
+    held-out log loss is lowest) and calibrate the sum of the trees (by what they gain out of fold,
+    and how surely). The trees are then trained on all of the training part. Where the features tell
+    nothing, next to nothing is left of the trees and the base rate remains.
     """
 
     config: BoostingConfig
@@ -79,8 +77,7 @@ class BoostingMatcher(Matcher):
         self.booster: Any = None
         self.categories = Categories((), ())
         self.columns: list[str] = []
-        self.start = 0.0
-        self.factor = 0.0
+        self.calibration = Calibration()
         self.rounds = 0
         self._hearing: Hearing | None = None
 
@@ -114,10 +111,9 @@ class BoostingMatcher(Matcher):
         """Return the library's version."""
 
     def fingerprint(self) -> dict[str, str]:
-        """Return the versions of the library and features, and of the Whisper where one listens."""
+        """Return the version of the library, and the weights of the Whisper where one listens."""
         hearing = self.hearing()
-        versions = {self.library: self.version(), "features": code_digest()}
-        return versions | (hearing.fingerprint() if hearing else {})
+        return {self.library: self.version()} | (hearing.fingerprint() if hearing else {})
 
     def hearing(self) -> Hearing | None:
         """Return what computes the features `asr`; None without.
@@ -166,17 +162,18 @@ class BoostingMatcher(Matcher):
                 self.margins(booster, part.x, self.rounds, threads, device)
                 for booster, part in zip(boosters, held_parts, strict=True)
             ]
-            self.factor = _best_factor(
-                np.concatenate([part.starts for part in held_parts]),
+            whole = Part(x, y, _log_odds(y))
+            self.calibration = Calibration.fit(
                 np.concatenate(sums),
                 np.concatenate([part.y for part in held_parts]),
-                groups[np.concatenate([held for _, held in folds])],
+                rate=float(expit(whole.start)),
+                choices=1,  # the rounds
+                groups=groups[np.concatenate([held for _, held in folds])],
+                most=1.0,  # trees on all of the training part reach no less far
             )
-            whole = Part(x, y, _log_odds(y))
-            self.start = whole.start
             self.booster, _ = self.train(whole, training, self.rounds)
             task.advance(most - self.rounds)
-        run.note(rounds=self.rounds, factor=self.factor)
+        run.note(rounds=self.rounds, calibration=self.calibration.to_json())
 
     def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
         """Return P(match) of each clip; see `Matcher.predict`."""
@@ -186,7 +183,7 @@ class BoostingMatcher(Matcher):
         x, _ = self._table(clips, run)
         threads = _threads(len(clips), run)
         sums = self.margins(booster, x, self.rounds, threads, self.device(run))
-        return np.asarray(expit(self.start + self.factor * sums), np.float64)
+        return self.calibration(sums)
 
     def save(self, folder: Path) -> None:
         """Write the library's model file and a JSON of the columns and the calibration."""
@@ -195,9 +192,9 @@ class BoostingMatcher(Matcher):
             "columns": self.columns,
             "tasks": self.categories.tasks,
             "grades": self.categories.grades,
-            "start": self.start,
-            "factor": self.factor,
+            "calibration": self.calibration.to_json(),
             "rounds": self.rounds,
+            "probe": probe(),
             **self.fingerprint(),
         }
         (folder / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
@@ -209,15 +206,21 @@ class BoostingMatcher(Matcher):
             self.booster = self.read(folder / self.model_file)
             self.categories = Categories(tuple(state["tasks"]), tuple(state["grades"]))
             self.columns = state["columns"]
-            self.start, self.factor = state["start"], state["factor"]
-            self.rounds, made_by = state["rounds"], state["features"]
-        except (OSError, ValueError, KeyError) as error:
+            self.calibration = Calibration.from_json(state["calibration"])
+            self.rounds, fitted_on = state["rounds"], dict(state["probe"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(f"{folder}: not a saved {self.library} matcher ({reason})") from None
-        if made_by != code_digest():
+        now = probe()
+        moved = [
+            name
+            for name in {**fitted_on, **now}
+            if not np.isclose(fitted_on.get(name, np.nan), now.get(name, np.nan), 1e-3, 1e-3)
+        ]
+        if moved:
             raise UserError(
                 f"{folder}: this model was fitted on another version of the features "
-                f"({made_by}, now {code_digest()}); fit it again"
+                f"({moved[0]} and {len(moved) - 1} more differ); fit it again"
             )
         hearing = self.hearing()
         if hearing is not None:
@@ -239,28 +242,3 @@ def _best_rounds(curves: list[Vector], sizes: list[int]) -> int:
     longest = max(map(len, curves))
     padded = [np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in curves]
     return int(np.argmin(np.average(padded, axis=0, weights=sizes))) + 1
-
-
-def _best_factor(starts: Vector, sums: Vector, y: Vector, groups: NDArray[np.int64]) -> float:
-    """Return the factor on the trees, 0 to 1, that fits the out-of-fold predictions.
-
-    The factor with the least log loss is shrunk by 1 - (error / gain)^2, at least 0 (positive-part
-    shrinkage, Baranchik 1964). `gain` is what it saves over the start, less 2 nats for the two
-    numbers chosen on the same clips (Akaike 1974); `error` is its standard error between groups,
-    for a few texts can make trees look good by luck however many their clips.
-    """
-
-    def losses(factor: float) -> Vector:
-        z = starts + factor * sums
-        return np.asarray(np.logaddexp(0, z) - y * z)
-
-    found = minimize_scalar(lambda factor: losses(factor).sum(), bounds=(0, 1), method="bounded")
-    best = min((0.0, float(found.x), 1.0), key=lambda factor: losses(factor).sum())
-    gains = losses(0.0) - losses(best)
-    gain = float(gains.sum()) - CHOSEN
-    if gain <= 0:
-        return 0.0
-    count = int(groups.max()) + 1
-    by_group = np.bincount(groups, gains - gains.mean(), minlength=count)
-    variance = float(np.sum(by_group**2)) * count / max(count - 1, 1)
-    return best * max(0.0, 1.0 - variance / gain**2)

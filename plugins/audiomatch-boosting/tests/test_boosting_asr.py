@@ -157,6 +157,8 @@ def test_both_holds_the_columns_of_audio_and_asr(weights, clips, tmp_path):
 
 
 def test_a_missing_package_names_the_install(monkeypatch, weights):
+    for module in [name for name in sys.modules if name.startswith("audiomatch_whisper.")]:
+        monkeypatch.delitem(sys.modules, module)
     monkeypatch.delitem(sys.modules, "audiomatch_boosting.features.asr")
     monkeypatch.setitem(sys.modules, "audiomatch_whisper", None)
     with pytest.raises(UserError, match=r"pip install 'audiomatch-boosting\[asr\]'") as caught:

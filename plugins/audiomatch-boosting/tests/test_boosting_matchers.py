@@ -166,7 +166,9 @@ def test_a_damaged_model_is_one_clear_line(name, fitted, tmp_path, damage):
 def test_features_of_another_version_are_refused(name, fitted, tmp_path):
     fitted[name].save(tmp_path)
     state = json.loads((tmp_path / "matcher.json").read_text())
-    (tmp_path / "matcher.json").write_text(json.dumps(state | {"features": "0"}))
+    (tmp_path / "matcher.json").write_text(
+        json.dumps(state | {"probe": {**state["probe"], "seconds": 2.0}})
+    )
     with pytest.raises(UserError, match="another version of the features"):
         make(name).load(tmp_path)
 
@@ -211,8 +213,11 @@ def test_a_bad_clip_is_named(workers, toy, tmp_path):
     bad = tmp_path / "bad.wav"
     bad.write_bytes(b"not audio")
     paths = toy["audio"].tolist()
-    paths[31], paths[40] = str(bad), str(tmp_path / "none.wav")
+    paths[31] = str(bad)
     with pytest.raises(ClipError, match=r"toy\.csv, row 31 \(id 'c31'\): .*not readable"):
+        cache.audio_table(toy.with_column("audio", paths), Run(tmp_path / "c", workers=workers))
+    paths[31] = str(tmp_path / "none.wav")
+    with pytest.raises(ClipError, match=r"row 31 \(id 'c31'\): no such audio file"):
         cache.audio_table(toy.with_column("audio", paths), Run(tmp_path / "c", workers=workers))
 
 
@@ -237,7 +242,7 @@ def test_the_cache_follows_content_and_mends_itself(toy, tmp_path):
     path.write_bytes(toy.paths[1].read_bytes())
     second = cache.audio_table(some, Run(tmp_path / "c"))
     assert (first != second).any()
-    for kept in (tmp_path / "c").rglob("*.f32"):
+    for kept in (tmp_path / "c").rglob("*.bin"):
         kept.write_bytes(kept.read_bytes()[:7])
     np.testing.assert_array_equal(cache.audio_table(some, Run(tmp_path / "c")), second)
 

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-import audiomatch_whisper.evidence
-import audiomatch_whisper.features
-import audiomatch_whisper.loading
-import audiomatch_whisper.network
-import audiomatch_whisper.ragged
-import audiomatch_whisper.texts
-import audiomatch_whisper.tokens
-import audiomatch_whisper.transcribing
 import numpy as np
 import torch
 from audiomatch_torch import Compute, Weights, predict
@@ -29,14 +21,11 @@ from audiomatch_whisper.tokens import TextEncoder
 from audiomatch_whisper.transcribing import Transcript, transcribe
 from numpy.typing import NDArray
 
-import audiomatch.audio
-import audiomatch.clips
 from audiomatch import Run, UserError
+from audiomatch.cache import ArrayCache
 from audiomatch.clips import Clips
 from audiomatch.progress import QuietProgress
 from audiomatch.running.identity import computed_by, digest_of
-from audiomatch_boosting.features import heard
-from audiomatch_boosting.features.cache import file_digest, read_row, write_row
 from audiomatch_boosting.features.heard import heard_features
 
 AT_ONCE = 256  # clips whose spectrograms are held in memory, and lost by Ctrl-C
@@ -63,65 +52,44 @@ class Hearing:
         return {"asr_weights": self.weights.name, "asr_weights_digest": self.weights.digest}
 
     def fingerprint(self) -> dict[str, str]:
-        """Return the digests of the weights, of these features and of audiomatch-whisper."""
-        return {
-            "asr_weights_digest": self.weights.digest,
-            "asr_features": source_digest(),
-            "asr_code": digest_of(computed_by("audiomatch_whisper")),
-        }
+        """Return the digest of the weights."""
+        return {"asr_weights_digest": self.weights.digest}
 
-    def check(self, state: dict[str, str], where: Path) -> None:
-        """Raise `UserError` where a saved fingerprint is of other weights or features."""
-        name, again = self.weights.name, "fit it again"
-        for key, what, remedy in (
-            (
-                "asr_weights_digest",
-                f"other Whisper weights than {name!r}",
-                f"install them or {again}",
-            ),
-            ("asr_features", "another version of the features", again),
-        ):
-            fitted, now = state.get(key, ""), self.fingerprint()[key]
-            if fitted != now:
-                raise UserError(
-                    f"{where}: this model was fitted on {what} "
-                    f"({fitted[:12] or 'none'}, now {now[:12]}); {remedy}"
-                )
+    def check(self, state: Mapping[str, Any], where: Path) -> None:
+        """Raise `UserError` where a saved fingerprint is of other weights."""
+        fitted, now = str(state.get("asr_weights_digest", "")), self.weights.digest
+        if fitted != now:
+            raise UserError(
+                f"{where}: this model was fitted on other Whisper weights than "
+                f"{self.weights.name!r} ({fitted[:12] or 'none'}, now {now[:12]}); install them or "
+                "fit it again"
+            )
 
     def table(self, clips: Clips, run: Run) -> NDArray[np.float32]:
         """Return the features of `clips`, finite, shape (n, features), columns as `columns`.
 
-        What is not in `run.cache` is computed on the run's device and put there, a file for each
-        audio and text. `precision=auto` is float32. Raises `ClipError` that names the clip.
+        What is not in `run.cache` is computed on the run's device and put there, under each audio
+        and text. `precision=auto` is float32. Raises `ClipError` that names the clip.
         """
         run.note(**self.facts())
         run = replace(run, precision="fp32" if run.precision == "auto" else run.precision)
-        version = f"{source_digest()}-{self.weights.digest}-{run.precision}-{run.device[:4]}"
-        folder = run.cache / "boosting" / f"asr-{_short(version)}"
-        table = np.empty((len(clips), len(columns())), np.float32)
-        missing: dict[Path, list[int]] = {}
-        for i, (path, text) in enumerate(zip(clips.paths, clips.texts, strict=True)):
-            digest = file_digest(path)
-            name = _short(f"{digest or path}\0{text}")
-            place = folder / name[:2] / f"{name}.f32"
-            # Of a file that cannot be read, log-mel says what is wrong.
-            kept = read_row(place, len(columns())) if digest else None
-            if kept is None:
-                missing.setdefault(place, []).append(i)
-            else:
-                table[i] = kept
-        places = sorted(missing, key=lambda place: missing[place])
-        if not places:
-            return table
-        with run.progress.task("heard by Whisper", total=len(places)) as task:
-            for start in range(0, len(places), AT_ONCE):
-                some = places[start : start + AT_ONCE]
-                rows = [missing[place][0] for place in some]
-                for place, values in zip(some, self._measure(clips.take(rows), run), strict=True):
-                    table[missing[place]] = values
-                    write_row(place, values)
-                task.advance(len(some))
-        return table
+        version = {
+            "code": computed_by(__name__),
+            "weights": self.weights.digest,
+            "precision": run.precision,
+            "device": run.device.partition(":")[0],
+        }
+        keys = [digest_of(pair) for pair in zip(clips.digests, clips.texts, strict=True)]
+
+        def compute(missing: list[int]) -> Iterator[NDArray[np.float32]]:
+            with run.progress.task("heard by Whisper", total=len(missing)) as task:
+                for start in range(0, len(missing), AT_ONCE):
+                    some = missing[start : start + AT_ONCE]
+                    yield from self._measure(clips.take(some), run)
+                    task.advance(len(some))
+
+        rows = ArrayCache(run, "boosting-asr", version).fill(keys, compute)
+        return np.asarray(rows, np.float32).reshape(len(clips), len(columns()))
 
     def _measure(self, clips: Clips, run: Run) -> NDArray[np.float32]:
         quiet = replace(run, progress=QuietProgress())
@@ -166,22 +134,6 @@ def columns() -> tuple[str, ...]:
     empty, encoder = Transcript([], [0.0], ended=True), TextEncoder.of_bytes()
     text = Text(np.zeros(2, np.int64), np.zeros(1, np.int64))
     return tuple(_features("a", text, np.zeros(2), empty, encoder))
-
-
-@cache
-def source_digest() -> str:
-    """Return a digest of the code that decides the features; any change makes a new cache."""
-    whisper = audiomatch_whisper
-    modules = (
-        *(audiomatch.audio, audiomatch.clips, heard, inspect.getmodule(Hearing)),
-        *(whisper.evidence, whisper.features, whisper.loading, whisper.network, whisper.ragged),
-        *(whisper.texts, whisper.tokens, whisper.transcribing),
-    )
-    return _short("".join(inspect.getsource(module) for module in modules if module))
-
-
-def _short(content: str) -> str:
-    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _features(

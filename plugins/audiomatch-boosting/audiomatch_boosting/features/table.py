@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomatch import Run
+from audiomatch.audio import SAMPLE_RATE
 from audiomatch.clips import Clips
 from audiomatch_boosting.features.agreement import agreement_features
+from audiomatch_boosting.features.audio import audio_features
 from audiomatch_boosting.features.cache import audio_columns, audio_table
 from audiomatch_boosting.features.text import text_features
 
@@ -74,6 +76,16 @@ def feature_table(
         for row, values in zip(rows, hearing.table(clips, run).tolist(), strict=True):
             row |= dict(zip(columns(), values, strict=True))
     return np.array([list(row.values()) for row in rows], np.float32), list(rows[0])
+
+
+def probe() -> dict[str, float]:
+    """Return the features of audio and text of a made clip: they tell one version from another."""
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    wave = np.sin(2 * np.pi * (180 + 40 * time) * time) * np.sin(2 * np.pi * 2.5 * time) ** 2
+    wave = wave + 0.2 * np.random.default_rng(0).standard_normal(time.size) * (time > 0.7)
+    audio = audio_features((0.3 * wave).astype(np.float32))
+    text = text_features("The baby has a soft blanket.")
+    return audio | text | agreement_features(audio, text)
 
 
 def _order(grade: str) -> float:
