@@ -195,8 +195,7 @@ def compare(
         made = make_folds(intake.clips, folds, group, run.seed)
         keep_apart([d for entrant in entrants for d in entrant.further_data], intake.clips, run)
         with pool:
-            outcome = run_comparison(plugins.registry(), entrants, made, record, run, place, pool)
-    return Comparison(outcome.leaderboard, outcome.predictions, outcome.folder, outcome.record)
+            return run_comparison(plugins.registry(), entrants, made, record, run, place, pool)
 
 
 def _specs(matchers: str | Sequence[str | MatcherSpec]) -> list[MatcherSpec]:

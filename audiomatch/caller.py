@@ -108,10 +108,14 @@ def _of_process(torch: Any) -> list[Restore]:
 
 
 def _of_torch(torch: Any) -> list[Restore]:
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     return [
-        lambda: torch.use_deterministic_algorithms(deterministic, warn_only=warn_only),
+        _setting(
+            lambda: (
+                torch.are_deterministic_algorithms_enabled(),
+                torch.is_deterministic_algorithms_warn_only_enabled(),
+            ),
+            lambda before: torch.use_deterministic_algorithms(before[0], warn_only=before[1]),
+        ),
         _setting(torch.get_default_dtype, torch.set_default_dtype),
         *(_attribute(torch, path) for path in _ATTRIBUTES),
         _state(torch.get_rng_state, torch.set_rng_state),

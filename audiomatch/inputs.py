@@ -185,12 +185,12 @@ def _row(item: Any, number: int, folder: Path) -> dict[str, Any]:
     samples, rate, text = item[:3]
     if not isinstance(text, str):
         raise UserError(f"{where}: the text is a {type(text).__name__}; must be a str")
-    file = write_samples(samples, rate, folder / f"{number:06}.wav", where)
+    file = _write_samples(samples, rate, folder / f"{number:06}.wav", where)
     row = {"id": f"clip-{number}", "audio": str(file), "expected_text": text}
     return row if len(item) == 3 else {**row, "match": item[3]}
 
 
-def write_samples(samples: Any, rate: Any, file: Path, where: str) -> Path:
+def _write_samples(samples: Any, rate: Any, file: Path, where: str) -> Path:
     """Write `samples`, channels averaged, as a WAV file of float32.
 
     The file holds the samples alone, no time of writing, so that equal samples have equal digests.
@@ -248,7 +248,7 @@ def one_clip(
     else:
         folder = _HeldFolder()
         held = (folder,)
-        file = write_samples(audio, rate, folder.path / "clip.wav", "the clip")
+        file = _write_samples(audio, rate, folder.path / "clip.wav", "the clip")
     try:
         seconds = len(load_audio(file)) / SAMPLE_RATE
     except ClipError as error:

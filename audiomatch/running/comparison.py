@@ -5,10 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
 
 from audiomatch.folds import Folds
 from audiomatch.intake import Intake, data_digest
@@ -20,37 +17,14 @@ from audiomatch.records import (
     FoldResult,
     FoldsMade,
     FoldsRecord,
-    Leaderboard,
     RunRecord,
 )
 from audiomatch.report import write_report
+from audiomatch.results import Comparison
 from audiomatch.running.crossval import cross_validate, pooled_predictions
 from audiomatch.running.folder import RunFolder
 from audiomatch.running.jobs import Entrant
 from audiomatch.scoring import build_leaderboard
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a comparison found, as its run folder holds it.
-
-    Attributes:
-        folder: the run folder.
-        leaderboard: the content of `leaderboard.json`.
-        predictions: a row a clip and matcher: id, matcher, fold, group, match, p_match.
-        record: the content of `run.json`.
-    """
-
-    folder: Path
-    leaderboard: Leaderboard
-    predictions: pd.DataFrame
-    record: RunRecord
-
-    @property
-    def flawless(self) -> bool:
-        """Whether every fold finished and every plugin that listens did its work."""
-        failed = any(not result.done for result in self.record.results)
-        return not failed and not self.record.listener_errors
 
 
 def describe_data(intake: Intake, dataset: str, source: str, limit: int | None) -> DataRecord:
@@ -74,7 +48,7 @@ def run_comparison(
     run: Run,
     path: Path,
     executor: Executor,
-) -> Outcome:
+) -> Comparison:
     """Compare `entrants` on `folds` and write the run folder at `path`.
 
     `run.progress` shows each fold and names each plugin whose listener hook failed.
@@ -121,7 +95,7 @@ def run_comparison(
     write_report(path, leaderboard, detailed, record)
     for problem in problems:
         run.progress.say(problem)
-    return Outcome(path, leaderboard, predictions, record)
+    return Comparison(leaderboard, predictions, path, record)
 
 
 def _line(result: FoldResult, k: int) -> str:
