@@ -34,12 +34,6 @@ Probabilities = NDArray[np.float64]
 class EnsembleConfig(MatcherConfig):
     """Options of `ensemble`."""
 
-    members: tuple[str, ...] = Field(
-        ("whisper:quick", "xgboost", "lightgbm"),
-        min_length=1,
-        description="Matchers in round brackets, with commas between: (whisper:quick,xgboost). One "
-        "that is named again is fitted with the next seed.",
-    )
     method: Literal["mean", "logistic", "lightgbm"] = Field(
         "mean", description="The mean of the probabilities, or a model stacked on their log odds."
     )
@@ -47,15 +41,41 @@ class EnsembleConfig(MatcherConfig):
         3, ge=2, le=20, description="Grouped folds inside the training part, to train a stack on."
     )
 
+    members: tuple[str, ...] = Field(
+        (),
+        validate_default=True,
+        min_length=1,
+        description="Matchers in round brackets, with commas between: (xgboost,prior). One that is "
+        "named again is fitted with the next seed. Where none is named: all matchers installed "
+        "that offer themselves as members.",
+    )
+
     @field_validator("members", mode="before")
     @classmethod
     def _parse(cls, value: Any) -> tuple[str, ...]:
+        if value == ():
+            return _offered_members()
         text = value if isinstance(value, str) else ",".join(map(str, value))
         inner = text[1:-1] if text.startswith("(") and text.endswith(")") else text
         try:
             return tuple(map(str, parse_matchers(inner, repeats=True)))
         except UserError as error:
             raise ValueError(str(error)) from None
+
+
+def _offered_members() -> tuple[str, ...]:
+    """Return the matchers that offer themselves as members, each by its preset."""
+    offered = tuple(
+        str(MatcherSpec(name, offer.info.member))
+        for name, offer in plugins.registry().matchers().items()
+        if offer.info.member is not None
+    )
+    if len(offered) < 2:
+        raise ValueError(
+            "none is named, and fewer than two of the matchers installed offer themselves "
+            f"({', '.join(offered) or 'none'}); name them, as in ensemble@members=(a,b)"
+        )
+    return offered
 
 
 @dataclass
@@ -238,7 +258,5 @@ def _lightgbm() -> Any:
     try:
         import lightgbm
     except ImportError:
-        raise UserError(
-            "ensemble: method lightgbm needs the package: pip install audiomatch-boosting"
-        ) from None
+        raise UserError("ensemble: method=lightgbm needs lightgbm: pip install lightgbm") from None
     return lightgbm

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib.metadata
 import math
 import os
 import platform
@@ -15,9 +14,9 @@ from typing import get_args
 
 from audiomatch.errors import UserError
 from audiomatch.files import Place, user_path
-from audiomatch.hookspecs import DISTRIBUTION
 from audiomatch.matcher import Precision, Run
 from audiomatch.progress import Progress, QuietProgress, for_terminal
+from audiomatch.running.identity import installed_versions
 
 DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
 CGROUP_OF_PROCESS = Path("/proc/self/cgroup")
@@ -167,18 +166,9 @@ def _peak_of_process() -> float | None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python, of audiomatch and its plugins, and of what computes."""
-    names = ("numpy", "pandas", "scikit-learn", "scipy", "soundfile", "soxr")
-    models = ("torch", "transformers", "accelerate", "xgboost", "lightgbm", "sentence-transformers")
-    found = {"python": platform.python_version(), "system": platform.platform()}
-    plugins = {
-        entry.dist.name
-        for entry in importlib.metadata.entry_points(group="audiomatch")
-        if entry.dist
+    """Return the versions of Python, of audiomatch and its plugins, and of what they declare."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        **installed_versions(),
     }
-    for name in (DISTRIBUTION, *sorted(plugins), *names, *models):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found

@@ -184,3 +184,26 @@ def test_a_failing_member_is_named(plugin: Plugin, clips: Clips, run: Run) -> No
     ensemble = plugins.registry().create(parse_matcher("ensemble@members=(sick)"))
     with pytest.raises(RuntimeError, match="member sick: ValueError: too few beans"):
         ensemble.fit(clips, run)
+
+
+def test_members_that_are_not_named_are_those_that_offer_themselves(plugin: Plugin) -> None:
+    def offering(*presets: str | None) -> Any:
+        infos = [
+            MatcherInfo(
+                f"m{i}", "", lambda: Toy, presets={"weak": {"strength": 0.1}}, member=preset
+            )
+            for i, preset in enumerate(presets)
+        ]
+        return toy_plugin(audiomatch_matchers=lambda: infos)
+
+    made = plugin(some=offering("weak", None, "default"))
+    spec = parse_matcher("ensemble:stacked")
+    assert made.create(spec).config.members == ("m0:weak", "m2")
+    with pytest.raises(UserError, match=r"option 'members': none is named, .*offer.*\(m0\); name"):
+        plugin(one=offering("default", None)).create(spec)
+    assert plugin(none=offering()).create(parse_matcher("ensemble@members=(prior)"))
+
+
+def test_with_our_plugins_the_members_are_these_three() -> None:
+    members = registry().create(parse_matcher("ensemble")).config.members
+    assert set(members) == {"whisper:quick", "xgboost", "lightgbm"}

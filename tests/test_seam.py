@@ -20,6 +20,7 @@ from audiomatch.clips import Clips
 from audiomatch.config import MatcherConfig
 from audiomatch.datasets import DatasetInfo
 from audiomatch.errors import PluginError
+from audiomatch.machine import versions
 from audiomatch.plugins import Registry
 from audiomatch.spec import parse_matcher
 from tests.toys import Toy, ToyConfig, toy_plugin
@@ -363,3 +364,10 @@ def test_the_strangers_distribution_is_told_in_a_line(
     code, _, err = command("matchers")
     assert code == 0 and len(err.splitlines()) == 1
     assert "another program, the distribution 'audiomatch' 0.2.2, is installed here too" in err
+
+
+def test_versions_are_of_what_is_installed_and_declared() -> None:
+    found = versions()
+    ours = {"python", "audiomatch-toolkit", "audiomatch-whisper", "audiomatch-torch"}
+    assert ours | {"numpy", "pandas", "torch", "transformers", "xgboost", "lightgbm"} <= set(found)
+    assert not {"pytest", "ruff"} & set(found)

@@ -53,6 +53,21 @@ def computed_by(module: str) -> list[str]:
     return code + [f"{name} {version}" for name in sorted(libraries) if (version := _version(name))]
 
 
+def installed_versions() -> dict[str, str]:
+    """Return the versions of the core, of the plugins and of the libraries that these declare."""
+    plugins: dict[str, Distribution] = {}
+    libraries = set(LIBRARIES)
+    for entry in _entries():
+        if entry.dist:
+            _gather(entry.dist, plugins, libraries)
+    core = _find(DISTRIBUTION)
+    for need in importlib.metadata.requires(core.name) or [] if core else []:
+        if "extra ==" not in need:
+            libraries |= set(re.findall(r"^[\w.-]+", need))
+    names = (DISTRIBUTION, *sorted(plugins), *sorted(libraries))
+    return {name: version for name in names if (version := _version(name))}
+
+
 def _distributions_of(top: str) -> list[Distribution]:
     """Return the distributions that hold a top-level module; none for the core."""
     if top == PROJECT:
