@@ -17,7 +17,7 @@ from audiomatch.explanation import Explanation, checked_explanations
 from audiomatch.files import Place, user_path
 from audiomatch.inputs import Data, one_clip, take_in
 from audiomatch.matcher import Matcher, Run
-from audiomatch.model import card_of, save_model
+from audiomatch.model import card_of, check_target, save_model
 from audiomatch.records import ModelCard
 from audiomatch.running.jobs import checked_predictions
 from audiomatch.spec import parse_matcher
@@ -109,13 +109,16 @@ class Model:
     def save(self, folder: Place) -> Path:
         """Write the model into `folder`, in the place of a model that is there; returns the path.
 
-        `audiomatch.load` and `audiomatch predict` read it. Raises `UserError` where the folder
-        holds anything else, or cannot be written.
+        `audiomatch.load` and `audiomatch predict` read it. A matcher that explains first computes
+        what that needs (`Matcher.prepare_explain`). Raises `UserError` where the folder holds
+        anything else, or cannot be written.
         """
         place = user_path(folder)
         spec = parse_matcher(self.card.matcher)
         card = card_of(spec, plugins.registry().offer(spec), self.matcher, self.card.fit)
         with caller_state():
+            check_target(place)
+            self.matcher.prepare_explain(self._fresh_run())
             save_model(place, self.matcher, card)
         return place
 

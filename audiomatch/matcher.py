@@ -109,6 +109,14 @@ class Matcher(ABC):
             raise NotFittedError(f"{type(self).__name__} is not fitted; call fit or load first")
         return state
 
+    def prepare_explain(self, run: Run) -> None:  # noqa: B027 (optional)
+        """Compute what `explain` needs beyond `fit`; optional.
+
+        Called after `fit` and before `save` where a model is kept (`audiomatch fit`, `Model.save`),
+        so that it explains without the training part wherever it is loaded; not where matchers are
+        compared. Without it, `explain` computes it when it is first asked.
+        """
+
     def further_data(self) -> list[str]:
         """Return what `fit` learns from beyond `train`: each as DATA on the command line.
 

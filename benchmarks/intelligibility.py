@@ -15,11 +15,15 @@ import numpy as np
 import pandas as pd
 import torch
 from audiomatch_torch import Compute, predict
-from audiomatch_whisper.evidence import next_token
-from audiomatch_whisper.features import Features
-from audiomatch_whisper.loading import find, load
-from audiomatch_whisper.network import Memory, decode, encode
-from audiomatch_whisper.texts import TextBatch, texts_of
+from audiomatch_whisper.backbone import (
+    CrossAttentionCache,
+    LogMels,
+    encode,
+    find_whisper,
+    load_whisper,
+    score_tokens,
+    texts_of,
+)
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
@@ -37,22 +41,23 @@ NONWORDS = "nonword_repetition"
 def mean_log_p(clips: Clips, name: str, run: Run) -> pd.Series:
     """Return the mean log probability of each clip's text under the matcher's untrained Whisper."""
     config = registry().create(parse_matcher(name)).config
-    weights = find(config)
-    backbone = load(weights, config.size)
+    weights = find_whisper(config.weights, config.size)
     compute = Compute(run)
-    model = backbone.model.to(compute.device).eval()
-    prompt = backbone.text.own_prompt
-    texts = texts_of(clips, backbone.text, prompt, model.config.max_target_positions)
-    features = Features(clips, backbone.extractor, run, config.pad, config.margin)
+    whisper = load_whisper(weights, config.size).to(compute.device)
+    texts = texts_of(clips, whisper)
+    mels = LogMels(clips, whisper.extractor, run, config.pad, config.margin)
 
     def score(rows: NDArray[np.int64]) -> torch.Tensor:
-        mel = torch.from_numpy(features(rows)).to(compute.device)
-        memory = Memory.of(model, encode(model, [mel]))
-        batch = TextBatch.of([texts[i] for i in rows], len(prompt), compute.device)
-        log_p = next_token(model, decode(model, batch.reading, memory), batch)
-        return (log_p * batch.own).sum(1) / batch.own.sum(1)
+        mel = torch.from_numpy(mels(rows)).to(compute.device)
+        cache = CrossAttentionCache.of(whisper.decoder, encode(whisper.encoder, [mel]))
+        own = texts.of_clip[rows]
+        log_p = score_tokens(whisper, [texts.targets[i] for i in own], cache)
+        counts = [len(texts.texts[i].ids) for i in own]
+        return torch.stack(
+            [tokens[:count].mean() for tokens, count in zip(log_p, counts, strict=True)]
+        )
 
-    scores = predict(score, features.seconds, compute, run, capacity=120.0)
+    scores = predict(score, mels.seconds, compute, run, capacity=120.0)
     print(f"weights {weights.name}, sha256 {weights.digest[:16]}, pad {config.pad}\n")
     return pd.Series(scores, index=clips.frame.index)
 

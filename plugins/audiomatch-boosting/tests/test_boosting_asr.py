@@ -10,8 +10,7 @@ import torch
 from audiomatch_boosting import audiomatch_matchers
 from audiomatch_boosting.features import asr
 from audiomatch_boosting.features.heard import heard_features
-from audiomatch_whisper.loading import Backbone
-from audiomatch_whisper.tokens import TextEncoder, vocabulary_size
+from audiomatch_whisper.backbone import Whisper, WhisperTokenizer
 from transformers import WhisperConfig as Shape
 from transformers import WhisperForConditionalGeneration
 
@@ -29,15 +28,16 @@ both = pytest.mark.parametrize("name", sorted(INFOS))
 def whisper_folder(folder, seed=0):
     """A random Whisper of one layer a side and bytes for tokens."""
     torch.manual_seed(seed)
-    text = TextEncoder.of_bytes()
+    tokenizer = WhisperTokenizer.of_bytes()
+    end = tokenizer.end
     shape = Shape(
-        vocab_size=vocabulary_size(text.tokenizer), d_model=64, init_std=0.1,
+        vocab_size=tokenizer.vocabulary_size, d_model=64, init_std=0.1,
         encoder_layers=1, decoder_layers=1, encoder_attention_heads=1, decoder_attention_heads=1,
-        encoder_ffn_dim=64, decoder_ffn_dim=64, bos_token_id=text.end, eos_token_id=text.end,
-        pad_token_id=text.end, decoder_start_token_id=text.prompt[0],
+        encoder_ffn_dim=64, decoder_ffn_dim=64, bos_token_id=end, eos_token_id=end,
+        pad_token_id=end, decoder_start_token_id=tokenizer.prompt[0],
     )  # fmt: skip
     folder.mkdir(parents=True)
-    Backbone(WhisperForConditionalGeneration(shape), text, None).save(folder)
+    Whisper(WhisperForConditionalGeneration(shape), tokenizer, None).save(folder)
     return folder
 
 
@@ -92,17 +92,17 @@ def test_features_are_finite_and_do_not_depend_on_batch_mates(weights, clips, tm
 def test_text_log_probabilities_are_the_model_s_own(weights, clips, tmp_path):
     """Against transformers' own forward on 30 s, whose encoder needs no cut."""
     hearing = asr.Hearing(weights)
-    backbone = asr.load(hearing.weights)
-    text, model = backbone.text, backbone.model
+    whisper = asr.load_whisper(hearing.weights)
+    text, model = whisper.tokenizer, whisper.model
     one = clips.take([1])
     mel = torch.from_numpy(
-        asr.Features(one, backbone.extractor, Run(tmp_path), "longest", 0.5)(np.array([0]))
+        asr.LogMels(one, whisper.extractor, Run(tmp_path), "longest", 0.5)(np.array([0]))
     )
     spelled = text.tokenizer.encode(" the dog ran", add_special_tokens=False).ids
     ids = [*text.own_prompt, *spelled, text.end]
     with torch.inference_mode():
         log_p = model(
-            encoder_outputs=(asr.encode(model, [mel]).flat[None],),
+            encoder_outputs=(asr.encode(whisper.encoder, [mel]).flat[None],),
             decoder_input_ids=torch.tensor([ids]),
         ).logits.log_softmax(-1)[0]
     start = len(text.own_prompt)
@@ -118,7 +118,7 @@ def test_what_was_heard_is_kept_by_weights_audio_and_text(weights, clips, tmp_pa
     run = Run(tmp_path / "cache")
     first = asr.Hearing(weights).table(clips, run)
     with monkeypatch.context() as patch:
-        patch.setattr(asr, "load", lambda weights: pytest.fail("loaded the Whisper again"))
+        patch.setattr(asr, "load_whisper", lambda weights: pytest.fail("loaded the Whisper again"))
         np.testing.assert_array_equal(asr.Hearing(weights).table(clips, run), first)
     other = asr.Hearing(str(whisper_folder(tmp_path / "other", seed=1)))
     assert (other.table(clips, run) != first).any()
@@ -160,7 +160,7 @@ def test_a_missing_package_names_the_install(monkeypatch, weights):
     for module in [name for name in sys.modules if name.startswith("audiomatch_whisper.")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.delitem(sys.modules, "audiomatch_boosting.features.asr")
-    monkeypatch.setitem(sys.modules, "audiomatch_whisper", None)
+    monkeypatch.setitem(sys.modules, "audiomatch_whisper.backbone", None)
     with pytest.raises(UserError, match=r"pip install 'audiomatch-boosting\[asr\]'") as caught:
         make("xgboost", weights).fingerprint()
     assert "\n" not in str(caught.value)

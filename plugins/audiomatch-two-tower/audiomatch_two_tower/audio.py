@@ -4,29 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from audiomatch_torch import load_into, load_tensors, save_tensors
-from audiomatch_whisper.features import log_mel
-from audiomatch_whisper.network import encode
+from audiomatch_whisper.backbone import encode, log_mel, mel_extractor
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import PreTrainedModel, WhisperFeatureExtractor
+from transformers import PreTrainedModel
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from audiomatch.audio import SAMPLE_RATE
 from audiomatch_two_tower.features import normalised_wave
 
 MEL_RATE = 100
 MARGIN = 0.1  # seconds of silence after the clip, where a convolution still hears its end
-
-
-def mel_extractor(bins: int) -> WhisperFeatureExtractor:
-    """Return what computes Whisper's log-mel of `bins` bins."""
-    extractor: Any = WhisperFeatureExtractor  # without types
-    return cast(WhisperFeatureExtractor, extractor(feature_size=bins))
 
 
 class AudioEncoder(nn.Module, ABC):
@@ -115,8 +108,9 @@ class WhisperTower(TransformerEncoder):
     """The encoder of a Whisper (Radford et al., 2022), 50 states a second."""
 
     rate = MEL_RATE
+    model: WhisperEncoder
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: WhisperEncoder) -> None:
         super().__init__(model)
         self.extractor = mel_extractor(model.config.num_mel_bins)
 
@@ -126,8 +120,7 @@ class WhisperTower(TransformerEncoder):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Log-mel (n, mels, frames) to states (n, frames / 2, width)."""
-        whisper = SimpleNamespace(model=SimpleNamespace(encoder=self.model))
-        states = encode(cast(Any, whisper), [inputs])
+        states = encode(self.model, [inputs])
         out: Tensor = states.flat.unflatten(0, (len(inputs), -1))
         return out
 

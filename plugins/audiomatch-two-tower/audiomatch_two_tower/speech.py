@@ -15,9 +15,7 @@ from audiomatch_torch import (
     model_type,
     quiet_transformers,
 )
-from audiomatch_whisper.config import WhisperConfig
-from audiomatch_whisper.loading import find as find_whisper
-from audiomatch_whisper.loading import load as load_whisper
+from audiomatch_whisper.backbone import find_whisper, load_whisper
 from transformers import AutoConfig, AutoModel
 from transformers import WhisperConfig as WhisperShape
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
@@ -35,7 +33,7 @@ def find_audio(config: TwoTowerConfig) -> Weights:
     """Resolve the option `audio_weights`; raises `WeightsError`."""
     if config.audio == "cnn":
         return Weights("cnn scratch")
-    found = find_whisper(WhisperConfig.model_validate({"weights": config.audio_weights}))
+    found = find_whisper(config.audio_weights)
     return replace(found, name="transformer scratch") if found.scratch else found
 
 
@@ -44,9 +42,9 @@ def load_audio_encoder(config: TwoTowerConfig, weights: Weights) -> AudioEncoder
     if config.audio == "cnn":
         return CnnEncoder()
     if weights.folder is None or weights.files[0].name.startswith("model.bin"):
-        return WhisperTower(load_whisper(weights).model.model.encoder)
+        return WhisperTower(load_whisper(weights).encoder)
     if _is_whisper(weights.folder):
-        return WhisperTower(load_whisper(weights).model.model.encoder)
+        return WhisperTower(load_whisper(weights).encoder)
     return _wave_tower(weights)
 
 

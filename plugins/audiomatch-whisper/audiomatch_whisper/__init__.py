@@ -1,4 +1,13 @@
-"""Matcher `whisper`: a fine-tuned Whisper decoder judges the expected text."""
+"""Matcher `whisper`: how probable a fine-tuned Whisper finds the expected text, given the speech.
+
+A clip goes one way. `sound` makes its log-mel spectrogram, `text` tokenizes its expected text, and
+`net` runs Whisper's encoder and decoder on both. `score` makes features of the log probabilities of
+the text's tokens, and of the features the logit of match; its `Pipeline` is the way from clips to
+logits that training (`train`), predicting and explaining (`explain`) share. `matcher` ties them
+together, `config` holds the options, and `backbone` is the face for other plugins. What stands
+further down this list may import what stands above it, never the other way round: `config`; `text`
+and `sound`; `net`; `score`; `train`, `explain` and `backbone`; `matcher`.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +52,9 @@ def audiomatch_matchers() -> list[MatcherInfo]:
             flags=(
                 Flag(
                     name="warm-up",
-                    option="warm_up",
+                    option="transcribe_first",
                     metavar="DATA",
-                    help="Transcribed data that whisper learns from first.",
+                    help="Transcribed data that whisper learns to transcribe first.",
                 ),
             ),
         )

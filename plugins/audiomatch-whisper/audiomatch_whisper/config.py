@@ -30,8 +30,8 @@ class WhisperConfig(MatcherConfig):
     score: Literal["head", "same-position"] = Field(
         "head",
         description="same-position: the sigmoid of the mean logit of each token at its own "
-        "position; head: a logistic over that and what the next-token log probabilities say, with "
-        "the speech and in silence.",
+        "position; head: a logistic over that and what the next-token log probabilities say, given "
+        "the speech and given silence.",
     )
     prompt: Literal["own", "four"] = Field(
         "own",
@@ -47,8 +47,8 @@ class WhisperConfig(MatcherConfig):
     bf16: Literal["auto", "never"] = Field(
         "auto",
         description="auto: on a CPU that computes bfloat16 natively, and with precision auto, so "
-        "does what is not being trained; predictions take the softmax's normaliser in bytes where "
-        "the CPU multiplies these natively. never: all of it in the precision of the run.",
+        "does what is not being trained; predictions take the softmax's normaliser in int8 where "
+        "the CPU multiplies that natively. never: all of it in the precision of the run.",
     )
     embeddings: Literal["frozen", "trained"] = Field(
         "frozen",
@@ -66,7 +66,7 @@ class WhisperConfig(MatcherConfig):
         description="How far the encoder sees: 30 s, or the clip and margin, rounded up to 0.5 s.",
     )
     trim: bool = Field(
-        False,
+        default=False,
         description="Whether silence before and after the speech is left out, but for 0.25 s: "
         "faster, but soft words at the edges may go with it.",
     )
@@ -104,33 +104,39 @@ class WhisperConfig(MatcherConfig):
     )
     head_lr: float = Field(1e-2, gt=0, le=1, description="Peak learning rate of the head.")
     warmup: float | None = Field(
-        None, ge=0, le=1, description="Share of the steps that warm up; by size: 0, 0.1 or 0.2."
+        None,
+        ge=0,
+        le=1,
+        description="Share of the steps over which the learning rate rises; where not given 0, 0.1 "
+        "or 0.2 by size.",
     )
-    warm_up: str = Field(
+    transcribe_first: str = Field(
         "",
-        description="What the Whisper learns to transcribe before it learns to judge: nothing, "
-        "matches (those of the training part), or DATA, any corpus that audiomatch reads; of one "
-        "with labels the matches.",
+        description="What the Whisper is trained to transcribe before it is trained to match: "
+        "nothing, matches (those of the training part), or DATA, any corpus that audiomatch reads; "
+        "of one with labels the matches.",
     )
-    warm_up_epochs: int = Field(1, ge=1, le=1000, description="Passes over what is transcribed.")
+    transcribe_first_epochs: int = Field(
+        1, ge=1, le=1000, description="Passes over what is transcribed first."
+    )
     weight_decay: float = Field(0.0, ge=0, le=10, description="AdamW's decoupled weight decay.")
     average_last: float = Field(
         0.0, ge=0, le=1, description="Share of the steps, from the end, whose weights are averaged."
     )
     order: Literal["length", "shuffle"] = Field(
-        "length", description="Draw batches of like length, or without regard to it."
+        "length", description="Whether batches are of like length, or drawn without regard to it."
     )
     seconds_at_once: float | None = Field(
         None,
         gt=0,
-        description="Most seconds of padded audio in one forward pass; where not given 60 on a "
+        description="The most seconds of padded audio in one forward pass; where not given 60 on a "
         "CPU, else as memory allows.",
     )
     explain_clips: int = Field(
         96,
         ge=1,
         le=100_000,
-        description="Matches of the training part on which the words of `explain` are calibrated.",
+        description="Matches of the training part on which P(said) of `explain` is calibrated.",
     )
 
     @model_validator(mode="after")

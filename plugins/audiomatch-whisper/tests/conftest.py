@@ -1,4 +1,4 @@
-"""Tiny random Whispers of each vocabulary, and clips to judge."""
+"""Tiny random Whispers of each vocabulary, and clips to score."""
 
 from __future__ import annotations
 

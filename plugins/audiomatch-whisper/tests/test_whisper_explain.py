@@ -4,15 +4,18 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from audiomatch_whisper.alignment import token_starts, warp, word_spans
-from audiomatch_whisper.calibration import wrong_texts
-from audiomatch_whisper.listening import Listener
-from audiomatch_whisper.network import Memory
-from audiomatch_whisper.ragged import Ragged
-from audiomatch_whisper.speech import speech_bounds
-from audiomatch_whisper.tokens import TextEncoder
-from audiomatch_whisper.transcribing import repeated, transcribe
-from audiomatch_whisper.words import bare, pair, spoken_text
+from audiomatch_whisper.config import WhisperConfig
+from audiomatch_whisper.explain.alignment import time_warp, token_starts, word_spans
+from audiomatch_whisper.explain.calibration import calibration_examples
+from audiomatch_whisper.explain.word_features import Vocabulary, score_words
+from audiomatch_whisper.net.decoder import CrossAttentionCache
+from audiomatch_whisper.net.greedy import decode_greedily, repeated
+from audiomatch_whisper.net.ragged import Ragged
+from audiomatch_whisper.net.weights import Whisper, mel_extractor
+from audiomatch_whisper.score.scorer import Scorer
+from audiomatch_whisper.sound.speech import speech_bounds
+from audiomatch_whisper.text.tokenizer import WhisperTokenizer
+from audiomatch_whisper.text.words import TokenizedText, align_words, letters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,6 +86,7 @@ def test_the_clips_of_a_call_and_their_order_do_not_matter(fitted, corpus, run):
 
 def test_a_saved_model_explains_alike(fitted, whisper, corpus, run, tmp_path):
     matcher = fitted(vocabulary="english")
+    matcher.prepare_explain(run)
     matcher.save(tmp_path)
     again = whisper(weights="scratch")
     again.load(tmp_path)
@@ -125,26 +129,26 @@ def test_one_word_texts_alone_can_be_calibrated_on(whisper, folders, corpus, run
 @settings(max_examples=200, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip))
 def test_any_text_is_taken_apart_and_put_together(text):
-    encoder = TextEncoder.of_bytes()
-    spoken = spoken_text(text, encoder)
-    assert list(spoken.words) == text.split()
-    assert "".join(spoken.pieces) == "".join(text.split())
-    for i, word in enumerate(spoken.words):
-        assert "".join(spoken.pieces[spoken.span(i)]) == word
+    made = TokenizedText.of(text, WhisperTokenizer.of_bytes())
+    assert list(made.words) == text.split()
+    assert "".join(made.pieces) == "".join(text.split())
+    for i, word in enumerate(made.words):
+        assert "".join(made.pieces[made.span(i)]) == word
+        assert set(made.word_of_token[made.span(i)]) == {i}
 
 
 @settings(max_examples=100, deadline=None)
 @given(*[st.lists(st.sampled_from(["a", "b", "see", "seed", "dog"]), max_size=6)] * 2)
 def test_what_is_heard_is_given_out_whole_and_in_order(expected, heard):
     if expected:
-        parts = pair(expected, heard)
+        parts = align_words(expected, heard)
         assert len(parts) == len(expected)
         assert " ".join(part for part in parts if part).split() == heard
 
 
 def test_what_is_heard_stands_beside_the_word_it_is_heard_for():
     def of(expected, heard):
-        return pair(expected.split(), heard.split())
+        return align_words(expected.split(), heard.split())
 
     assert of("the dog ran", "The log ran.") == ["The", "log", "ran."]
     assert of("the dog ran", "the ran") == ["the", "", "ran"]
@@ -153,28 +157,80 @@ def test_what_is_heard_stands_beside_the_word_it_is_heard_for():
     assert of("the little dog", "a lit dog") == ["a", "lit", "dog"]
 
 
-def test_many_texts_of_one_clip_give_what_each_gives_alone(helpers):
+def test_greedy_decoding_takes_the_likeliest_token_each_time(helpers):
     model = helpers.make_model("multilingual")
-    text = TextEncoder.of(helpers.make_tokenizer("multilingual"), "test")
-    generator = np.random.default_rng(0)
-    states = torch.randn(40, 64)
-    texts = [[*text.prompt, *generator.integers(0, 50_000, n).tolist()] for n in (3, 8, 5)]
+    text = WhisperTokenizer.of(helpers.make_tokenizer("multilingual"), "test")
+    states = torch.randn(2, 40, 64)
     with torch.inference_mode():
-        memory = Memory.of(model, Ragged.of(states[None]))
-        listener = Listener(model, text, text.prompt, memory)
-        for ids, tail in zip(texts, listener.tails(texts, [4] * 3, [3, 8, 5]), strict=True):
-            given = torch.tensor([ids])
-            logits = model(encoder_outputs=(states[None],), decoder_input_ids=given).logits[0]
-            plain = logits.log_softmax(-1)
-            wanted = [float(plain[i, ids[i + 1]]) for i in range(3, len(ids) - 1)]
-            np.testing.assert_allclose(tail.numpy(), wanted, atol=1e-4)
-        [heard] = transcribe(model, text.prompt, text.end, memory, [6])
-        ids = list(text.prompt)
-        for token in heard.ids:
-            given = torch.tensor([ids])
-            logits = model(encoder_outputs=(states[None],), decoder_input_ids=given).logits[0, -1]
-            assert int(logits[: text.end + 1].argmax()) == token
-            ids.append(token)
+        cache = CrossAttentionCache.of(model.model.decoder, Ragged.of(states))
+        for own, heard in zip(
+            states, decode_greedily(model, text.prompt, text.end, cache, [6, 9]), strict=True
+        ):
+            ids = list(text.prompt)
+            for token, log_p in zip(heard.ids, heard.log_p, strict=False):
+                given = torch.tensor([ids])
+                logits = model(encoder_outputs=(own[None],), decoder_input_ids=given).logits[0, -1]
+                assert int(logits[: text.end + 1].argmax()) == token
+                assert log_p == pytest.approx(float(logits.log_softmax(-1)[token]), abs=1e-4)
+                ids.append(token)
+
+
+@pytest.fixture
+def scored_words(helpers):
+    """Score the words of texts against random encoder states, with no head."""
+
+    def make(texts, owner, states):
+        torch.manual_seed(0)
+        tokenizer = WhisperTokenizer.of(helpers.make_tokenizer("bytes"), "test")
+        whisper = Whisper(helpers.make_model("bytes"), tokenizer, mel_extractor(80))
+        scorer = Scorer(whisper, WhisperConfig(score="same-position")).eval()
+        cut = [TokenizedText.of(text, tokenizer) for text in texts]
+        with torch.inference_mode():
+            cache = CrossAttentionCache.of(whisper.decoder, Ragged.of(states))
+            silent = -torch.ones(len(texts), max(len(text.ids) for text in cut) + 1)
+            found = score_words(
+                scorer, cache, cut, np.array(owner), silent, texts, Vocabulary(tokenizer)
+            )
+        return whisper, cut, found
+
+    return make
+
+
+def test_words_are_scored_by_the_plain_log_probabilities(scored_words):
+    states = torch.randn(2, 40, 64)
+    texts, owner = ["the dog", "a dog ran off", "the dog ran"], [0, 1, 1]
+    whisper, cut, found = scored_words(texts, owner, states)
+    prompt, end = whisper.tokenizer.own_prompt, whisper.tokenizer.end
+
+    def plain(ids, clip):
+        given = torch.tensor([[*prompt, *ids[:-1]]])
+        with torch.inference_mode():
+            logits = whisper.model(
+                encoder_outputs=(states[clip][None],), decoder_input_ids=given
+            ).logits[0, len(prompt) - 1 :]
+        log_p = logits.log_softmax(-1)
+        return log_p, log_p.gather(1, torch.tensor(ids)[:, None])[:, 0].double().numpy()
+
+    for text, clip, words in zip(cut, owner, found, strict=True):
+        ids = [*text.ids, end]
+        rows, log_p = plain(ids, clip)
+        np.testing.assert_allclose(words.log_p, log_p, atol=1e-4)
+        for i in range(len(text.words)):
+            span, features = text.span(i), {n: v[i] for n, v in words.features._asdict().items()}
+            _, without = plain([*ids[: span.start], *ids[span.stop : span.stop + 3]], clip)
+            other = words.others[i]
+            gain = without[span.start :].sum() - log_p[span.start : span.stop + 3].sum()
+            expected = {
+                "log_p": log_p[span].sum(),
+                "least_log_p": log_p[span].min(),
+                "silent_log_p": -float(span.stop - span.start),
+                "is_first": float(i == 0),
+                "lead": log_p[span.start] - float(rows[span.start, other]),
+                "gain_without": gain,
+                "similarity": 1.0,
+                "log_p_before": log_p[span.start - 1] if i else 0.0,
+            }
+            assert features == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_decoder_that_repeats_itself_is_noticed():
@@ -194,7 +250,7 @@ def test_the_path_is_the_cheapest_and_never_goes_back():
             before = [best(i - a, j - b) for a, b in ways if i >= a and j >= b] if i or j else [0.0]
             return cost[i, j] + min(before)
 
-        first = warp(cost)
+        first = time_warp(cost)
         assert (np.diff(first) >= 0).all() and first[0] == 0
         # A row is left in the column where the next is met, or the one before.
         leave = [*first[1:], columns - 1]
@@ -229,9 +285,8 @@ def test_sound_is_told_from_silence_and_from_noise():
 
 def test_wrong_texts_are_wrong_where_they_say_so():
     texts = ["the dog ran", "a", "blue blue", "we go"] * 3
-    for text, (made, right) in zip(
-        texts, wrong_texts(texts, np.random.default_rng(0)), strict=True
-    ):
+    made_of = calibration_examples(texts, np.random.default_rng(0), lambda text: text != "long")
+    for text, (made, right) in zip(texts, made_of, strict=True):
         words = made.split()
         assert len(words) == len(right)
         if right.all():
@@ -241,7 +296,8 @@ def test_wrong_texts_are_wrong_where_they_say_so():
             rest = [*words[:at], *words[at + 1 :]]
             before = text.split()
             kept = before if len(rest) == len(before) else [*before[:at], *before[at + 1 :]]
-            assert rest == kept and [bare(w) for w in before[at : at + 1]] != [bare(words[at])]
+            assert rest == kept
+            assert [letters(w) for w in before[at : at + 1]] != [letters(words[at])]
 
 
 def sentences():

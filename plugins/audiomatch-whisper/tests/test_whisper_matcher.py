@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from audiomatch_whisper.backbone import texts_of
 
 from audiomatch import Run
 from audiomatch.errors import UserError
@@ -51,7 +52,7 @@ def test_a_frozen_encoder_stays_and_the_decoder_moves(fitted, folders):
     from audiomatch_torch import load_tensors
 
     before = load_tensors(folders["bytes"] / "model.safetensors")
-    after = fitted(encoder_layers=0)._judge.whisper.state_dict()
+    after = fitted(encoder_layers=0)._scorer.model.state_dict()
     for name, tensor in before.items():
         frozen = ".encoder." in name or "embed_tokens" in name
         if frozen or name.endswith("layers.0.fc1.weight"):
@@ -81,8 +82,9 @@ def test_text_like_a_special_token_or_non_ascii_is_only_text(fitted, corpus, run
     matcher = fitted(epochs=0)
     p = matcher.predict(corpus.with_column("expected_text", odd).unlabelled(), run)
     assert np.isfinite(p).all()
-    text = matcher._judge.texts(corpus.with_column("expected_text", odd))[0]
-    assert matcher._judge.backbone.text.end not in text.ids[:-1]
+    whisper = matcher._scorer.whisper
+    text = texts_of(corpus.with_column("expected_text", odd), whisper).texts[0]
+    assert whisper.tokenizer.end not in text.ids
 
 
 def test_a_text_over_the_decoders_length_names_the_clip(fitted, corpus, run):
@@ -170,7 +172,7 @@ def test_every_preset_is_a_valid_config(whisper):
         whisper(preset)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_runs_on_a_gpu_in_bf16(whisper, folders, corpus, tmp_path):
     run = Run(cache=tmp_path, device="cuda")
     matcher = whisper(weights=str(folders["bytes"]), **FAST)

@@ -5,15 +5,14 @@ import numpy as np
 import pytest
 import torch
 from audiomatch_torch import Weights
-from audiomatch_whisper.config import WhisperConfig
-from audiomatch_whisper.ctranslate2 import read_tensors, to_transformers
-from audiomatch_whisper.loading import find, load
+from audiomatch_whisper.backbone import find_whisper, load_whisper
+from audiomatch_whisper.net.ctranslate2 import read_tensors, to_transformers
 
 from audiomatch.errors import WeightsError
 
 
 def loaded(folder):
-    return load(find(WhisperConfig(weights=str(folder))))
+    return load_whisper(str(folder))
 
 
 def ct2_names(model):
@@ -103,14 +102,14 @@ def ct2_folder(tmp_path, helpers):
 )  # fmt: skip
 def test_ctranslate2_gives_the_model_it_was_made_of(ct2_folder, vocabulary, kind, within):
     folder, model = ct2_folder(vocabulary, kind=kind)
-    backbone = loaded(folder)
-    state = backbone.model.state_dict()
+    made = loaded(folder)
+    state = made.model.state_dict()
     assert set(state) == set(model.state_dict())
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(state[name], tensor, atol=within, rtol=0, msg=name)
     for key in ("d_model", "encoder_layers", "decoder_layers", "num_mel_bins", "vocab_size",
                 "encoder_attention_heads", "decoder_ffn_dim", "eos_token_id"):  # fmt: skip
-        assert getattr(backbone.model.config, key) == getattr(model.config, key), key
+        assert getattr(made.model.config, key) == getattr(model.config, key), key
 
 
 def test_ctranslate2_in_two_parts(ct2_folder):
@@ -156,7 +155,7 @@ def test_the_packages_load_without_a_hub(package, monkeypatch):
         pytest.skip(f"{package[0]} is not installed")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     size = "tiny.en" if package[0].startswith("meeting") else "base"
-    weights = find(WhisperConfig(size=size))
+    weights = find_whisper("auto", size)
     if weights.folder is not None and "site-packages" not in str(weights.folder):
         pytest.skip("the hub's cache has these weights")
     tensors = to_transformers(read_tensors(weights.files))
@@ -169,9 +168,9 @@ def test_weights_that_no_package_carries_say_how_to_get_them(monkeypatch):
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(WeightsError, match="'openai/whisper-large-v3': not in the hub's cache"):
-        find(WhisperConfig(size="large-v3"))
+        find_whisper("auto", "large-v3")
     with pytest.raises(WeightsError, match="'openai/whisper-nothing': not in the hub's cache"):
-        find(WhisperConfig(weights="openai/whisper-nothing"))
+        find_whisper("openai/whisper-nothing")
 
 
 def test_another_architecture_is_one_line(copy_of):
@@ -222,13 +221,13 @@ def test_a_hub_id_takes_the_same_code_as_a_folder(folders, monkeypatch, tmp_path
     (cache / "refs").mkdir()
     (cache / "refs" / "main").write_text("abc")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    weights = find(WhisperConfig())
+    weights = find_whisper("auto")
     assert weights.name == "openai/whisper-tiny.en"
     assert torch.equal(
-        load(weights).model.proj_out.weight, loaded(folders["bytes"]).model.proj_out.weight
+        load_whisper(weights).model.proj_out.weight, loaded(folders["bytes"]).model.proj_out.weight
     )
 
 
 def test_scratch_has_the_shape_of_the_size():
-    shape = load(Weights("scratch"), "tiny").model.config
+    shape = load_whisper(Weights("scratch"), "tiny").model.config
     assert (shape.d_model, shape.encoder_layers, shape.num_mel_bins) == (384, 4, 80)

@@ -11,14 +11,20 @@ from typing import Any
 import numpy as np
 import torch
 from audiomatch_torch import Compute, Weights, predict
-from audiomatch_whisper.config import WhisperConfig
-from audiomatch_whisper.evidence import next_token
-from audiomatch_whisper.features import Features
-from audiomatch_whisper.loading import Backbone, find, load
-from audiomatch_whisper.network import Memory, decode, encode
-from audiomatch_whisper.texts import Text, TextBatch, texts_of
-from audiomatch_whisper.tokens import TextEncoder
-from audiomatch_whisper.transcribing import Transcript, transcribe
+from audiomatch_whisper.backbone import (
+    CrossAttentionCache,
+    LogMels,
+    TokenizedText,
+    Transcript,
+    Whisper,
+    WhisperTokenizer,
+    encode,
+    find_whisper,
+    load_whisper,
+    score_tokens,
+    texts_of,
+    transcribe,
+)
 from numpy.typing import NDArray
 
 from audiomatch import Run, UserError
@@ -44,8 +50,8 @@ class Hearing:
 
     def __init__(self, asr_weights: str) -> None:
         """Find the weights; raises `WeightsError`."""
-        self.weights: Weights = find(WhisperConfig(weights=asr_weights))
-        self._backbone: Backbone | None = None
+        self.weights: Weights = find_whisper(asr_weights)
+        self._whisper: Whisper | None = None
 
     def facts(self) -> dict[str, str]:
         """Return what `run.note` should keep."""
@@ -94,62 +100,63 @@ class Hearing:
     def _measure(self, clips: Clips, run: Run) -> NDArray[np.float32]:
         quiet = replace(run, progress=QuietProgress())
         compute = Compute(quiet)
-        if self._backbone is None:
-            self._backbone = load(self.weights)
-        backbone = self._backbone
-        model, text = backbone.model.to(compute.device), backbone.text  # type: ignore[arg-type]
-        prompt, longest = text.own_prompt, model.config.max_target_positions
-        texts = texts_of(clips, text, prompt, longest)
-        features = Features(clips, backbone.extractor, quiet, "longest", MARGIN)
-        expected = clips.texts
+        if self._whisper is None:
+            self._whisper = load_whisper(self.weights)
+        whisper = self._whisper.to(compute.device)
+        texts = texts_of(clips, whisper)
+        mels = LogMels(clips, whisper.extractor, quiet, "longest", MARGIN)
+        room = whisper.longest - len(whisper.tokenizer.own_prompt)
 
         def numbers(rows: NDArray[np.int64]) -> torch.Tensor:
-            mel = torch.from_numpy(features(rows)).to(compute.device)
-            memory = Memory.of(model, encode(model, [mel]))
-            own = TextBatch.of([texts[i] for i in rows], len(prompt), compute.device)
-            log_p = next_token(model, decode(model, own.reading, memory), own).cpu()
-            counts = [len(texts[i].words) + 1 for i in rows]
-            most = [min(2 * count + 20, longest - len(prompt)) for count in counts]
-            found = transcribe(model, prompt, text.end, memory, most)
+            mel = torch.from_numpy(mels(rows)).to(compute.device)
+            cache = CrossAttentionCache.of(whisper.decoder, encode(whisper.encoder, [mel]))
+            own = texts.of_clip[rows]
+            log_p = score_tokens(whisper, [texts.targets[i] for i in own], cache).cpu().double()
+            tokenized = [texts.texts[i] for i in own]
+            counts = [len(text.ids) + 1 for text in tokenized]
+            maximum = [min(2 * count + 20, room) for count in counts]
+            heard = transcribe(whisper, cache, maximum)
             return torch.tensor(
                 [
                     list(
                         _features(
-                            expected[i], texts[i], one[:count].double().numpy(), said, text
+                            clips.texts[row], text, p[:count].numpy(), said, whisper.tokenizer
                         ).values()
                     )
-                    for i, one, count, said in zip(rows, log_p, counts, found, strict=True)
+                    for row, text, p, count, said in zip(
+                        rows, tokenized, log_p, counts, heard, strict=True
+                    )
                 ],
                 dtype=torch.float64,
             )
 
         at_once = CPU_SECONDS_AT_ONCE if compute.device.type == "cpu" else None
-        found = predict(numbers, features.seconds, compute, quiet, capacity=at_once)
+        found = predict(numbers, mels.seconds, compute, quiet, capacity=at_once)
         return np.round(found, DECIMALS).astype(np.float32)
 
 
 @cache
 def columns() -> tuple[str, ...]:
     """Return the names of the features, in the order they are kept."""
-    empty, encoder = Transcript([], [0.0], ended=True), TextEncoder.of_bytes()
-    text = Text(np.zeros(2, np.int64), np.zeros(1, np.int64))
-    return tuple(_features("a", text, np.zeros(2), empty, encoder))
+    tokenizer = WhisperTokenizer.of_bytes()
+    text = TokenizedText(words=("a",), ids=(0,), pieces=("a",), first=(0,))
+    return tuple(_features("a", text, np.zeros(2), Transcript(log_p=[0.0]), tokenizer))
 
 
 def _features(
     expected: str,
-    text: Text,
+    text: TokenizedText,
     log_p: NDArray[np.float64],
     said: Transcript,
-    encoder: TextEncoder,
+    tokenizer: WhisperTokenizer,
 ) -> dict[str, float]:
     """Features of one clip; `log_p` is that of each token of the text and of its end."""
     tokens = log_p[:-1]
-    words = np.bincount(text.words, tokens)
+    words = np.bincount(text.word_of_token, tokens)
     ranked = np.sort(words)
     own = float(np.mean(log_p))
     free = float(np.mean(said.log_p)) if said.log_p else 0.0
-    return heard_features(expected, encoder.words(said.ids)) | {
+    return heard_features(expected, tokenizer.decode(said.ids)) | {
         "asr_tokens": float(len(tokens)),
         "asr_words": float(len(words)),
         "asr_log_p_mean": float(tokens.mean()),

@@ -1,0 +1,1 @@
+"""Explaining: P(said), time and transcript of each word of a text."""

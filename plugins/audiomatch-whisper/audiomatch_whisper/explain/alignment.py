@@ -1,0 +1,121 @@
+"""When each token is said, by the decoder's attention to the encoder.
+
+The method is that of OpenAI's whisper/timing.py: of a few heads whose attention follows the speech,
+the weights are standardised over the tokens, smoothed over time by a median, and averaged; dynamic
+time warping then finds the monotone path through them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+from torch import Tensor
+from transformers import WhisperForConditionalGeneration
+
+from audiomatch_whisper.net.decoder import CrossAttentionCache, decode
+from audiomatch_whisper.net.prefix_tree import PrefixTree
+
+FRAME_SECONDS = 0.02  # of an encoder state
+SMOOTH = 7
+
+
+def alignment_heads(model: WhisperForConditionalGeneration) -> list[tuple[int, int]]:
+    """Return (layer, head) of the heads that follow the speech.
+
+    Those that come with the weights, else all of the last half of the decoder's layers.
+    """
+    config = model.config
+    layers, heads = config.decoder_layers, config.decoder_attention_heads
+    known = getattr(config, "alignment_heads", None)
+    if known:
+        return [(int(layer), int(head)) for layer, head in known]
+    return [(layer, head) for layer in range(layers // 2, layers) for head in range(heads)]
+
+
+def cross_attention(
+    model: WhisperForConditionalGeneration, ids: Sequence[int], cache: CrossAttentionCache
+) -> NDArray[np.float32]:
+    """Return the attention of the alignment heads to the states of a clip, (heads, t, s).
+
+    Args:
+        model: the Whisper.
+        ids: t tokens, prompt and text.
+        cache: of the one clip that they are read against.
+    """
+    found: dict[int, Tensor] = {}
+    tree = PrefixTree.of_rows(torch.tensor([list(ids)], device=model.device))
+    decode(model.model.decoder, tree, cache, on_attention=found.__setitem__)
+    heads = [found[layer][0, head] for layer, head in alignment_heads(model)]  # (t, s) each
+    return np.asarray(torch.stack(heads).float().cpu().numpy())
+
+
+def token_starts(
+    weights: NDArray[np.float32], prompt: int, tokens: int, bounds: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Return when each of a text's tokens and its end token begin: float64 of (tokens + 1,).
+
+    Args:
+        weights: attention of each head, shape (heads, t, s), for prompt and text.
+        prompt: how many tokens come before the text.
+        tokens: how many the text has.
+        bounds: when the sound begins and ends, in seconds; no word is said outside.
+    """
+    low = min(int(bounds[0] / FRAME_SECONDS), weights.shape[2] - 1)
+    high = max(low + 1, round(bounds[1] / FRAME_SECONDS))
+    own = weights[:, : prompt + tokens, low:high].astype(np.float64)
+    deviation = own.std(axis=1, keepdims=True)
+    own = (own - own.mean(axis=1, keepdims=True)) / np.maximum(deviation, 1e-9)
+    own = median_filter(own, size=(1, 1, SMOOTH), mode="reflect")
+    # The row of a position says where the decoder looks for the token after it.
+    path = time_warp(-own.mean(axis=0)[prompt - 1 :])
+    starts: NDArray[np.float64] = np.clip((low + path) * FRAME_SECONDS, *bounds)
+    return starts
+
+
+def time_warp(cost: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the first column that each row meets on the cheapest path from corner to corner.
+
+    Steps go down, right, or both, so the columns never fall. Row by row: a row's best is the best
+    way to enter it plus the running sum within it.
+    """
+    rows, columns = cost.shape
+    total = np.empty((rows, columns))
+    total[0] = np.cumsum(cost[0])
+    for i in range(1, rows):
+        above = total[i - 1]
+        enter = np.minimum(above, np.concatenate(([np.inf], above[:-1])))
+        run = np.cumsum(cost[i])
+        total[i] = run + np.minimum.accumulate(enter - run + cost[i])
+    first = np.zeros(rows, dtype=np.int64)
+    i, j = rows - 1, columns - 1
+    while i or j:
+        options = (
+            (total[i - 1, j - 1] if i and j else np.inf, 1, 1),
+            (total[i - 1, j] if i else np.inf, 1, 0),
+            (total[i, j - 1] if j else np.inf, 0, 1),
+        )
+        _, down, left = min(options, key=lambda option: option[0])
+        if down:
+            first[i] = j
+        i, j = i - down, j - left
+    return first
+
+
+def word_spans(starts: NDArray[np.float64], first: Sequence[int]) -> list[tuple[float, float]]:
+    """Return start and end of each word, in seconds.
+
+    A word ends where the next begins, the last one with the end token. The path takes all of the
+    sound, so, as in OpenAI's timing, neither the first nor the last word lasts over twice the
+    median.
+    """
+    edges = [float(starts[i]) for i in (*first, len(starts) - 1)]
+    if len(first) > 2:
+        maximum = 2 * float(np.median(np.diff(edges)))
+        edges[0] = max(edges[0], edges[1] - maximum)
+        edges[-1] = min(edges[-1], edges[-2] + maximum)
+    return list(pairwise(edges))

@@ -1,0 +1,257 @@
+"""Which word of a text a clip does not say: P(said), times, what was heard, and what else fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from audiomatch_torch import Compute, load_into, load_tensors, save_tensors
+from numpy.typing import NDArray
+
+from audiomatch.clips import Clips
+from audiomatch.errors import UserError
+from audiomatch.explanation import Explanation, TokenEvidence, WordEvidence
+from audiomatch.matcher import Run
+from audiomatch_whisper.config import WhisperConfig
+from audiomatch_whisper.explain.alignment import cross_attention, token_starts, word_spans
+from audiomatch_whisper.explain.alternatives import spell_alternatives
+from audiomatch_whisper.explain.calibration import (
+    FEWEST,
+    calibration_clips,
+    calibration_examples,
+)
+from audiomatch_whisper.explain.word_features import (
+    ScoredWords,
+    Vocabulary,
+    WordFeatures,
+    score_words,
+)
+from audiomatch_whisper.net.decoder import CrossAttentionCache
+from audiomatch_whisper.net.greedy import decode_greedily
+from audiomatch_whisper.score.head import Head
+from audiomatch_whisper.score.pipeline import Pipeline, Rows, pieces
+from audiomatch_whisper.score.scorer import Scorer
+from audiomatch_whisper.sound.speech import Speech, speech_of
+from audiomatch_whisper.text.words import TokenizedText
+
+FILE = "words.safetensors"
+TEXTS_AT_ONCE = 16
+
+
+class Explainer:
+    """Explains clips by a fitted scorer.
+
+    How probable a word is, given its features, is a logistic fitted on matches of the training part
+    with one word replaced or put in. It is fitted when it is first asked for, by `prepare` or
+    `explain`, not in `fit`: comparing matchers needs none.
+    """
+
+    def __init__(self, scorer: Scorer, config: WhisperConfig) -> None:
+        self._scorer, self._config = scorer, config
+        self._head: Head | None = None
+        self._examples: Clips | None = None
+        self._seed = 0
+
+    def remember(self, train: Clips, seed: int) -> Explainer:
+        """Keep in mind what to calibrate on."""
+        self._examples = calibration_clips(train, self._config.explain_clips, seed)
+        self._seed = seed
+        return self
+
+    def save(self, folder: Path) -> None:
+        """Write the calibration, where there is one."""
+        if self._head is not None:
+            save_tensors(self._head.state_dict(), folder / FILE)
+
+    def load(self, folder: Path) -> Explainer:
+        """Restore what `save` wrote."""
+        if (folder / FILE).is_file():
+            self._head = Head(len(WordFeatures._fields))
+            load_into(self._head, load_tensors(folder / FILE), str(folder / FILE))
+        return self
+
+    def prepare(self, run: Run) -> None:
+        """Calibrate where that can be done: not of a model that was saved without."""
+        if self._examples is not None:
+            self.calibrate(run)
+
+    def calibrate(self, run: Run) -> Head:
+        """Fit the logistic over a word's features, where that is not done; return it."""
+        if self._head is not None:
+            return self._head
+        if self._examples is None:
+            raise UserError(
+                f"this model has no {FILE}, which explaining needs: it was not prepared for that "
+                "before it was saved, as `audiomatch fit` does; fit it again"
+            )
+        clips = self._examples
+        rows = np.resize(np.arange(len(clips)), max(len(clips), FEWEST))
+        examples = calibration_examples(
+            [clips.texts[i] for i in rows], np.random.default_rng(self._seed), self._fits
+        )
+        wrong = clips.take(rows).with_column("expected_text", [one.text for one in examples])
+        features: list[NDArray[np.float64]] = [np.empty(0)] * len(wrong)
+
+        def keep(heard: _Heard) -> None:
+            for i, words in zip(heard.clips, heard.words, strict=True):
+                features[i] = words.features.stacked()
+
+        self._listen(self._pipeline(wrong, run), "words", keep)
+        head = Head(len(WordFeatures._fields))
+        head.fit(np.concatenate(features), np.concatenate([one.said for one in examples]))
+        self._head = head
+        return head
+
+    def explain(self, clips: Clips, run: Run) -> list[Explanation]:
+        """Return each clip's words with P(said), times, and what was heard in their place."""
+        pipeline = self._pipeline(clips, run)
+        head = self.calibrate(run).to(pipeline.compute.device)
+        found: dict[int, Explanation] = {}
+
+        def keep(heard: _Heard) -> None:
+            targets = pipeline.targets_of(heard.clips)
+            p_match = self._scorer(heard.cache, targets, heard.owner, heard.silent).double()
+            p_match = p_match.sigmoid().tolist()
+            others = spell_alternatives(
+                self._scorer,
+                heard.cache,
+                heard.texts,
+                heard.owner,
+                heard.words,
+                self._vocabulary,
+            )
+            for i, clip in enumerate(heard.clips):
+                words, text = heard.words[i], heard.texts[i]
+                features = torch.from_numpy(words.features.stacked()).float()
+                p_said = head(features.to(pipeline.compute.device)).double().sigmoid()
+                starts = self._token_starts(heard, i)
+                found[int(clip)] = Explanation(
+                    clips.ids[clip],
+                    clips.texts[clip],
+                    p_match[i],
+                    heard.transcripts[i],
+                    _words(text, words, p_said.cpu().numpy(), starts, others[i]),
+                )
+
+        self._listen(pipeline, "explain", keep)
+        return [found[i] for i in range(len(clips))]
+
+    def _pipeline(self, clips: Clips, run: Run) -> Pipeline:
+        compute = Compute(run)
+        self._scorer.place(compute).eval()
+        return Pipeline(self._scorer, clips, self._config, compute, run)
+
+    def _fits(self, text: str) -> bool:
+        """Say whether the decoder holds a text, its prompt and its end."""
+        whisper = self._scorer.whisper
+        tokens = len(TokenizedText.of(text, whisper.tokenizer).ids)
+        return tokens + len(self._scorer.prompt) < whisper.longest
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self._scorer.whisper.tokenizer)
+
+    def _listen(self, pipeline: Pipeline, label: str, keep: Callable[[_Heard], None]) -> None:
+        """Transcribe every clip and score its words, some at a time, and give them to `keep`."""
+        whisper, prompt = self._scorer.whisper, self._scorer.prompt
+        speech = speech_of(pipeline.recorded, self._config.trim)
+        silent = pipeline.score_silence()
+        room = whisper.longest - len(prompt)
+
+        def listen(recordings: Rows) -> torch.Tensor:
+            clips, owner = pipeline.clips_of(recordings)
+            cache = pipeline.encode(recordings)
+            # Nobody speaks ten tokens a second; a decoder caught in a loop stops here.
+            maximum = [min(room, 16 + int(10 * speech[i].seconds)) for i in recordings]
+            said = decode_greedily(whisper.model, prompt, whisper.tokenizer.end, cache, maximum)
+            transcripts = [whisper.tokenizer.decode(one.ids).strip() for one in said]
+            for part in pieces(len(clips), TEXTS_AT_ONCE):
+                texts = [pipeline.texts.texts[i] for i in pipeline.texts.of_clip[clips[part]]]
+                quiet = pipeline.silent_of(silent, clips[part])
+                heard = [transcripts[i] for i in owner[part]]
+                words = score_words(
+                    self._scorer, cache, texts, owner[part], quiet, heard, self._vocabulary
+                )
+                keep(
+                    _Heard(
+                        clips=clips[part],
+                        owner=owner[part],
+                        cache=cache,
+                        texts=texts,
+                        speech=[speech[recordings[i]] for i in owner[part]],
+                        silent=quiet,
+                        transcripts=heard,
+                        words=words,
+                    )
+                )
+            return torch.zeros(len(recordings))
+
+        pipeline.each_recording(listen, label)
+
+    def _token_starts(self, heard: _Heard, i: int) -> NDArray[np.float64]:
+        """Return when in the clip each token and the end begin, float64 of (tokens + 1,)."""
+        prompt, text, speech = self._scorer.prompt, heard.texts[i], heard.speech[i]
+        alone = heard.cache.clip(int(heard.owner[i]))
+        weights = cross_attention(self._scorer.model, [*prompt, *text.ids], alone)
+        return speech.start + token_starts(weights, len(prompt), len(text.ids), speech.bounds)
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """Clips that were encoded together, and what was heard in them.
+
+    Attributes:
+        clips: their positions.
+        owner: the place in `cache` of each.
+        cache: of their recordings.
+        texts: of each clip.
+        speech: where in each clip the speech is.
+        silent: log probability of each token given silence, (clips, maximum).
+        transcripts: what was heard in all of each clip.
+        words: of each clip's text.
+    """
+
+    clips: Rows
+    owner: Rows
+    cache: CrossAttentionCache
+    texts: list[TokenizedText]
+    speech: list[Speech]
+    silent: torch.Tensor
+    transcripts: list[str]
+    words: list[ScoredWords]
+
+
+def _words(
+    text: TokenizedText,
+    scored: ScoredWords,
+    p_said: NDArray[np.float64],
+    starts: NDArray[np.float64],
+    others: list[str],
+) -> tuple[WordEvidence, ...]:
+    spans = word_spans(starts, text.first)
+    inside = np.clip(starts, spans[0][0], spans[-1][1])
+    return tuple(
+        WordEvidence(
+            word=word,
+            probability=float(p_said[i]),
+            log_prob=float(scored.log_p[text.span(i)].sum()),
+            start=spans[i][0],
+            end=spans[i][1],
+            tokens=tuple(
+                TokenEvidence(
+                    text.pieces[token],
+                    float(scored.log_p[token]),
+                    float(inside[token]),
+                    float(inside[token + 1]),
+                )
+                for token in range(text.span(i).start, text.span(i).stop)
+            ),
+            heard=scored.heard[i],
+            rather=others[i],
+        )
+        for i, word in enumerate(text.words)
+    )

@@ -1,0 +1,203 @@
+"""What a Whisper says of each word of a text, given the speech."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiomatch_whisper.net.decoder import CrossAttentionCache, decode
+from audiomatch_whisper.net.softmax import ROWS_AT_ONCE, vocabulary_log_p
+from audiomatch_whisper.score.scorer import Scorer
+from audiomatch_whisper.score.targets import Target, TargetBatch
+from audiomatch_whisper.score.tokens import next_token_log_p
+from audiomatch_whisper.text.tokenizer import WhisperTokenizer
+from audiomatch_whisper.text.words import TokenizedText, align_words, letters, similarity
+
+FOLLOWING = 3  # tokens after a word by which leaving it out is judged
+CANDIDATES = 12  # likeliest tokens among which one begins another word
+
+Floats = NDArray[np.float64]
+
+
+class WordFeatures(NamedTuple):
+    """The features of a text's words, each (words,), in the order in which the head takes them.
+
+    Measured (benchmarks/results/localisation.md): what is not here did not pay for itself.
+
+    Attributes:
+        log_p: log probability of the word, the sum over its tokens.
+        least_log_p: that of its least probable token.
+        silent_log_p: its log probability given silence.
+        is_first: 1 for the first word.
+        lead: log probability of its first token less that of the likeliest other word's.
+        gain_without: how much likelier the tokens after it are where it is left out: a word that
+            was not said is one that the rest does better without.
+        similarity: how alike it is to what was heard in its place.
+        log_p_before: log probability of the token before it.
+    """
+
+    log_p: Floats
+    least_log_p: Floats
+    silent_log_p: Floats
+    is_first: Floats
+    lead: Floats
+    gain_without: Floats
+    similarity: Floats
+    log_p_before: Floats
+
+    def stacked(self) -> Floats:
+        """Return them as (words, features)."""
+        return np.column_stack(self)
+
+
+@dataclass(frozen=True)
+class ScoredWords:
+    """What is known of a text's words.
+
+    Attributes:
+        features: of each word.
+        log_p: log probability of each token, and of the end after the last: (tokens + 1,).
+        heard: for each word what the transcript has in its place.
+        others: for each word the likeliest token that another word in its place begins with.
+    """
+
+    features: WordFeatures
+    log_p: Floats
+    heard: list[str]
+    others: list[int]
+
+
+class Vocabulary:
+    """Which ids begin a word, and the letters of each."""
+
+    def __init__(self, tokenizer: WhisperTokenizer) -> None:
+        """Look at every id once."""
+        ids = range(tokenizer.end)
+        names = [tokenizer.tokenizer.id_to_token(i) or "" for i in ids]
+        self.letters = [
+            letters(one) for one in tokenizer.tokenizer.decode_batch([[i] for i in ids])
+        ]
+        starts = np.array([name.startswith("Ġ") for name in names])
+        voiced = np.array([bool(one) for one in self.letters])
+        # In a vocabulary of bytes no token is both a space and a letter.
+        begins = starts & voiced if (starts & voiced).any() else starts
+        self._begins = torch.from_numpy(np.flatnonzero(begins))
+        self._continues = voiced & ~starts
+
+    def continues(self, token: int) -> bool:
+        """Say whether a token goes on with the word before it."""
+        return token < len(self._continues) and bool(self._continues[token])
+
+    def likeliest_starts(self, log_p: Tensor) -> list[list[tuple[int, float]]]:
+        """Return tokens that begin a word with their `log_p`, (n, vocabulary), likeliest first."""
+        begins = self._begins.to(log_p.device)
+        best = log_p[:, begins].topk(min(CANDIDATES, len(begins)), dim=1)
+        ids, values = begins[best.indices].tolist(), best.values.tolist()
+        return [list(zip(*row, strict=True)) for row in zip(ids, values, strict=True)]
+
+    def begin_another(self, starts: Sequence[tuple[int, float]], word: str) -> tuple[int, float]:
+        """Return the first of `starts` that begins another word, or the first of all.
+
+        A start that `word` has too, in whatever case, is no other.
+        """
+        own = letters(word)
+        return next((s for s in starts if not own.startswith(self.letters[s[0]])), starts[0])
+
+
+def score_words(
+    scorer: Scorer,
+    cache: CrossAttentionCache,
+    texts: Sequence[TokenizedText],
+    owner: NDArray[np.int64],
+    silent: Tensor,
+    transcripts: Sequence[str],
+    vocabulary: Vocabulary,
+) -> list[ScoredWords]:
+    """Score every word of some texts, each as it is and with each of its words left out.
+
+    Args:
+        scorer: the Whisper.
+        cache: of some clips.
+        texts: the texts.
+        owner: the clip of each, rising.
+        silent: log probability of each token of each text given silence, (texts, maximum).
+        transcripts: what was heard in the clip of each text.
+        vocabulary: of the Whisper.
+    """
+    model, prompt, end = scorer.model, scorer.prompt, scorer.whisper.tokenizer.end
+    targets: list[Target] = []
+    own: list[int] = []  # the place in `targets` of each text as it is
+    for text in texts:
+        own.append(len(targets))
+        targets.append(Target.of(text, prompt, end))
+        targets += [_without(text, word, prompt, end) for word in range(len(text.words))]
+    counts = np.diff([*own, len(targets)])
+    batch = TargetBatch.of(targets, model.device, np.repeat(owner, counts))
+    hidden = decode(scorer.whisper.decoder, batch.tree, cache)  # (nodes, d)
+    log_p = next_token_log_p(model, hidden, batch).double().cpu().numpy()  # (targets, maximum)
+    silent_log_p = silent.double().cpu().numpy()
+    rows = np.repeat(own, counts - 1)
+    firsts = np.concatenate([text.first for text in texts])
+    before_words = batch.before[rows, firsts]  # the node before each word, (words of all texts,)
+    starts: list[list[tuple[int, float]]] = []
+    for nodes in before_words.split(ROWS_AT_ONCE):
+        starts += vocabulary.likeliest_starts(vocabulary_log_p(model.proj_out, hidden[nodes]))
+    out, seen = [], 0
+    for i, text, transcript, quiet in zip(own, texts, transcripts, silent_log_p, strict=True):
+        words = len(text.words)
+        others = [
+            vocabulary.begin_another(found, word)
+            for found, word in zip(starts[seen : seen + words], text.words, strict=True)
+        ]
+        seen += words
+        heard = align_words(text.words, transcript.split())
+        features = _features(text, log_p[i : i + 1 + words], quiet, heard, others)
+        tokens = log_p[i, : len(text.ids) + 1]
+        out.append(ScoredWords(features, tokens, heard, [token for token, _ in others]))
+    return out
+
+
+def _without(text: TokenizedText, word: int, prompt: tuple[int, ...], end: int) -> Target:
+    """Leave out a word, and ask about the text up to `FOLLOWING` tokens after it."""
+    span, ids = text.span(word), (*text.ids, end)
+    tokens = (*ids[: span.start], *ids[span.stop : span.stop + FOLLOWING])
+    return Target(prompt, tokens, np.zeros(len(tokens) - 1, dtype=np.int64))
+
+
+def _features(
+    text: TokenizedText,
+    log_p: Floats,
+    silent: Floats,
+    heard: Sequence[str],
+    others: Sequence[tuple[int, float]],
+) -> WordFeatures:
+    """Return the features of a text; `log_p` is of it and of it without each word."""
+    own = log_p[0]
+    words = range(len(text.words))
+    spans = [text.span(i) for i in words]
+    total = np.array([own[span].sum() for span in spans])
+    end = len(text.ids) + 1
+    following = [slice(span.stop, min(span.stop + FOLLOWING, end)) for span in spans]
+    rest = np.array([own[after].sum() for after in following])
+    rest_without = np.array(
+        [
+            log_p[1 + i, span.start : span.start + (after.stop - after.start)].sum()
+            for i, (span, after) in enumerate(zip(spans, following, strict=True))
+        ]
+    )
+    return WordFeatures(
+        log_p=total,
+        least_log_p=np.array([own[span].min() for span in spans]),
+        silent_log_p=np.array([silent[span].sum() for span in spans]),
+        is_first=np.array([float(i == 0) for i in words]),
+        lead=np.array([own[span.start] - others[i][1] for i, span in enumerate(spans)]),
+        gain_without=rest_without - total - rest,
+        similarity=np.array([similarity(letters(text.words[i]), letters(heard[i])) for i in words]),
+        log_p_before=np.array([own[span.start - 1] if i else 0.0 for i, span in enumerate(spans)]),
+    )

@@ -1,0 +1,1 @@
+"""The network: weights, encoder, decoder and softmax, without padding and without repeats."""

@@ -1,0 +1,168 @@
+"""Whisper's decoder (Radford et al., 2022) on prefix trees, with its keys and values kept.
+
+The weights and modules are transformers' own, only the way through them is ours: the keys and
+values of a clip's encoder states are computed once for all its texts, and what its texts begin with
+alike is read once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers.models.whisper.modeling_whisper import WhisperDecoder
+
+from audiomatch_whisper.net.attention import KeysValues, attend, feed_forward, split_heads
+from audiomatch_whisper.net.prefix_tree import Grid, PrefixTree
+from audiomatch_whisper.net.ragged import Group, Ragged, joined
+
+
+@dataclass(frozen=True)
+class CrossAttentionCache:
+    """The keys and values of some clips' encoder states, in each layer of the decoder.
+
+    Attributes:
+        layers: keys and values of each layer, each of shape (sum of states, d).
+        groups: the clips, by the number of their states.
+    """
+
+    layers: tuple[KeysValues, ...]
+    groups: tuple[Group, ...]
+
+    @classmethod
+    def of(cls, decoder: WhisperDecoder, states: Ragged) -> CrossAttentionCache:
+        """Compute them from encoder states."""
+        attends: list[Any] = [layer.encoder_attn for layer in decoder.layers]
+        layers = tuple((one.k_proj(states.flat), one.v_proj(states.flat)) for one in attends)
+        return cls(layers, states.groups)
+
+    def clip(self, number: int) -> CrossAttentionCache:
+        """Return that of one clip."""
+        group = next(g for g in self.groups if number < g.first + g.count)
+        start = group.rows.start + (number - group.first) * group.length
+        rows = slice(start, start + group.length)
+        alone = Group(0, 1, slice(0, group.length), group.length)
+        own = tuple((key[rows], value[rows]) for key, value in self.layers)
+        return CrossAttentionCache(own, (alone,))
+
+
+@dataclass
+class SelfAttentionCache:
+    """The keys and values of the tokens that the decoder has read, for decoding step by step.
+
+    Attributes:
+        layers: those of each layer, (n, heads, tokens, d / heads).
+        tokens: how many were read of each sequence.
+    """
+
+    layers: dict[int, KeysValues] = field(default_factory=dict)
+    tokens: int = 0
+
+
+def decode(
+    decoder: WhisperDecoder,
+    tree: PrefixTree,
+    cache: CrossAttentionCache,
+    past: SelfAttentionCache | None = None,
+    on_attention: Callable[[int, Tensor], None] | None = None,
+) -> Tensor:
+    """Run the decoder: hidden states of every node, (nodes, d).
+
+    Args:
+        decoder: of a Whisper.
+        tree: prompts and texts.
+        cache: of the clips that they are read against.
+        past: what was read before, and to which this is added: from then on a token at a time.
+        on_attention: called with each layer's number and its attention to the encoder's states,
+            (clips, heads, nodes of a clip, s); the clips must be of one length.
+    """
+    x = decoder.embed_tokens(tree.ids) + decoder.embed_positions.weight[tree.depths]
+    x = functional.dropout(x, decoder.dropout, decoder.training)
+    crossings = _crossings(tree, cache.groups)
+    layer: Any
+    for i, layer in enumerate(decoder.layers):
+        drop = layer.dropout if layer.training else 0.0
+        known = past.layers.get(i) if past is not None else None
+        query = layer.self_attn_layer_norm(x)
+        own, kept = _self_attention(layer.self_attn, query, tree, known)
+        if past is not None:
+            past.layers[i] = kept
+        x = x + functional.dropout(own, drop)
+        query = layer.encoder_attn_layer_norm(x)
+        report = None if on_attention is None else (lambda a, i=i: on_attention(i, a))
+        heard = _cross_attention(layer.encoder_attn, query, cache.layers[i], crossings, report)
+        x = feed_forward(layer, x + functional.dropout(heard, drop))
+    if past is not None:
+        past.tokens += tree.paths.shape[1]
+    out: Tensor = decoder.layer_norm(x)
+    return out
+
+
+def _self_attention(
+    layer: Any, x: Tensor, tree: PrefixTree, known: KeysValues | None
+) -> tuple[Tensor, KeysValues]:
+    """Let each node attend to those on its path: (nodes, d), with the keys and values."""
+    query, key, value = (
+        split_heads(tree.bundles.spread(project(x)), layer.num_heads)
+        for project in (layer.q_proj, layer.k_proj, layer.v_proj)
+    )
+    visible: Tensor | None = tree.visible
+    if known is not None:
+        if tree.paths.shape[1] > 1:
+            raise ValueError("after the first, tokens are read one at a time")
+        key, value = torch.cat([known[0], key], 2), torch.cat([known[1], value], 2)
+        visible = None
+    out = tree.bundles.collect(attend(layer, query, key, value, visible))
+    return layer.out_proj(out), (key, value)
+
+
+def _cross_attention(
+    layer: Any,
+    x: Tensor,
+    known: KeysValues,
+    crossings: Sequence[_Crossing],
+    report: Callable[[Tensor], None] | None,
+) -> Tensor:
+    """Let each node attend to its clip's states: (nodes, d)."""
+    query = layer.q_proj(x)
+    parts, weights = [], []
+    for clips, grid in crossings:
+        own = split_heads(grid.spread(query), layer.num_heads)  # (clips, heads, nodes, d / heads)
+        key, value = (
+            split_heads(clips.split(states), layer.num_heads).to(query.dtype) for states in known
+        )
+        if report is not None:
+            scores = own @ key.transpose(2, 3) * layer.head_dim**-0.5
+            weights.append(scores.softmax(-1))
+        parts.append(grid.collect(attend(layer, own, key, value)))
+    if report is not None:
+        report(torch.cat(weights))
+    out: Tensor = layer.out_proj(joined(parts))
+    return out
+
+
+class _Crossing(NamedTuple):
+    """Neighbouring clips of one length, and the nodes of each that attend to it."""
+
+    clips: Group
+    grid: Grid
+
+
+def _crossings(tree: PrefixTree, groups: Sequence[Group]) -> list[_Crossing]:
+    """Pair the nodes with the clips that they are read against; groups without any are left out."""
+    clips = sum(group.count for group in groups)
+    if len(tree.counts) > clips:
+        raise ValueError(f"texts for {len(tree.counts)} clips, of which there are {clips}")
+    counts = np.pad(tree.counts, (0, clips - len(tree.counts)))
+    out, first = [], 0
+    for group in groups:
+        own = counts[group.first : group.first + group.count]
+        if own.any():
+            out.append(_Crossing(group, Grid.of(own, first, tree.ids.device)))
+        first += int(own.sum())
+    return out

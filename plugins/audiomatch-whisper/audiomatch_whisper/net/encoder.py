@@ -1,0 +1,73 @@
+"""Whisper's encoder (Radford et al., 2022) on clips of any length, without padding.
+
+The weights and modules are transformers' own, only the way through them is ours: what works on each
+position alone sees the clips laid end to end, attention sees clips of one length together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+from audiomatch_whisper.net.attention import attend, feed_forward, split_heads
+from audiomatch_whisper.net.ragged import Group, Ragged, joined
+
+
+def encode(encoder: WhisperEncoder, mels: Sequence[Tensor]) -> Ragged:
+    """Run the encoder on log-mel of any length up to 30 s.
+
+    transformers' own `forward` takes exactly 30 s; on those it gives the same.
+
+    Args:
+        encoder: of a Whisper.
+        mels: clips of one length each, (n, mels, frames).
+
+    Returns:
+        The states of every clip, (frames / 2, d) each.
+    """
+    return encode_last_layers(encoder, encode_first_layers(encoder, mels, 0), 0)
+
+
+def encode_first_layers(encoder: WhisperEncoder, mels: Sequence[Tensor], count: int) -> Ragged:
+    """Run the convolutions and the first `count` layers; see `encode`."""
+    x = Ragged.of(*(_convolve(encoder, mel) for mel in mels))
+    x = x.with_flat(functional.dropout(x.flat, encoder.dropout, encoder.training))
+    return _run_layers(encoder.layers[:count], x)
+
+
+def encode_last_layers(encoder: WhisperEncoder, x: Ragged, first: int) -> Ragged:
+    """Run the layers from `first` on, and the last norm."""
+    x = _run_layers(encoder.layers[first:], x)
+    return x.with_flat(encoder.layer_norm(x.flat))
+
+
+def _convolve(encoder: Any, mel: Tensor) -> Tensor:
+    x = functional.gelu(encoder.conv1(mel))  # (n, d, frames)
+    x = functional.gelu(encoder.conv2(x)).transpose(1, 2)  # (n, frames / 2, d)
+    out: Tensor = x + encoder.embed_positions.weight[: x.shape[1]]
+    return out
+
+
+def _run_layers(layers: Iterable[nn.Module], states: Ragged) -> Ragged:
+    x = states.flat
+    layer: Any
+    for layer in layers:
+        drop = layer.dropout if layer.training else 0.0
+        own = _self_attention(layer.self_attn, layer.self_attn_layer_norm(x), states.groups)
+        x = feed_forward(layer, x + functional.dropout(own, drop))
+    return states.with_flat(x)
+
+
+def _self_attention(layer: Any, x: Tensor, groups: Sequence[Group]) -> Tensor:
+    """Let each clip's states attend to one another: (sum of states, d)."""
+    query, key, value = layer.q_proj(x), layer.k_proj(x), layer.v_proj(x)
+    parts = []
+    for group in groups:
+        heads = (split_heads(group.split(own), layer.num_heads) for own in (query, key, value))
+        parts.append(attend(layer, *heads).flatten(0, 1))
+    out: Tensor = layer.out_proj(joined(parts))
+    return out

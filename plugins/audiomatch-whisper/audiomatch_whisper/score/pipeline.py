@@ -1,0 +1,203 @@
+"""The one way from clips to scores: log-mel, encoder states, decoder, features, logits.
+
+`fit`, `predict` and `explain` share it. A recording is encoded once, however many its texts, and
+what the decoder expects of a text in silence is computed once, however many its clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
+
+import numpy as np
+import torch
+from audiomatch_torch import Compute, predict
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from audiomatch.clips import Clips
+from audiomatch.matcher import Run
+from audiomatch_whisper.config import WhisperConfig
+from audiomatch_whisper.net.decoder import CrossAttentionCache
+from audiomatch_whisper.net.ragged import Ragged
+from audiomatch_whisper.score.scorer import Scorer
+from audiomatch_whisper.score.targets import Target, texts_of
+from audiomatch_whisper.sound.augment import Augment
+from audiomatch_whisper.sound.log_mel import LogMels
+
+CPU_SECONDS_AT_ONCE = 60.0
+SECONDS_AT_ONCE = 1920.0  # of a GPU that predicts; training takes what a batch has
+TEXTS_AT_ONCE = 256
+TOKENS_AT_ONCE = 1024.0
+
+Rows = NDArray[np.int64]
+
+
+class Pipeline:
+    """Some clips on their way through a scorer.
+
+    Clips of the same audio share a recording, clips of the same text share a text.
+
+    Attributes:
+        scorer: the Whisper with its head.
+        clips: the clips.
+        recordings: the recording of each clip, (clips,).
+        recorded: a clip of each recording.
+        seconds: how long the encoder sees each recording, (recordings,).
+        texts: the texts, and which of them each clip has.
+        capacity: the most seconds of padded audio in one forward pass of training; None where
+            memory decides.
+    """
+
+    def __init__(
+        self, scorer: Scorer, clips: Clips, config: WhisperConfig, compute: Compute, run: Run
+    ) -> None:
+        """Load every recording; raises `UserError` that names the clip."""
+        self.scorer, self.clips, self.compute, self.run = scorer, clips, compute, run
+        self.texts = texts_of(clips, scorer.whisper, scorer.prompt)
+        paths = np.array([str(path) for path in clips.paths])
+        _, first, self.recordings = np.unique(paths, return_index=True, return_inverse=True)
+        self.recorded = clips.take(first)
+        self._mels = LogMels(
+            self.recorded, scorer.whisper.extractor, run, config.pad, config.margin, config.trim
+        )
+        self.seconds = self._mels.seconds
+        self.capacity = config.seconds_at_once
+        if self.capacity is None and compute.device.type == "cpu":
+            self.capacity = CPU_SECONDS_AT_ONCE
+        self._frozen: list[Tensor] | None = None
+
+    def encode(self, recordings: Rows, augment: Augment | None = None) -> CrossAttentionCache:
+        """Encode some recordings, perhaps varied by `augment`, for the decoder."""
+        if self._frozen is None or augment is not None:
+            return self.scorer.encode_trained(self._encode_frozen(recordings, augment))
+        kept = [self._frozen[i] for i in recordings]
+        flat = torch.cat(kept).to(self.compute.device)  # a copy that gradients may go through
+        return self.scorer.encode_trained(Ragged(flat, tuple(map(len, kept))))
+
+    def _encode_frozen(self, recordings: Rows, augment: Augment | None = None) -> Ragged:
+        mels = self._mels if augment is None else partial(self._mels.augmented, augment=augment)
+        edges = np.flatnonzero(np.diff(self.seconds[recordings])) + 1
+        return self.scorer.encode_frozen(
+            [
+                torch.from_numpy(mels(alike)).to(self.compute.device)  # (n, mels, frames)
+                for alike in np.split(recordings, edges)
+            ]
+        )
+
+    def keep_frozen(self) -> None:
+        """Run what is not trained of the encoder once a recording, and keep its states."""
+        if self.scorer.frozen_layers is None:
+            return
+        kept: list[Tensor] = [torch.empty(0)] * len(self.seconds)
+
+        def keep(recordings: Rows) -> Tensor:
+            states = self._encode_frozen(recordings).sequences()
+            for i, own in zip(recordings, states, strict=True):
+                kept[i] = own.cpu().clone()
+            return torch.zeros(len(recordings))
+
+        self.each_recording(keep, "encode")
+        self._frozen = kept
+
+    def each_recording(self, numbers: Callable[[Rows], Tensor], label: str) -> NDArray[np.float64]:
+        """Compute `numbers` of recordings without gradients, as many at a time as memory holds."""
+        return predict(
+            numbers,
+            self.seconds,
+            self.compute,
+            self.run,
+            capacity=self.capacity or SECONDS_AT_ONCE,
+            mixed=True,
+            label=label,
+        )
+
+    def clips_of(self, recordings: Rows) -> tuple[Rows, Rows]:
+        """Return the clips of some recordings, and the place in `recordings` that each is of."""
+        clips = [self._clips_of[i] for i in recordings]
+        owner = np.repeat(np.arange(len(recordings)), [len(own) for own in clips])
+        return np.concatenate(clips), owner
+
+    @cached_property
+    def _clips_of(self) -> list[Rows]:
+        order = np.argsort(self.recordings, kind="stable")
+        return np.split(order, np.cumsum(np.bincount(self.recordings))[:-1])
+
+    def targets_of(self, clips: Rows) -> list[Target]:
+        """Return the text of some clips, as the decoder reads it."""
+        return [self.texts.targets[i] for i in self.texts.of_clip[clips]]
+
+    def score_silence(self) -> Tensor:
+        """Return the log probability of each token of each text given silence: (texts, maximum).
+
+        It is that of the scorer as it stands; training changes it.
+        """
+        targets = self.texts.targets
+        lengths = np.array([len(target.tokens) for target in targets])
+        maximum = int(lengths.max())
+
+        def numbers(rows: Rows) -> Tensor:
+            silent = self.scorer.score_silence([targets[i] for i in rows])
+            return functional.pad(silent, (0, maximum - silent.shape[1]))
+
+        found = predict(
+            numbers,
+            (lengths + len(self.scorer.prompt)).astype(np.float64),
+            self.compute,
+            self.run,
+            capacity=TOKENS_AT_ONCE,
+            mixed=True,
+            label="texts in silence",
+        )
+        return torch.from_numpy(found).float()
+
+    def silent_of(self, silent: Tensor, clips: Rows) -> Tensor:
+        """Return what `score_silence` gave for the texts of some clips: (clips, their maximum)."""
+        texts = self.texts.of_clip[clips]
+        maximum = max(len(self.texts.targets[i].tokens) for i in texts)
+        return silent[texts, :maximum].to(self.compute.device)
+
+    def logits(self, label: str) -> NDArray[np.float64]:
+        """Return each clip's logit of match, (clips,)."""
+        return self._each_clip(self.scorer, label)
+
+    def features(self, label: str) -> NDArray[np.float64]:
+        """Return what each clip's logit is made of, (clips, features); see `Scorer.features`."""
+        return self._each_clip(self.scorer.features, label)
+
+    def _each_clip(self, score: Callable[..., Tensor], label: str) -> NDArray[np.float64]:
+        """Score each clip's text."""
+        silent = None if self.scorer.head is None else self.score_silence()
+        place = np.empty(len(self.clips), dtype=np.int64)  # of a clip among its recording's
+        for own in self._clips_of:
+            place[own] = np.arange(len(own))
+        maximum = int(place.max()) + 1
+
+        def numbers(recordings: Rows) -> Tensor:
+            clips, owner = self.clips_of(recordings)
+            with self.scorer.autocast():
+                cache = self.encode(recordings)
+                parts = [
+                    score(
+                        cache,
+                        self.targets_of(clips[part]),
+                        owner[part],
+                        None if silent is None else self.silent_of(silent, clips[part]),
+                    )
+                    for part in pieces(len(clips), TEXTS_AT_ONCE)
+                ]
+            found = torch.cat(parts).float()
+            # Those of a recording side by side, filled up: (recordings, maximum, …).
+            out = found.new_full((len(recordings), maximum, *found.shape[1:]), torch.nan)
+            out[owner, place[clips]] = found
+            return out
+
+        found = self.each_recording(numbers, label)
+        return np.asarray(found[self.recordings, place])
+
+
+def pieces(count: int, at_once: int) -> Iterator[slice]:
+    """Cut a range into slices of at most `at_once`."""
+    for start in range(0, count, at_once):
+        yield slice(start, min(start + at_once, count))

@@ -1,0 +1,176 @@
+"""A Whisper with its head: from log-mel and texts to logits of match."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import numpy as np
+import torch
+from audiomatch_torch import Compute
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from audiomatch.audio import SAMPLE_RATE
+from audiomatch_whisper.config import WhisperConfig
+from audiomatch_whisper.net.decoder import CrossAttentionCache, decode
+from audiomatch_whisper.net.encoder import encode_first_layers, encode_last_layers
+from audiomatch_whisper.net.ragged import Ragged
+from audiomatch_whisper.net.softmax import QuantisedNormaliser
+from audiomatch_whisper.net.weights import Whisper
+from audiomatch_whisper.score.features import ScoreFeatures
+from audiomatch_whisper.score.head import Head
+from audiomatch_whisper.score.targets import Target, TargetBatch
+from audiomatch_whisper.score.tokens import same_position_logit, score_tokens
+from audiomatch_whisper.sound.log_mel import log_mel
+
+SILENCE_SECONDS = 1.0
+
+
+class Scorer(nn.Module):
+    """A Whisper and, where the score has one, its head.
+
+    Attributes:
+        whisper: the Whisper, with its tokenizer.
+        model: its network.
+        head: the logistic over `ScoreFeatures`; None where the score is same-position.
+        prompt: the ids before every text.
+        frozen_layers: how many of the encoder's first layers are not trained, with the convolutions
+            before them; None where all is trained.
+        bf16: whether what no gradient is asked for, and an output matrix that is not trained,
+            compute in bfloat16.
+    """
+
+    silence: Tensor
+
+    def __init__(self, whisper: Whisper, config: WhisperConfig) -> None:
+        super().__init__()
+        self.whisper = whisper
+        self.model = whisper.model
+        self.head = Head(len(ScoreFeatures._fields)) if config.score == "head" else None
+        tokenizer = whisper.tokenizer
+        self.prompt = tokenizer.own_prompt if config.prompt == "own" else tokenizer.prompt
+        layers, trained = self.model.config.encoder_layers, config.encoder_layers
+        trained = -(-layers // 4) if trained == "quarter" else trained
+        self.frozen_layers = None if trained == "all" else max(0, layers - trained)
+        self.bf16 = False
+        quiet = np.zeros(int(SILENCE_SECONDS * SAMPLE_RATE), dtype=np.float32)
+        silence = torch.from_numpy(log_mel(quiet, whisper.extractor, config.margin))[None]
+        self.register_buffer("silence", silence, persistent=False)  # (1, mels, frames)
+        self._normaliser: QuantisedNormaliser | None = None
+        self._may_bf16 = config.bf16 == "auto"
+        self._matrix_is_trained = config.embeddings == "trained"
+
+    def place(self, compute: Compute) -> Scorer:
+        """Move to the device, and see what it computes natively."""
+        self.bf16 = self._may_bf16 and compute.native_bf16
+        own = self.to(compute.device)
+        if not self.bf16 or self._matrix_is_trained:
+            self._normaliser = None
+        elif self._normaliser is None:
+            matrix = self.model.proj_out.weight
+            self._normaliser = QuantisedNormaliser(matrix, compute.native_int8)
+        return own
+
+    def freeze(self, embeddings: bool) -> None:
+        """Leave what is not trained without gradients: first layers, perhaps the embeddings."""
+        encoder = self.whisper.encoder
+        encoder.embed_positions.requires_grad_(requires_grad=False)
+        self.model.proj_out.requires_grad_(embeddings)
+        if self.frozen_layers is not None:
+            encoder.requires_grad_(requires_grad=False)
+            for layer in encoder.layers[self.frozen_layers :]:
+                layer.requires_grad_(requires_grad=True)
+            encoder.layer_norm.requires_grad_(self.frozen_layers < len(encoder.layers))
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """What no gradient is asked for computes in bfloat16 where `bf16` says so.
+
+        Weights are made bfloat16 once within the outermost of such contexts.
+        """
+        if not self.bf16 or torch.is_grad_enabled():
+            return nullcontext()
+        return torch.autocast(self.model.device.type, torch.bfloat16)
+
+    def encode_frozen(self, mels: Sequence[Tensor]) -> Ragged:
+        """Run what is not trained of the encoder.
+
+        Args:
+            mels: log-mel of clips of one length each, (n, mels, frames).
+
+        Returns:
+            What `encode_trained` takes, (frames / 2, d) of each clip, float32.
+        """
+        trained = self.frozen_layers is None and torch.is_grad_enabled()
+        with torch.set_grad_enabled(trained), self.autocast():
+            states = encode_first_layers(self.whisper.encoder, mels, self.frozen_layers or 0)
+            return states.with_flat(states.flat.float())
+
+    def encode_trained(self, states: Ragged) -> CrossAttentionCache:
+        """Run the rest of the encoder, and compute the decoder's keys and values of its states."""
+        with self.autocast():
+            states = encode_last_layers(self.whisper.encoder, states, self.frozen_layers or 0)
+            return CrossAttentionCache.of(self.whisper.decoder, states)
+
+    @torch.no_grad()
+    def score_silence(self, targets: Sequence[Target]) -> Tensor:
+        """Return each token's log probability given silence, (n, maximum), as a constant."""
+        one_clip = np.zeros(len(targets), dtype=np.int64)
+        with _without_autocast_cache(), self.autocast():
+            cache = self.encode_trained(self.encode_frozen([self.silence]))
+            batch = TargetBatch.of(targets, self.model.device, one_clip)
+            return score_tokens(self.model, batch, cache, self._normaliser)
+
+    def features(
+        self,
+        cache: CrossAttentionCache,
+        targets: Sequence[Target],
+        owner: NDArray[np.int64] | None = None,
+        silent: Tensor | None = None,
+    ) -> Tensor:
+        """Return what the logit is made of: `ScoreFeatures`, (n, features).
+
+        Without a head it is the mean logit of each token at its own position, (n,).
+
+        Args:
+            cache: of the clips.
+            targets: the texts that are scored.
+            owner: the clip of each text, rising; text i's is clip i where None.
+            silent: what `score_silence` gives for these texts; computed where None and a head
+                needs it.
+        """
+        batch = TargetBatch.of(targets, self.model.device, owner)
+        if self.head is not None and silent is None:
+            silent = self.score_silence(targets)
+        with self.autocast():
+            if self.head is None or silent is None:
+                hidden = decode(self.whisper.decoder, batch.tree, cache)
+                return same_position_logit(self.model, hidden, batch)
+            found = ScoreFeatures.of(self.model, batch, cache, silent, self._normaliser)
+            return found.stacked()
+
+    def forward(
+        self,
+        cache: CrossAttentionCache,
+        targets: Sequence[Target],
+        owner: NDArray[np.int64] | None = None,
+        silent: Tensor | None = None,
+    ) -> Tensor:
+        """Return the logit of match of each text, (n,); see `features`."""
+        found = self.features(cache, targets, owner, silent)
+        return found if self.head is None else self.head(found)
+
+
+@contextmanager
+def _without_autocast_cache() -> Iterator[None]:
+    """Let autocast make copies of weights, and keep none.
+
+    Copies made without gradients within a training step would be taken for the step's own, and the
+    weights would get no gradient (pytorch issues 65766, 105211, 112583).
+    """
+    before = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(False)
+    try:
+        yield
+    finally:
+        torch.set_autocast_cache_enabled(before)

@@ -1,0 +1,1 @@
+"""Training: fine-tuning on labelled clips, transcribing first, and low-rank adapters."""

@@ -1,0 +1,99 @@
+"""Fine-tuning on labelled clips: one binary cross-entropy a clip, and one for each wrong text."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from audiomatch_torch import TrainOptions, train
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from audiomatch_whisper.config import WhisperConfig
+from audiomatch_whisper.score.pipeline import Pipeline
+from audiomatch_whisper.score.targets import Target
+from audiomatch_whisper.sound.augment import augmenter
+from audiomatch_whisper.text.words import TokenizedText
+from audiomatch_whisper.text.wrong_texts import Kind, WrongTexts
+
+OFFSET_LR = 0.3
+
+
+def fine_tune(pipeline: Pipeline, config: WhisperConfig, options: TrainOptions) -> None:
+    """Train the scorer of a pipeline on its clips, which have labels."""
+    loss = MatchLoss(pipeline, config)
+    scorer = pipeline.scorer
+    head = [] if scorer.head is None else list(scorer.head.parameters())
+    train(
+        scorer,
+        loss.losses,
+        pipeline.seconds[pipeline.recordings],
+        options,
+        pipeline.compute,
+        pipeline.run,
+        groups=[
+            {"params": [p for p in scorer.model.parameters() if p.requires_grad]},
+            {"params": head, "lr": config.head_lr},
+            {"params": [loss.offsets], "lr": OFFSET_LR, "weight_decay": 0.0},
+        ],
+    )
+
+
+class MatchLoss:
+    """The loss of a clip: of its own text, and of wrong ones made of it.
+
+    Wrong texts are made of matches, `negatives` of each, anew in every epoch. There are more of
+    them than of real mismatches, and some kinds are easier: what that adds to the logit is an
+    offset for each kind, learned with the rest and left out of predictions, so that these keep the
+    share of matches that the real clips have.
+
+    Attributes:
+        offsets: what is added to the logit of a wrong text, by its kind, in nats.
+    """
+
+    def __init__(self, pipeline: Pipeline, config: WhisperConfig) -> None:
+        self._pipeline, self._scorer = pipeline, pipeline.scorer
+        self._texts, self._labels = pipeline.clips.texts, pipeline.clips.labels
+        self._negatives = config.negatives
+        self._augment = augmenter(config.augment) if config.augment else None
+        self._made = np.zeros(len(self._texts), dtype=np.int64)  # wrong texts of each clip so far
+        self._wrong = WrongTexts(self._texts) if config.negatives else None
+        self.offsets = nn.Parameter(torch.zeros(len(Kind), device=self._scorer.model.device))
+
+    def losses(self, rows: NDArray[np.int64]) -> Tensor:
+        """Return the loss of each row, (rows,): of its own text, and the mean over wrong ones."""
+        targets: list[Target] = []
+        owner: list[int] = []
+        kinds: list[int] = []  # -1 for a clip's own text
+        for place, (row, own) in enumerate(zip(rows, self._pipeline.targets_of(rows), strict=True)):
+            wrong = self._wrong_targets(int(row))
+            targets += [own, *(target for target, _ in wrong)]
+            kinds += [-1, *(kind for _, kind in wrong)]
+            owner += [place] * (1 + len(wrong))
+        cache = self._pipeline.encode(self._pipeline.recordings[rows], self._augment)
+        logits = self._scorer(cache, targets, np.array(owner))  # (texts,)
+        of, kind = torch.tensor(owner), torch.tensor(kinds)
+        made = kind >= 0
+        labels = torch.from_numpy(self._labels[rows]).float()[of].masked_fill(made, 0.0)
+        weights = torch.ones(len(kind)).masked_fill(made, 1 / max(1, self._negatives))
+        of, kind, made, labels, weights = (
+            x.to(logits.device) for x in (of, kind, made, labels, weights)
+        )
+        logits = logits + self.offsets[kind.clamp(min=0)] * made
+        each = functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+        return torch.zeros(len(rows), device=each.device).index_add(0, of, each * weights)
+
+    def _wrong_targets(self, row: int) -> list[tuple[Target, Kind]]:
+        if self._wrong is None or not self._labels[row]:
+            return []
+        whisper, prompt = self._scorer.whisper, self._scorer.prompt
+        out = []
+        for _ in range(self._negatives):
+            self._made[row] += 1
+            generator = np.random.default_rng([self._pipeline.run.seed, row, self._made[row]])
+            wrong = self._wrong.make(self._texts[row], generator)
+            text = TokenizedText.of(wrong.text, whisper.tokenizer)
+            target = Target.of(text, prompt, whisper.tokenizer.end)
+            if len(target.read) < whisper.longest:
+                out.append((target, wrong.kind))
+        return out
