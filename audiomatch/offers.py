@@ -79,7 +79,7 @@ class Offer:
             wrong = _wrong_with(found)
         if wrong:
             raise PluginError(f"{self}: {wrong}")
-        return found  # type: ignore[no-any-return]
+        return found
 
     def create(self, preset: Mapping[str, Any], options: Mapping[str, Any], label: str) -> Matcher:
         """Make the matcher with the options of a preset and those that the user gave, which win.

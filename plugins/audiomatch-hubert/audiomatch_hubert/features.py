@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from audiomatch.audio import SAMPLE_RATE, map_audio
 from audiomatch.clips import Clips
 from audiomatch.matcher import Run
 
-Extractor = Wav2Vec2FeatureExtractor | SeamlessM4TFeatureExtractor
+Extractor: TypeAlias = Wav2Vec2FeatureExtractor | SeamlessM4TFeatureExtractor
 
 STEP_SECONDS = 0.5
 # A shorter clip is followed by silence up to this: the convolutions need 25 ms for one frame.

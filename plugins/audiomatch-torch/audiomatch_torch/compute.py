@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
-from accelerate import Accelerator  # type: ignore[import-untyped]
-from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from audiomatch.errors import UserError

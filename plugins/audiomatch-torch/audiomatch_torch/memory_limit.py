@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from accelerate.utils.memory import (  # type: ignore[import-untyped]
+from accelerate.utils.memory import (
     clear_device_cache,
     should_reduce_batch_size,
 )

@@ -94,7 +94,7 @@ class PretendDevice(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.downloads = self.uploads = self.waits = 0
 
     def __torch_dispatch__(

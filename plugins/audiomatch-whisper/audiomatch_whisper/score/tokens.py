@@ -77,4 +77,5 @@ def _logits(
     """
     states, rows = hidden[nodes], model.proj_out.weight[batch.tokens]  # (n, maximum, d)
     with torch.autocast(hidden.device.type, enabled=False):
-        return (states.float() * rows.float()).sum(-1)
+        logits: Tensor = (states.float() * rows.float()).sum(-1)
+        return logits

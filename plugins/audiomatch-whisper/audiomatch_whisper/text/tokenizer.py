@@ -53,7 +53,7 @@ class WhisperTokenizer:
             raise WeightsError(f"{folder}: no tokenizer.json; copy it from the original model")
         try:
             tokenizer = Tokenizer.from_file(str(file))
-        except Exception as error:  # tokenizers raises plain Exception
+        except Exception as error:  # noqa: BLE001 - tokenizers raises plain Exception
             raise WeightsError(f"{file}: not readable ({str(error).splitlines()[0]})") from None
         return cls.of(tokenizer, str(file))
 
