@@ -21,6 +21,7 @@ from audiomatch.cli import cli
 from audiomatch.clips import Clips
 from audiomatch.config import MatcherConfig
 from audiomatch.datasets import DatasetInfo
+from audiomatch.describe import describe_options, describe_preset
 from audiomatch.errors import ClipError, NotFittedError, PluginError, UserError, WeightsError
 from audiomatch.files import (
     atomic_file,
@@ -212,17 +213,15 @@ def _section(name: str, offer: Offer, config: type[MatcherConfig]) -> str:
         parts.append(f"Ignores the {' and the '.join(sorted(info.ignores))}.\n")
     if config.model_fields:
         parts.append("| option | type | default | range | |\n|---|---|---|---|---|")
-        schema = config.model_json_schema()
-        for option, field in config.model_fields.items():
-            kind, bounds = _kind(schema, schema["properties"][option])
-            default = _cell(repr(field.default))
-            says = _cell(field.description or "")
-            parts.append(f"| `{option}` | {_cell(kind)} | `{default}` | {bounds} | {says} |")
+        for one in describe_options(config):
+            row = (f"`{one.option}`", one.type, f"`{one.default}`", one.range, one.meaning)
+            parts.append(f"| {' | '.join(map(_cell, row))} |")
         parts.append("")
     for preset, values in info.presets.items():
-        shown = ", ".join(f"`{key}={value}`" for key, value in values.items()) or "the defaults"
+        shown = ", ".join(f"`{one}`" for one in describe_preset(values)) or "the defaults"
         parts.append(f"- preset `{preset}`: {shown}")
-    if info.presets:
+    parts += [f"- flag `--{flag.name} {flag.metavar}`: {flag.help}" for flag in info.flags]
+    if info.presets or info.flags:
         parts.append("")
     return "\n".join(parts) + "\n"
 
@@ -251,27 +250,6 @@ def _json_type(schema: dict[str, Any]) -> str:
     if schema.get("type") == "array":
         return f"list of {_json_type(schema['items'])}"
     return str(schema.get("type", "any"))
-
-
-def _kind(whole: dict[str, Any], schema: dict[str, Any]) -> tuple[str, str]:
-    """Return the type and the range that a JSON schema declares."""
-    if "$ref" in schema:
-        schema = whole["$defs"][schema["$ref"].rpartition("/")[2]]
-    if "anyOf" in schema:
-        parts = [_kind(whole, part) for part in schema["anyOf"]]
-        return " or ".join(kind for kind, _ in parts), ", ".join(b for _, b in parts if b)
-    if "const" in schema:
-        return f"`{schema['const']}`", ""
-    if "enum" in schema:
-        return ", ".join(f"`{value}`" for value in schema["enum"]), ""
-    words = {
-        "minimum": "≥",
-        "exclusiveMinimum": ">",
-        "maximum": "≤",
-        "exclusiveMaximum": "<",
-    }
-    bounds = [f"{sign} {schema[key]:g}" for key, sign in words.items() if key in schema]
-    return str(schema.get("type", "any")), ", ".join(bounds)
 
 
 def _signature(function: Any) -> str:

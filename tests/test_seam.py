@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import click
 import pytest
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from audiomatch import Matcher, MatcherInfo, Run, UserError, hookimpl
 from audiomatch.clips import Clips
@@ -371,3 +371,42 @@ def test_versions_are_of_what_is_installed_and_declared() -> None:
     ours = {"python", "audiomatch-toolkit", "audiomatch-whisper", "audiomatch-torch"}
     assert ours | {"numpy", "pandas", "torch", "transformers", "xgboost", "lightgbm"} <= set(found)
     assert not {"pytest", "ruff"} & set(found)
+
+
+class ManyConfig(MatcherConfig):
+    """Options of every kind."""
+
+    rate: float = Field(0.5, gt=0, le=1, description="How fast.")
+    mode: Literal["mean", "most"] = Field("mean", description="Which of both.")
+    limit: int | None = Field(None, ge=1, description="At most so many.")
+    weights: str = Field(description="Where they are.")
+
+
+class Many(Toy):
+    Config = ManyConfig
+
+
+def test_a_strangers_matcher_is_shown_with_every_option(plugin: Plugin, command: Command) -> None:
+    plugin(many=offering(load=lambda: Many, summary="does much", presets={"fast": {"rate": 1.0}}))
+    code, out, _ = command("matchers", "sick")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert code == 0 and "sick: does much (many unknown)" in lines
+    assert "fast rate=1.0" in lines
+    assert "rate number 0.5 > 0, ≤ 1 How fast." in lines
+    assert "mode mean, most 'mean' Which of both." in lines
+    assert "limit integer or null None ≥ 1 At most so many." in lines
+    assert "weights string Where they are." in lines
+    answer = json.loads(command("matchers", "sick:fast", "--json")[1])
+    assert answer["presets"] == {"default": [], "fast": ["rate=1.0"]}
+    assert answer["options"][0] == {
+        "option": "rate",
+        "type": "number",
+        "default": "0.5",
+        "range": "> 0, ≤ 1",
+        "meaning": "How fast.",
+    }
+    code, _, err = command("matchers", "sock")
+    assert code == 2 and "no matcher 'sock'; did you mean 'sick'?" in err
+    plugin(bad=offering(load=CODE["no Config"][0]))
+    code, _, err = command("matchers", "sick")
+    assert code == 2 and "NoConfig has no Config" in err and len(err.splitlines()) == 1

@@ -28,11 +28,15 @@ def _show(title: str, columns: list[str], rows: list[dict[str, Any]], as_json: b
 
 
 @click.command()
+@click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def matchers(as_json: bool) -> None:
-    """List the matchers that are installed, with their presets."""
+def matchers(name: str | None, as_json: bool) -> None:
+    """List the matchers that are installed, or show presets and options of the matcher NAME."""
     from audiomatch.plugins import registry
 
+    if name is not None:
+        _show_matcher(name, as_json)
+        return
     rows = [
         {
             "matcher": name,
@@ -44,6 +48,47 @@ def matchers(as_json: bool) -> None:
         for name, offer in registry().matchers().items()
     ]
     _show("Matchers", ["matcher", "presets", "summary", "plugin"], rows, as_json)
+
+
+def _show_matcher(name: str, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from audiomatch.describe import describe_options, describe_preset
+    from audiomatch.plugins import registry
+    from audiomatch.spec import DEFAULT_PRESET, parse_matcher
+
+    spec = parse_matcher(name)
+    offer = registry().offer(spec)
+    info = offer.info
+    options = [
+        {**asdict(one), "type": one.type.replace("`", "")}
+        for one in describe_options(offer.matcher_type().Config)
+    ]
+    presets = {
+        preset: describe_preset(given)
+        for preset, given in {DEFAULT_PRESET: {}, **info.presets}.items()
+    }
+    if as_json:
+        print_json(
+            {
+                "matcher": info.name,
+                "summary": info.summary,
+                "kind": info.kind,
+                "plugin": str(offer.plugin),
+                "ignores": sorted(info.ignores),
+                "explains": info.explains,
+                "presets": presets,
+                "flags": [asdict(flag) for flag in info.flags],
+                "options": options,
+            }
+        )
+        return
+    click.echo(f"{info.name}: {info.summary} ({offer.plugin})\n")
+    rows = [{"preset": name, "options": " ".join(given)} for name, given in presets.items()]
+    _show("Presets", ["preset", "options"], rows, as_json)
+    if options:
+        click.echo()
+        _show("Options", list(options[0]), options, as_json)
 
 
 @click.command()
