@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,19 +24,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiomatch.clips import Clips
-from audiomatch.errors import WeightsError
 from audiomatch.folds import inner_split
 from audiomatch_clap.config import ClapConfig
 from audiomatch_clap.embeddings import Pairs, embed
 from audiomatch_clap.loading import find, load, restore
-from audiomatch_clap.scoring import Calibration, PairHead, Similarity
+from audiomatch_clap.scoring import PairHead, Similarity, calibrate
 from audiomatch_clap.towers import ClapTowers, TransformersTowers
 
 FINE_TUNE_EPOCHS, HEAD_EPOCHS, SCRATCH_EPOCHS = 2, 20, 4
 FINE_TUNE_LR, SCRATCH_LR = 1e-5, 1e-3
 CLIP_NORM = 1.0
 CPU_CROPS_AT_ONCE = 16
-SCORE, CALIBRATION = "score.safetensors", "calibration.json"
+SCORE = "score.safetensors"
 Embed = Callable[[NDArray[np.int64]], tuple[Tensor, Tensor]]
 
 
@@ -62,7 +60,6 @@ class ClapMatcher(TorchMatcher[ClapScorer]):
 
     def __init__(self, config: ClapConfig) -> None:
         super().__init__(config)
-        self._calibration = Calibration()
         self._frozen = ""  # the digest of towers that training left as they were
 
     def sources(self) -> dict[str, Weights]:
@@ -91,7 +88,7 @@ class ClapMatcher(TorchMatcher[ClapScorer]):
             teach = self._train_towers if trains_towers else self._train_head
             teach(model, train.take(rest), compute)
         logits = self.logits(model.eval(), calibrating, compute)
-        self.calibration = self._calibration = Calibration.fit(logits, calibrating.labels)
+        self.calibration = calibrate(logits, calibrating.labels)
 
     def _train_head(self, model: ClapScorer, clips: Clips, compute: Compute) -> None:
         audio, text = embed(Pairs(model.towers, clips, compute), self._frozen)
@@ -167,20 +164,14 @@ class ClapMatcher(TorchMatcher[ClapScorer]):
         )
 
     def write(self, model: ClapScorer, folder: Path) -> None:
-        """Write the towers with their tokenizer, score.safetensors and calibration.json."""
+        """Write the towers with their tokenizer, and score.safetensors."""
         model.towers.save(folder)
         save_tensors(model.score.state_dict(), folder / SCORE)
-        (folder / CALIBRATION).write_text(json.dumps(asdict(self._calibration)))
 
     def read(self, folder: Path) -> ClapScorer:
         """Restore what `write` wrote."""
         scorer = ClapScorer(restore(folder), self.config)
         load_into(scorer.score, load_tensors(folder / SCORE), str(folder / SCORE))
-        file = folder / CALIBRATION
-        try:
-            self.calibration = self._calibration = Calibration(**json.loads(file.read_text()))
-        except (OSError, ValueError, TypeError):
-            raise WeightsError(f"{file}: missing or damaged; save the model again") from None
         self._frozen = ""
         return scorer
 

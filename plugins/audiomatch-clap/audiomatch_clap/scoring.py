@@ -1,9 +1,8 @@
-"""From embeddings to logits, and from logits to calibrated ones."""
+"""From embeddings to logits, and from logits to probabilities."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,6 +10,8 @@ from audiomatch_torch import without_autocast
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
+
+from audiomatch.calibration import Calibration
 
 FIRST_SCALE = 1 / 0.07  # CLAP's own, before it is learned (Wu et al., 2023)
 
@@ -48,27 +49,18 @@ class PairHead(nn.Module):
             return logits.squeeze(-1)
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """`slope * logit + offset`, with a slope that never turns the order round (Platt, 1999)."""
+def calibrate(logits: NDArray[np.float64], labels: NDArray[np.int8]) -> Calibration:
+    """Fit slope and offset by logistic regression; the identity where there is one class only.
 
-    slope: float = 1.0
-    offset: float = 0.0
-
-    @classmethod
-    def fit(cls, logits: NDArray[np.float64], labels: NDArray[np.int8]) -> Calibration:
-        """Fit two numbers by logistic regression; the identity where there is one class only."""
-        if len(np.unique(labels)) < 2:
-            return cls()
-        mean, scale = float(logits.mean()), float(logits.std())
-        prior = float(labels.mean())
-        level = cls(0.0, math.log(prior / (1 - prior)))
-        if scale < 1e-9:
-            return level
-        fitted = LogisticRegression().fit((logits[:, None] - mean) / scale, labels)
-        slope = float(fitted.coef_[0, 0]) / scale
-        return level if slope <= 0 else cls(slope, float(fitted.intercept_[0]) - slope * mean)
-
-    def __call__(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Logits to probabilities, float64 of the same shape."""
-        return np.asarray(1 / (1 + np.exp(-(self.slope * logits + self.offset))), dtype=np.float64)
+    The slope never turns the order round (Platt, 1999).
+    """
+    if len(np.unique(labels)) < 2:
+        return Calibration()
+    mean, scale = float(logits.mean()), float(logits.std())
+    prior = float(labels.mean())
+    level = Calibration(0.0, math.log(prior / (1 - prior)))
+    if scale < 1e-9:
+        return level
+    fitted = LogisticRegression().fit((logits[:, None] - mean) / scale, labels)
+    slope = float(fitted.coef_[0, 0]) / scale
+    return level if slope <= 0 else Calibration(slope, float(fitted.intercept_[0]) - slope * mean)

@@ -65,9 +65,9 @@ def test_frozen_similarity_is_the_calibrated_cosine(clap, pretrained, corpus, he
     p = matcher.predict(held_out, run)
     order = np.argsort(cosine)
     assert (np.diff(p[order]) >= 0).all()
-    slope = matcher._calibration.slope / 0.07
+    slope = matcher.calibration.slope / 0.07
     logit = np.log(p / (1 - p))
-    np.testing.assert_allclose(logit, slope * cosine + matcher._calibration.offset, atol=1e-4)
+    np.testing.assert_allclose(logit, slope * cosine + matcher.calibration.offset, atol=1e-4)
 
 
 def test_alone_and_in_a_batch_and_in_any_order(clap, pretrained, corpus, run):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -11,17 +12,19 @@ from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 from torch import nn
 
+from audiomatch.calibration import Calibration
 from audiomatch.clips import Clips
+from audiomatch.errors import WeightsError
+from audiomatch.files import write_json
 from audiomatch.matcher import Matcher, Run
 from audiomatch_torch.compute import Compute
 from audiomatch_torch.config import TorchConfig
-from audiomatch_torch.weights import Weights
+from audiomatch_torch.weights import SCRATCH, Weights
 
 Model = TypeVar("Model", bound=nn.Module)
-Probabilities = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+CALIBRATION = "calibration.json"
 
 
 class TorchMatcher(Matcher, Generic[Model]):
@@ -33,7 +36,7 @@ class TorchMatcher(Matcher, Generic[Model]):
     of clips (`logits`), and writes and reads the model (`write`, `read`).
 
     Attributes:
-        calibration: logits to probabilities; `learn` may set it.
+        calibration: logits to probabilities; `learn` may set it, `save` keeps it.
     """
 
     config: TorchConfig
@@ -41,14 +44,14 @@ class TorchMatcher(Matcher, Generic[Model]):
     def __init__(self, config: TorchConfig) -> None:
         super().__init__(config)
         self._model: Model | None = None
-        self.calibration: Probabilities = expit
+        self.calibration = Calibration()
 
-    @abstractmethod
     def sources(self) -> dict[str, Weights]:
-        """Find the weights that `fit` starts from, by the option that names them.
+        """Find the weights that `fit` starts from, by the option that names them; none here.
 
         Raises `WeightsError`. Called once, when first needed: see `weights`.
         """
+        return {}
 
     @abstractmethod
     def start(self) -> Model:
@@ -93,7 +96,7 @@ class TorchMatcher(Matcher, Generic[Model]):
 
     def _note(self, run: Run) -> None:
         """Keep what was loaded with the results."""
-        own = list(self.weights.values())
+        own = list(self.weights.values()) or [Weights(SCRATCH)]
         digests = [weights.digest for weights in own if weights.digest]
         run.note(
             weights=" + ".join(weights.name for weights in own),
@@ -117,9 +120,16 @@ class TorchMatcher(Matcher, Generic[Model]):
         return np.asarray(self.calibration(logits), dtype=np.float64)
 
     def save(self, folder: Path) -> None:
-        """Write the model; it is on the CPU afterwards, until it is used again."""
+        """Write the model and calibration.json; the model is on the CPU until it is used again."""
         self.write(self.fitted(self._model).cpu(), folder)
+        write_json(folder / CALIBRATION, self.calibration.to_json())
 
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote; needs nothing else."""
-        self._model = self.read(folder).eval().requires_grad_(requires_grad=False)
+        model = self.read(folder).eval().requires_grad_(requires_grad=False)
+        file = folder / CALIBRATION
+        try:
+            self.calibration = Calibration.from_json(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            raise WeightsError(f"{file}: missing or damaged; save the model again") from None
+        self._model = model

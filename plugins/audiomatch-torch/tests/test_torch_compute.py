@@ -100,7 +100,7 @@ def test_fp16_on_a_cpu_is_refused(tmp_path):
         Compute(Run(cache=tmp_path, precision="fp16"))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_peak_memory_is_noted(tmp_path):
     run = Run(cache=tmp_path, device="cuda")
     compute = Compute(run)

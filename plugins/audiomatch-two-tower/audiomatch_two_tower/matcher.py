@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 from audiomatch_torch import (
     Compute,
     TorchMatcher,
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from audiomatch.clips import Clips
 from audiomatch.folds import inner_split
-from audiomatch_two_tower.calibration import Platt
+from audiomatch_two_tower.calibration import calibrate
 from audiomatch_two_tower.config import TwoTowerConfig
 from audiomatch_two_tower.fitting import fit_towers
 from audiomatch_two_tower.inputs import TowerInputs
@@ -35,10 +34,6 @@ class TwoTowerMatcher(TorchMatcher[Towers]):
 
     Config = TwoTowerConfig
     config: TwoTowerConfig
-
-    def __init__(self, config: TwoTowerConfig) -> None:
-        super().__init__(config)
-        self._platt = Platt()
 
     def sources(self) -> dict[str, Weights]:
         """Find the weights of both towers."""
@@ -67,7 +62,7 @@ class TwoTowerMatcher(TorchMatcher[Towers]):
         split = fitted, validation
         logits = fit_towers(model, inputs, train.labels, split, self.config, compute)
         rate = float(train.labels.mean())
-        self._platt = self.calibration = Platt.fit(logits, train.labels[validation], rate)
+        self.calibration = calibrate(logits, train.labels[validation], rate)
 
     def logits(self, model: Towers, clips: Clips, compute: Compute) -> NDArray[np.float64]:
         """Return what the head makes of both embeddings."""
@@ -79,14 +74,12 @@ class TwoTowerMatcher(TorchMatcher[Towers]):
         for name, tower in (("audio", model.audio), ("text", model.text)):
             (folder / name).mkdir(exist_ok=True)
             tower.save(folder / name)
-        platt = torch.tensor([self._platt.slope, self._platt.intercept]).double()
-        save_tensors({**model.comparison.state_dict(), "platt": platt}, folder / COMPARISON)
+        save_tensors(model.comparison.state_dict(), folder / COMPARISON)
 
     def read(self, folder: Path) -> Towers:
         """Restore what `write` wrote."""
         text = read_text_tower(find_text(str(folder / "text")))
         towers = Towers(read_audio_encoder(self.config, folder / "audio"), text, self.config)
-        tensors = load_tensors(folder / COMPARISON)
-        self._platt = self.calibration = Platt(*tensors.pop("platt").tolist())
-        load_into(towers.comparison, tensors, str(folder / COMPARISON))
+        file = folder / COMPARISON
+        load_into(towers.comparison, load_tensors(file), str(file))
         return towers
