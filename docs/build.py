@@ -1,9 +1,9 @@
 """Writes what of the documentation is made from the code: `python docs/build.py [--check]`.
 
 The reference pages are whole files, but for that of the files: there the table after a line
-`<!-- fields: RECORD -->` is filled from `audiomatch.records`. In the tutorial, the code block
-after a line `<!-- code: FILE -->` or `<!-- code: FILE#Class.method -->` is filled from the example
-plugin.
+`<!-- fields: RECORD -->` is filled from `audiomatch.records`. In the pages that walk through an
+example plugin, the code block after a line `<!-- code: FILE -->` or
+`<!-- code: FILE#Class.method -->` is filled from that example.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ from docs.pages import (
 )
 
 DOCS = Path(__file__).parent
-EXAMPLE = DOCS.parent / "examples" / "audiomatch-speaking-rate"
+EXAMPLES = DOCS.parent / "examples"
+WALKS = {
+    DOCS / "tutorial" / "README.md": EXAMPLES / "audiomatch-speaking-rate",
+    DOCS / "how-to" / "torch-matcher.md": EXAMPLES / "audiomatch-small-cnn",
+}
 BLOCK = re.compile(r"(<!-- code: (\S+) -->\n```(\w+)\n).*?(^```$)", re.DOTALL | re.MULTILINE)
 
 
@@ -46,12 +50,12 @@ def excerpt(file: Path, name: str) -> str:
     return "\n".join(line[scope.col_offset :] for line in lines) + "\n"
 
 
-def tutorial(text: str) -> str:
-    """Return the tutorial with each code block filled from the example."""
+def walk(text: str, example: Path) -> str:
+    """Return a page with each code block filled from the example."""
 
     def fill(found: re.Match[str]) -> str:
         file, _, name = found[2].partition("#")
-        place = EXAMPLE / file
+        place = example / file
         code = excerpt(place, name) if name else place.read_text(encoding="utf-8")
         return found[1] + code + found[4]
 
@@ -63,7 +67,6 @@ def pages() -> dict[Path, str]:
     reference = DOCS / "reference"
     matchers = reference / "matchers.md"
     files = reference / "files.md"
-    teach = DOCS / "tutorial" / "README.md"
     known = matchers.read_text(encoding="utf-8") if matchers.is_file() else ""
     return {
         reference / "hooks.md": hooks_page(),
@@ -72,7 +75,7 @@ def pages() -> dict[Path, str]:
         reference / "python.md": face_page(),
         matchers: matchers_page(known),
         files: files_page(files.read_text(encoding="utf-8")),
-        teach: tutorial(teach.read_text(encoding="utf-8")),
+        **{page: walk(page.read_text(encoding="utf-8"), own) for page, own in WALKS.items()},
     }
 
 

@@ -82,7 +82,14 @@ def test_the_tutorial_shows_the_example() -> None:
     assert len(blocks) >= 8
     assert text.count("```python") + text.count("```toml") == len(blocks)  # none by hand
     assert "def fit(self, train: Clips, run: Run)" in text
-    assert build.tutorial(text.replace("self.usual", "self.common")) == text
+
+
+@pytest.mark.parametrize("page", build.WALKS, ids=lambda page: page.stem)
+def test_code_that_is_not_the_example_s_is_replaced(page: Path) -> None:
+    text = page.read_text()
+    changed = text.replace("def test_contract(", "def test_other(")
+    assert changed != text
+    assert build.walk(changed, build.WALKS[page]) == text
 
 
 def test_the_page_of_files_names_what_a_run_writes(

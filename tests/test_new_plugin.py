@@ -13,7 +13,9 @@ from tests.toys import toy_plugin
 
 COMMAND = "from audiomatch.cli import main; main()"
 PIP = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
-EXAMPLE = Path(__file__).parents[1] / "examples" / "audiomatch-speaking-rate"
+EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLE = EXAMPLES / "audiomatch-speaking-rate"
+TORCH_EXAMPLE = EXAMPLES / "audiomatch-small-cnn"
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -30,10 +32,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(made: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment where pip installed it and the example, as `test_plugins.py` does."""
+    """An environment where pip installed it and the examples, as `test_plugins.py` does."""
     target = tmp_path_factory.mktemp("site")
     subprocess.run(
-        [*PIP, "--no-index", "--target", str(target), str(made), str(EXAMPLE)],
+        [*PIP, "--no-index", "--target", str(target), str(made), str(EXAMPLE), str(TORCH_EXAMPLE)],
         check=True,
         capture_output=True,
     )
@@ -64,11 +66,13 @@ def test_it_passes_check(name: str, environment: dict[str, str], tmp_path: Path)
     assert " 0 failed, " in done.stdout
 
 
-@pytest.mark.parametrize("which", ["made", "example"])
+@pytest.mark.parametrize(
+    "which", ["made", "example", pytest.param("torch-example", marks=pytest.mark.plugins)]
+)
 def test_its_own_tests_pass(
     which: str, environment: dict[str, str], made: Path, tmp_path: Path
 ) -> None:
-    tests = (made if which == "made" else EXAMPLE) / "tests"
+    tests = {"made": made, "example": EXAMPLE, "torch-example": TORCH_EXAMPLE}[which] / "tests"
     done = run(environment, tmp_path, "-m", "pytest", "-rs", "-p", "no:cacheprovider", str(tests))
     assert done.returncode == 0, done.stdout
     assert "passed" in done.stdout
