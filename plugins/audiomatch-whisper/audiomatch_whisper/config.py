@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from audiomatch_torch import TorchConfig, option, weights_option
 from pydantic import Field, model_validator
-
-from audiomatch.config import MatcherConfig
 
 Size = Literal[
     "tiny.en", "tiny", "base.en", "base", "small.en", "small", "medium.en", "medium",
@@ -14,18 +13,15 @@ Size = Literal[
 ]  # fmt: skip
 
 
-class WhisperConfig(MatcherConfig):
+class WhisperConfig(TorchConfig):
     """What to start from, what to score, and how to train."""
 
     size: Size = Field(
         "tiny.en", description="Which OpenAI Whisper weights=auto and weights=scratch mean."
     )
-    weights: str = Field(
-        "auto",
-        min_length=1,
-        description="A folder (Hugging Face, or CTranslate2 with a model.bin), a hub id, scratch, "
-        "or auto: openai/whisper-SIZE where the hub or its cache has it, else an installed "
-        "package's.",
+    weights: str = weights_option(
+        "openai/whisper-SIZE where the hub or its cache has it, else an installed package's",
+        also="a CTranslate2 folder with a model.bin, ",
     )
     score: Literal["head", "same-position"] = Field(
         "head",
@@ -87,29 +83,12 @@ class WhisperConfig(MatcherConfig):
         description="Share of the clips whose pace, pitch, noise and gaps are varied in every "
         "epoch; what is frozen then runs every time too. Needs audiomentations.",
     )
-    calibration: float = Field(
-        0.0,
-        ge=0,
-        le=0.5,
-        description="Share of the training part, in groups of its own, that is not trained on but "
-        "fits the scale and offset of the head.",
-    )
-    epochs: int = Field(2, ge=0, le=1000, description="Passes over the training clips.")
-    batch_size: int = Field(16, ge=1, le=65536, description="Clips an optimiser step.")
-    lr: float | None = Field(
-        None,
-        gt=0,
-        le=1,
-        description="Peak learning rate; where not given 3e-5 or 2e-5 by size, with lora 1e-3.",
-    )
-    head_lr: float = Field(1e-2, gt=0, le=1, description="Peak learning rate of the head.")
-    warmup: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="Share of the steps over which the learning rate rises; where not given 0, 0.1 "
-        "or 0.2 by size.",
-    )
+    calibration: float = option("calibration", 0.0, "needs score=head")
+    epochs: int = option("epochs", 2, le=1000)
+    batch_size: int = option("batch_size", 16)
+    lr: float | None = option("lr", None, "where not given 3e-5 or 2e-5 by size, with lora 1e-3")
+    head_lr: float = option("head_lr", 1e-2)
+    warmup: float | None = option("warmup", None, "where not given 0, 0.1 or 0.2 by size")
     transcribe_first: str = Field(
         "",
         description="What the Whisper is trained to transcribe before it is trained to match: "
@@ -119,18 +98,10 @@ class WhisperConfig(MatcherConfig):
     transcribe_first_epochs: int = Field(
         1, ge=1, le=1000, description="Passes over what is transcribed first."
     )
-    weight_decay: float = Field(0.0, ge=0, le=10, description="AdamW's decoupled weight decay.")
-    average_last: float = Field(
-        0.0, ge=0, le=1, description="Share of the steps, from the end, whose weights are averaged."
-    )
+    weight_decay: float = option("weight_decay", 0.0)
+    average_last: float = option("average_last", 0.0)
     order: Literal["length", "shuffle"] = Field(
         "length", description="Whether batches are of like length, or drawn without regard to it."
-    )
-    seconds_at_once: float | None = Field(
-        None,
-        gt=0,
-        description="The most seconds of padded audio in one forward pass; where not given 60 on a "
-        "CPU, else as memory allows.",
     )
     explain_clips: int = Field(
         96,

@@ -7,8 +7,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import torch
-from audiomatch_torch import Compute, TrainOptions, Weights, load_into, load_tensors, save_tensors
+from audiomatch_torch import (
+    Compute,
+    TorchMatcher,
+    TrainOptions,
+    Weights,
+    load_into,
+    load_tensors,
+    save_tensors,
+)
 from numpy.typing import NDArray
 
 from audiomatch.clips import Clips
@@ -16,7 +23,7 @@ from audiomatch.errors import UserError
 from audiomatch.explanation import Explanation
 from audiomatch.folds import inner_split
 from audiomatch.further import further_digest
-from audiomatch.matcher import Matcher, Run
+from audiomatch.matcher import Run
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.explain.explainer import Explainer
 from audiomatch_whisper.net.weights import find_whisper, load_whisper
@@ -32,9 +39,10 @@ from audiomatch_whisper.train.transcribe_first import (
 
 # What an option needs beyond the package; each is its extra too.
 LIBRARIES = {"lora": "peft", "augment": "audiomentations"}
+HEAD = "head.safetensors"
 
 
-class WhisperMatcher(Matcher):
+class WhisperMatcher(TorchMatcher[Scorer]):
     """P(match) from how probable Whisper's decoder finds the text, given the speech."""
 
     Config = WhisperConfig
@@ -42,19 +50,16 @@ class WhisperMatcher(Matcher):
 
     def __init__(self, config: WhisperConfig) -> None:
         super().__init__(config)
-        self._scorer: Scorer | None = None
-        self._weights: Weights | None = None
         self._explainer: Explainer | None = None
 
-    def _resolved(self) -> Weights:
-        if self._weights is None:
-            require_libraries(self.config)
-            self._weights = find_whisper(self.config.weights, self.config.size)
-        return self._weights
+    def sources(self) -> dict[str, Weights]:
+        """Find the Whisper, once the libraries that the options need are there."""
+        require_libraries(self.config)
+        return {"weights": find_whisper(self.config.weights, self.config.size)}
 
     def fingerprint(self) -> dict[str, str]:
         """Return the digests of the weights that `fit` starts from and of what it transcribes."""
-        return {**self._resolved().fingerprint(), **self._further_digest()}
+        return {**super().fingerprint(), **self._further_digest()}
 
     def _further_digest(self) -> dict[str, str]:
         data = corpus_of(self.config)
@@ -65,30 +70,35 @@ class WhisperMatcher(Matcher):
         data = corpus_of(self.config)
         return [] if data is None else [data]
 
-    def fit(self, train: Clips, run: Run) -> None:
-        """Start from the weights and fine-tune on `train`."""
-        further = further_matches(self.config, run)
-        compute = Compute(run)
-        weights = self._resolved()
-        run.note(**weights.facts())
-        train, held_out = self._hold_out(train, run)
-        scorer = Scorer(load_whisper(weights, self.config.size), self.config).place(compute)
-        scorer.freeze(embeddings=self.config.embeddings == "trained")
-        merge = lora.add_adapters(scorer, self.config.lora) if self.config.lora else None
-        pipeline = Pipeline(scorer, train, self.config, compute, run)
+    def start(self) -> Scorer:
+        """Make the Whisper and a head that has not been fitted."""
+        whisper = load_whisper(self.weights["weights"], self.config.size)
+        return Scorer(whisper, self.config)
+
+    def place(self, model: Scorer, compute: Compute) -> Scorer:
+        """Move to the device, and see what it computes natively."""
+        return model.place(compute)
+
+    def learn(self, model: Scorer, train: Clips, compute: Compute) -> None:
+        """Transcribe first where asked to, fit the head, and fine-tune both."""
+        config = self.config
+        further = further_matches(config, compute.run)
+        train, held_out = self._hold_out(train, compute.run)
+        model.freeze(embeddings=config.embeddings == "trained")
+        merge = lora.add_adapters(model, config.lora) if config.lora else None
+        pipeline = Pipeline(model, train, config, compute)
         pipeline.keep_frozen()
-        if self.config.transcribe_first:
+        if config.transcribe_first:
             self._transcribe_first(pipeline, further)
-        if scorer.head is not None:
-            scorer.head.fit(pipeline.features("features"), train.labels)
-        fine_tune(pipeline, self.config, self._options(pipeline))
+        if model.head is not None:
+            model.head.fit(pipeline.features("features"), train.labels)
+        fine_tune(pipeline, config, self._options(pipeline))
         if merge is not None:
             merge()
-        if held_out is not None and scorer.head is not None:
-            own = Pipeline(scorer.eval(), held_out, self.config, compute, run)
-            scorer.head.calibrate(own.logits("calibrate"), held_out.labels)
-        self._scorer = scorer
-        self._explainer = Explainer(scorer, self.config).remember(train, run.seed)
+        if held_out is not None and model.head is not None:
+            own = Pipeline(model.eval(), held_out, config, compute)
+            model.head.calibrate(own.logits("calibrate"), held_out.labels)
+        self._explainer = Explainer(model, config).remember(train, compute.run.seed)
 
     def _hold_out(self, train: Clips, run: Run) -> tuple[Clips, Clips | None]:
         """Split off the clips that calibrate; none where they would leave only one label."""
@@ -101,15 +111,15 @@ class WhisperMatcher(Matcher):
         return train.take(rest), train.take(held_out)
 
     def _transcribe_first(self, pipeline: Pipeline, further: Clips | None) -> None:
-        compute, run = pipeline.compute, pipeline.run
+        compute = pipeline.compute
         matches = np.flatnonzero(pipeline.clips.labels == 1)
         if further is not None:
-            pipeline = Pipeline(pipeline.scorer, further, self.config, compute, run)
+            pipeline = Pipeline(pipeline.scorer, further, self.config, compute)
             pipeline.keep_frozen()
             matches = np.arange(len(further))
         options = replace(self._options(pipeline), epochs=self.config.transcribe_first_epochs)
         learn_to_transcribe(pipeline, matches, options)
-        run.note(
+        compute.run.note(
             transcribe_first=self.config.transcribe_first,
             transcribe_first_clips=len(matches),
             **self._further_digest(),
@@ -118,53 +128,49 @@ class WhisperMatcher(Matcher):
     def _options(self, pipeline: Pipeline) -> TrainOptions:
         config = self.config
         lr, warmup = schedule_by_width(pipeline.scorer.model.config.d_model)
-        lr = lora.LEARNING_RATE if config.lora else lr
-        return TrainOptions(
-            epochs=config.epochs,
-            batch_size=config.batch_size,
-            lr=config.lr if config.lr is not None else lr,
-            warmup=config.warmup if config.warmup is not None else warmup,
-            weight_decay=config.weight_decay,
+        return replace(
+            config.train_options(
+                lr=lora.LEARNING_RATE if config.lora else lr,
+                warmup=warmup,
+                capacity=pipeline.capacity,
+            ),
             average_last=config.average_last,
             order=config.order,
-            capacity=pipeline.capacity,
             mixed=True,
         )
 
-    def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
-        """Return the sigmoid of each clip's logit."""
-        compute = Compute(run)
-        scorer = self.fitted(self._scorer).place(compute).eval()
-        logits = Pipeline(scorer, clips, self.config, compute, run).logits("predict")
-        return np.asarray(torch.from_numpy(logits).sigmoid().numpy(), dtype=np.float64)
+    def logits(self, model: Scorer, clips: Clips, compute: Compute) -> NDArray[np.float64]:
+        """Return what the head makes of each clip's features."""
+        return Pipeline(model, clips, self.config, compute).logits("predict")
 
     def explain(self, clips: Clips, run: Run) -> list[Explanation]:
         """Return each clip's words with P(said), times by attention, and what was heard."""
-        return self.fitted(self._explainer).explain(clips, run)
+        with self.computing(run) as (_, compute):
+            return self.fitted(self._explainer).explain(clips, compute)
 
     def prepare_explain(self, run: Run) -> None:
         """Calibrate P(said), which `explain` does otherwise when it is first asked."""
-        self.fitted(self._explainer).prepare(run)
+        with self.computing(run) as (_, compute):
+            self.fitted(self._explainer).prepare(compute)
 
-    def save(self, folder: Path) -> None:
+    def write(self, model: Scorer, folder: Path) -> None:
         """Write a Hugging Face folder with the fine-tuned Whisper, and what was fitted beside it.
 
         `explain` of a loaded model needs what `prepare_explain` calibrates.
         """
-        scorer = self.fitted(self._scorer)
-        scorer.whisper.save(folder)
-        if scorer.head is not None:
-            save_tensors(scorer.head.state_dict(), folder / "head.safetensors")
+        model.whisper.save(folder)
+        if model.head is not None:
+            save_tensors(model.head.state_dict(), folder / HEAD)
         self.fitted(self._explainer).save(folder)
 
-    def load(self, folder: Path) -> None:
-        """Restore what `save` wrote."""
+    def read(self, folder: Path) -> Scorer:
+        """Restore what `write` wrote."""
         weights = Weights(str(folder), folder, (folder / "model.safetensors",))
-        self._scorer = Scorer(load_whisper(weights), self.config).eval()
-        if self._scorer.head is not None:
-            file = folder / "head.safetensors"
-            load_into(self._scorer.head, load_tensors(file), str(file))
-        self._explainer = Explainer(self._scorer, self.config).load(folder)
+        scorer = Scorer(load_whisper(weights), self.config)
+        if scorer.head is not None:
+            load_into(scorer.head, load_tensors(folder / HEAD), str(folder / HEAD))
+        self._explainer = Explainer(scorer, self.config).load(folder)
+        return scorer
 
 
 def require_libraries(config: WhisperConfig) -> None:

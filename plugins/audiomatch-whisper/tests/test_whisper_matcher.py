@@ -52,7 +52,7 @@ def test_a_frozen_encoder_stays_and_the_decoder_moves(fitted, folders):
     from audiomatch_torch import load_tensors
 
     before = load_tensors(folders["bytes"] / "model.safetensors")
-    after = fitted(encoder_layers=0)._scorer.model.state_dict()
+    after = fitted(encoder_layers=0)._model.model.state_dict()
     for name, tensor in before.items():
         frozen = ".encoder." in name or "embed_tokens" in name
         if frozen or name.endswith("layers.0.fc1.weight"):
@@ -82,7 +82,7 @@ def test_text_like_a_special_token_or_non_ascii_is_only_text(fitted, corpus, run
     matcher = fitted(epochs=0)
     p = matcher.predict(corpus.with_column("expected_text", odd).unlabelled(), run)
     assert np.isfinite(p).all()
-    whisper = matcher._scorer.whisper
+    whisper = matcher._model.whisper
     text = texts_of(corpus.with_column("expected_text", odd), whisper).texts[0]
     assert whisper.tokenizer.end not in text.ids
 
@@ -121,7 +121,7 @@ def test_what_was_used_is_recorded_and_in_the_fingerprint(fitted, whisper, folde
     assert matcher.fingerprint() == {"weights_digest": run.notes["weights_digest"]}
     other = whisper(weights=str(folders["multilingual"])).fingerprint()
     assert other != matcher.fingerprint()
-    assert whisper(weights="scratch").fingerprint() == {"weights": "scratch"}
+    assert whisper(weights="scratch").fingerprint() == {"weights_digest": "scratch"}
 
 
 def test_learns_which_word_is_which_tone(whisper, copy_of, run, tmp_path, helpers):

@@ -2,7 +2,7 @@
 
 import sys
 
-import audiomatch_whisper.matcher
+import audiomatch_torch.matcher
 import numpy as np
 import pytest
 import soundfile
@@ -54,7 +54,7 @@ def match_loss(whisper, folders, corpus, run):
         config = whisper(weights=str(folders["bytes"]), negatives=negatives).config
         torch.manual_seed(0)
         scorer = Scorer(load_whisper(config.weights), config).eval()
-        pipeline = Pipeline(scorer, corpus, config, Compute(run), run)
+        pipeline = Pipeline(scorer, corpus, config, Compute(run))
         return MatchLoss(pipeline, config), pipeline
 
     return make
@@ -154,10 +154,10 @@ def test_bfloat16_where_nothing_is_trained_keeps_batch_mates_apart(
     fitted, corpus, run, layers, monkeypatch
 ):
     matcher = fitted(encoder_layers=layers, epochs=0)
-    scorer = matcher._scorer
+    scorer = matcher._model
     plain = fitted(encoder_layers=layers, epochs=0, bf16="never")
     exact = plain.predict(corpus.unlabelled(), run)
-    assert not plain._scorer.bf16
+    assert not plain._model.bf16
 
     class Native(Compute):
         def __init__(self, run):
@@ -173,13 +173,13 @@ def test_bfloat16_where_nothing_is_trained_keeps_batch_mates_apart(
     for keys, own in zip(together.layers, alone.layers, strict=True):
         torch.testing.assert_close(keys[0][-25:], own[0], atol=1e-6, rtol=1e-2)
     assert keys[0].dtype == torch.bfloat16
-    monkeypatch.setattr(audiomatch_whisper.matcher, "Compute", Native)
+    monkeypatch.setattr(audiomatch_torch.matcher, "Compute", Native)
     assert np.abs(exact - matcher.predict(corpus.unlabelled(), run)).max() < 0.05
 
 
 def test_a_precision_that_was_asked_for_is_kept(fitted, corpus, run, tmp_path):
     run.precision = "fp32"
-    assert not fitted()._scorer.bf16
+    assert not fitted()._model.bf16
 
 
 @pytest.mark.parametrize("layers", ["all", 0])

@@ -43,8 +43,8 @@ def further(tmp_path, helpers):
 
 def cross_entropy(matcher, clips, run):
     """Nats a token of the text and its end, mean over the clips."""
-    scorer = matcher._scorer.eval()
-    pipeline = Pipeline(scorer, clips, matcher.config, Compute(run), run)
+    scorer = matcher._model.eval()
+    pipeline = Pipeline(scorer, clips, matcher.config, Compute(run))
     out = []
     with torch.no_grad():
         for i in range(len(clips)):
@@ -76,7 +76,7 @@ def test_the_texts_of_mismatches_are_never_read(fitted, corpus, run):
     ]
     changed = corpus.with_column("expected_text", other)
     weights = [
-        fitted(clips, transcribe_first="matches", score="same-position")._scorer.model.state_dict()
+        fitted(clips, transcribe_first="matches", score="same-position")._model.model.state_dict()
         for clips in (corpus, changed)
     ]
     for name, tensor in weights[0].items():
@@ -116,11 +116,11 @@ def test_same_seed_same_numbers_and_it_moves_them(fitted, corpus, run):
 def test_what_is_frozen_stays_and_the_head_starts_from_the_warm_whisper(fitted, folders, run):
     before = load_tensors(folders["bytes"] / "model.safetensors")
     matcher = fitted(transcribe_first="matches", encoder_layers=0)
-    after = matcher._scorer.model.state_dict()
+    after = matcher._model.model.state_dict()
     for name, tensor in before.items():
         if ".encoder." in name or "embed_tokens" in name:
             assert torch.equal(after[name], tensor), name
-    heads = [m._scorer.head.state_dict() for m in (matcher, fitted(encoder_layers=0))]
+    heads = [m._model.head.state_dict() for m in (matcher, fitted(encoder_layers=0))]
     assert any(not torch.equal(warm, heads[1][name]) for name, warm in heads[0].items())
 
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch.explanation import Explanation, TokenEvidence, WordEvidence
-from audiomatch.matcher import Run
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.explain.alignment import cross_attention, token_starts, word_spans
 from audiomatch_whisper.explain.alternatives import spell_alternatives
@@ -43,7 +42,7 @@ TEXTS_AT_ONCE = 16
 
 
 class Explainer:
-    """Explains clips by a fitted scorer.
+    """Explains clips by a fitted scorer, which is where `compute` computes, in `eval` mode.
 
     How probable a word is, given its features, is a logistic fitted on matches of the training part
     with one word replaced or put in. It is fitted when it is first asked for, by `prepare` or
@@ -74,12 +73,12 @@ class Explainer:
             load_into(self._head, load_tensors(folder / FILE), str(folder / FILE))
         return self
 
-    def prepare(self, run: Run) -> None:
+    def prepare(self, compute: Compute) -> None:
         """Calibrate where that can be done: not of a model that was saved without."""
         if self._examples is not None:
-            self.calibrate(run)
+            self.calibrate(compute)
 
-    def calibrate(self, run: Run) -> Head:
+    def calibrate(self, compute: Compute) -> Head:
         """Fit the logistic over a word's features, where that is not done; return it."""
         if self._head is not None:
             return self._head
@@ -100,16 +99,16 @@ class Explainer:
             for i, words in zip(heard.clips, heard.words, strict=True):
                 features[i] = words.features.stacked()
 
-        self._listen(self._pipeline(wrong, run), "words", keep)
+        self._listen(Pipeline(self._scorer, wrong, self._config, compute), "words", keep)
         head = Head(len(WordFeatures._fields))
         head.fit(np.concatenate(features), np.concatenate([one.said for one in examples]))
         self._head = head
         return head
 
-    def explain(self, clips: Clips, run: Run) -> list[Explanation]:
+    def explain(self, clips: Clips, compute: Compute) -> list[Explanation]:
         """Return each clip's words with P(said), times, and what was heard in their place."""
-        pipeline = self._pipeline(clips, run)
-        head = self.calibrate(run).to(pipeline.compute.device)
+        pipeline = Pipeline(self._scorer, clips, self._config, compute)
+        head = self.calibrate(compute).to(compute.device)
         found: dict[int, Explanation] = {}
 
         def keep(heard: _Heard) -> None:
@@ -127,7 +126,7 @@ class Explainer:
             for i, clip in enumerate(heard.clips):
                 words, text = heard.words[i], heard.texts[i]
                 features = torch.from_numpy(words.features.stacked()).float()
-                p_said = head(features.to(pipeline.compute.device)).double().sigmoid()
+                p_said = head(features.to(compute.device)).double().sigmoid()
                 starts = self._token_starts(heard, i)
                 found[int(clip)] = Explanation(
                     clips.ids[clip],
@@ -139,11 +138,6 @@ class Explainer:
 
         self._listen(pipeline, "explain", keep)
         return [found[i] for i in range(len(clips))]
-
-    def _pipeline(self, clips: Clips, run: Run) -> Pipeline:
-        compute = Compute(run)
-        self._scorer.place(compute).eval()
-        return Pipeline(self._scorer, clips, self._config, compute, run)
 
     def _fits(self, text: str) -> bool:
         """Say whether the decoder holds a text, its prompt and its end."""

@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from audiomatch.clips import Clips
-from audiomatch.matcher import Run
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.net.decoder import CrossAttentionCache
 from audiomatch_whisper.net.ragged import Ragged
@@ -26,7 +25,6 @@ from audiomatch_whisper.score.targets import Target, texts_of
 from audiomatch_whisper.sound.augment import Augment
 from audiomatch_whisper.sound.log_mel import LogMels
 
-CPU_SECONDS_AT_ONCE = 60.0
 SECONDS_AT_ONCE = 1920.0  # of a GPU that predicts; training takes what a batch has
 TEXTS_AT_ONCE = 256
 TOKENS_AT_ONCE = 1024.0
@@ -51,21 +49,24 @@ class Pipeline:
     """
 
     def __init__(
-        self, scorer: Scorer, clips: Clips, config: WhisperConfig, compute: Compute, run: Run
+        self, scorer: Scorer, clips: Clips, config: WhisperConfig, compute: Compute
     ) -> None:
         """Load every recording; raises `UserError` that names the clip."""
-        self.scorer, self.clips, self.compute, self.run = scorer, clips, compute, run
+        self.scorer, self.clips, self.compute = scorer, clips, compute
         self.texts = texts_of(clips, scorer.whisper, scorer.prompt)
         paths = np.array([str(path) for path in clips.paths])
         _, first, self.recordings = np.unique(paths, return_index=True, return_inverse=True)
         self.recorded = clips.take(first)
         self._mels = LogMels(
-            self.recorded, scorer.whisper.extractor, run, config.pad, config.margin, config.trim
+            self.recorded,
+            scorer.whisper.extractor,
+            compute.run,
+            config.pad,
+            config.margin,
+            config.trim,
         )
         self.seconds = self._mels.seconds
-        self.capacity = config.seconds_at_once
-        if self.capacity is None and compute.device.type == "cpu":
-            self.capacity = CPU_SECONDS_AT_ONCE
+        self.capacity = compute.capacity(config.seconds_at_once)
         self._frozen: list[Tensor] | None = None
 
     def encode(self, recordings: Rows, augment: Augment | None = None) -> CrossAttentionCache:
@@ -107,7 +108,6 @@ class Pipeline:
             numbers,
             self.seconds,
             self.compute,
-            self.run,
             capacity=self.capacity or SECONDS_AT_ONCE,
             mixed=True,
             label=label,
@@ -145,7 +145,6 @@ class Pipeline:
             numbers,
             (lengths + len(self.scorer.prompt)).astype(np.float64),
             self.compute,
-            self.run,
             capacity=TOKENS_AT_ONCE,
             mixed=True,
             label="texts in silence",

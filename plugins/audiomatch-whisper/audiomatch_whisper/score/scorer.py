@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -116,7 +116,7 @@ class Scorer(nn.Module):
     def score_silence(self, targets: Sequence[Target]) -> Tensor:
         """Return each token's log probability given silence, (n, maximum), as a constant."""
         one_clip = np.zeros(len(targets), dtype=np.int64)
-        with _without_autocast_cache(), self.autocast():
+        with self.autocast():
             cache = self.encode_trained(self.encode_frozen([self.silence]))
             batch = TargetBatch.of(targets, self.model.device, one_clip)
             return score_tokens(self.model, batch, cache, self._normaliser)
@@ -159,18 +159,3 @@ class Scorer(nn.Module):
         """Return the logit of match of each text, (n,); see `features`."""
         found = self.features(cache, targets, owner, silent)
         return found if self.head is None else self.head(found)
-
-
-@contextmanager
-def _without_autocast_cache() -> Iterator[None]:
-    """Let autocast make copies of weights, and keep none.
-
-    Copies made without gradients within a training step would be taken for the step's own, and the
-    weights would get no gradient (pytorch issues 65766, 105211, 112583).
-    """
-    before = torch.is_autocast_cache_enabled()
-    torch.set_autocast_cache_enabled(False)
-    try:
-        yield
-    finally:
-        torch.set_autocast_cache_enabled(before)

@@ -30,12 +30,12 @@ def fine_tune(pipeline: Pipeline, config: WhisperConfig, options: TrainOptions) 
         pipeline.seconds[pipeline.recordings],
         options,
         pipeline.compute,
-        pipeline.run,
         groups=[
             {"params": [p for p in scorer.model.parameters() if p.requires_grad]},
             {"params": head, "lr": config.head_lr},
             {"params": [loss.offsets], "lr": OFFSET_LR, "weight_decay": 0.0},
         ],
+        before_epoch=loss.begin,
     )
 
 
@@ -56,9 +56,13 @@ class MatchLoss:
         self._texts, self._labels = pipeline.clips.texts, pipeline.clips.labels
         self._negatives = config.negatives
         self._augment = augmenter(config.augment) if config.augment else None
-        self._made = np.zeros(len(self._texts), dtype=np.int64)  # wrong texts of each clip so far
+        self._epoch = 1
         self._wrong = WrongTexts(self._texts) if config.negatives else None
         self.offsets = nn.Parameter(torch.zeros(len(Kind), device=self._scorer.model.device))
+
+    def begin(self, epoch: int) -> None:
+        """Make the wrong texts of this epoch, counted from 1, from here on."""
+        self._epoch = epoch
 
     def losses(self, rows: NDArray[np.int64]) -> Tensor:
         """Return the loss of each row, (rows,): of its own text, and the mean over wrong ones."""
@@ -88,9 +92,10 @@ class MatchLoss:
             return []
         whisper, prompt = self._scorer.whisper, self._scorer.prompt
         out = []
-        for _ in range(self._negatives):
-            self._made[row] += 1
-            generator = np.random.default_rng([self._pipeline.run.seed, row, self._made[row]])
+        seed = self._pipeline.compute.run.seed
+        first = (self._epoch - 1) * self._negatives + 1
+        for number in range(first, first + self._negatives):
+            generator = np.random.default_rng([seed, row, number])
             wrong = self._wrong.make(self._texts[row], generator)
             text = TokenizedText.of(wrong.text, whisper.tokenizer)
             target = Target.of(text, prompt, whisper.tokenizer.end)

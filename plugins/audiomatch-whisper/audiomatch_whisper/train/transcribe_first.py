@@ -64,6 +64,4 @@ def learn_to_transcribe(
         return -log_p.sum(1) / batch.mask.sum(1)  # (rows,)
 
     seconds = pipeline.seconds[pipeline.recordings[clips]]
-    train(
-        model, losses, seconds, options, pipeline.compute, pipeline.run, label="learn to transcribe"
-    )
+    train(model, losses, seconds, options, pipeline.compute, label="learn to transcribe")
