@@ -48,7 +48,7 @@ def cross_attention(
         cache: of the one clip that they are read against.
     """
     found: dict[int, Tensor] = {}
-    tree = PrefixTree.of_rows(torch.tensor([list(ids)], device=model.device))
+    tree = PrefixTree.of_rows(torch.tensor([list(ids)]).to(model.device))
     decode(model.model.decoder, tree, cache, on_attention=found.__setitem__)
     heads = [found[layer][0, head] for layer, head in alignment_heads(model)]  # (t, s) each
     return np.asarray(torch.stack(heads).float().cpu().numpy())

@@ -144,7 +144,8 @@ def score_words(
     silent_log_p = silent.double().cpu().numpy()
     rows = np.repeat(own, counts - 1)
     firsts = np.concatenate([text.first for text in texts])
-    before_words = batch.before[rows, firsts]  # the node before each word, (words of all texts,)
+    places = [torch.from_numpy(x).to(model.device) for x in (rows, firsts)]
+    before_words = batch.before[places[0], places[1]]  # of each word, (words of all texts,)
     starts: list[list[tuple[int, float]]] = []
     for nodes in before_words.split(ROWS_AT_ONCE):
         starts += vocabulary.likeliest_starts(vocabulary_log_p(model.proj_out, hidden[nodes]))

@@ -44,7 +44,7 @@ def decode_greedily(
     out = [Transcript() for _ in maximum]
     stopped = [limit < 1 for limit in maximum]
     past = SelfAttentionCache()
-    new = torch.tensor([list(prompt)] * len(out), device=device)
+    new = torch.tensor([list(prompt)] * len(out)).to(device)
     while not all(stopped):
         tree = PrefixTree.of_rows(new, past.tokens)
         hidden = decode(model.model.decoder, tree, cache, past=past)[tree.paths[:, -1]]

@@ -109,8 +109,8 @@ class PrefixTree:
         bundles = Grid.of(sizes, 0, device)
         ancestors = torch.from_numpy(_ancestors(np.array(depths), np.array(parents), sizes))
         return cls(
-            ids=torch.tensor(ids, device=device),
-            depths=torch.tensor(depths, device=device),
+            ids=torch.tensor(ids).to(device),
+            depths=torch.tensor(depths).to(device),
             paths=torch.from_numpy(paths).to(device),
             bundles=bundles,
             # (nodes, maximum) to (bundles, maximum, maximum), one mask for all heads.

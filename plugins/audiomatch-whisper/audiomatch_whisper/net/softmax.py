@@ -47,7 +47,8 @@ class _LogNormaliser(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, matrix: Tensor) -> Tensor:
         kind = hidden.device.type
         # Autocast does not reach in here: do what it would.
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else matrix.dtype
+        casts = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+        dtype = torch.get_autocast_dtype(kind) if casts else matrix.dtype
         ctx.dtype = hidden.dtype
         hidden, matrix = hidden.to(dtype), matrix.to(dtype)
         needed = ctx.needs_input_grad[0]

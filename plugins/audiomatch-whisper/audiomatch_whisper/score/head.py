@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from audiomatch_torch import without_autocast
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ class Head(nn.Module):
 
     def forward(self, evidence: Tensor) -> Tensor:
         """Evidence (n, width) to logits (n,)."""
-        with torch.autocast(evidence.device.type, enabled=False):
+        with without_autocast(evidence.device):
             logits: Tensor = self.linear((evidence.float() - self.mean) / self.scale)
             return logits.squeeze(1)
 

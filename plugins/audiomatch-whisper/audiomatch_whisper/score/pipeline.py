@@ -189,7 +189,7 @@ class Pipeline:
             found = torch.cat(parts).float()
             # Those of a recording side by side, filled up: (recordings, maximum, …).
             out = found.new_full((len(recordings), maximum, *found.shape[1:]), torch.nan)
-            out[owner, place[clips]] = found
+            out[self.compute.index(owner), self.compute.index(place[clips])] = found
             return out
 
         found = self.each_recording(numbers, label)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+from audiomatch_torch import without_autocast
 from torch import Tensor
 from transformers import WhisperForConditionalGeneration
 
@@ -76,6 +77,6 @@ def _logits(
     vocabulary's logits hold at that place.
     """
     states, rows = hidden[nodes], model.proj_out.weight[batch.tokens]  # (n, maximum, d)
-    with torch.autocast(hidden.device.type, enabled=False):
+    with without_autocast(hidden.device):
         logits: Tensor = (states.float() * rows.float()).sum(-1)
         return logits
