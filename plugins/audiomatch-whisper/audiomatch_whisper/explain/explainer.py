@@ -64,7 +64,7 @@ class Explainer:
     def save(self, folder: Path) -> None:
         """Write the calibration, where there is one."""
         if self._head is not None:
-            save_tensors(self._head.state_dict(), folder / FILE)
+            save_tensors(self._head.cpu().state_dict(), folder / FILE)
 
     def load(self, folder: Path) -> Explainer:
         """Restore what `save` wrote."""
