@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 from audiomatch_clap.features import Mels, crops, log_mel
-from audiomatch_clap.scoring import Calibration
+from audiomatch_clap.scoring import calibrate
 from audiomatch_clap.text import TextEncoder
 from transformers import ClapFeatureExtractor
 
+from audiomatch.calibration import Calibration
 from audiomatch.errors import ClipError, UserError
 from audiomatch.matcher import Run
 
@@ -66,9 +67,9 @@ def test_calibration_finds_the_scale_and_never_turns_the_order_round():
     generator = np.random.default_rng(0)
     logits = generator.normal(0, 1, 4000)
     labels = (generator.random(4000) < 1 / (1 + np.exp(-(2 * logits - 1)))).astype(np.int8)
-    found = Calibration.fit(10 * logits + 3, labels)
+    found = calibrate(10 * logits + 3, labels)
     assert found.slope * 10 == pytest.approx(2, abs=0.2)
     assert found.offset + 3 * found.slope == pytest.approx(-1, abs=0.2)
-    turned = Calibration.fit(-logits, labels)
+    turned = calibrate(-logits, labels)
     np.testing.assert_allclose(turned(logits), labels.mean())
-    assert Calibration.fit(logits, np.ones(4000, np.int8)) == Calibration()
+    assert calibrate(logits, np.ones(4000, np.int8)) == Calibration()
