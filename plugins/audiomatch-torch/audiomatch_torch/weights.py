@@ -61,10 +61,6 @@ class Weights:
         warning = {"warning": self.warning} if self.warning else {}
         return {"weights": self.name, "weights_digest": self.digest, **warning}
 
-    def fingerprint(self) -> dict[str, str]:
-        """Return what a matcher's `fingerprint` should hold of them."""
-        return {"weights": SCRATCH} if self.scratch else {"weights_digest": self.digest}
-
 
 def resolve_weights(
     asked: str,
