@@ -15,3 +15,8 @@ def normalise_text(text: str) -> str:
         for character in unicodedata.normalize("NFKC", text).casefold().replace("'", "")
     )
     return " ".join("".join(kept).split())
+
+
+def letters(text: str) -> str:
+    """Return what of a text is heard: its letters and digits, normalised."""
+    return normalise_text(text).replace(" ", "").replace("'", "")

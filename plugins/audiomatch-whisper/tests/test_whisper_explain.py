@@ -15,7 +15,7 @@ from audiomatch_whisper.net.weights import Whisper, mel_extractor
 from audiomatch_whisper.score.scorer import Scorer
 from audiomatch_whisper.sound.speech import speech_bounds
 from audiomatch_whisper.text.tokenizer import WhisperTokenizer
-from audiomatch_whisper.text.words import TokenizedText, align_words, letters
+from audiomatch_whisper.text.words import TokenizedText, align_words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +24,7 @@ from audiomatch.clips import Clips
 from audiomatch.datasets.mini_screener import open_mini_screener
 from audiomatch.errors import UserError
 from audiomatch.explanation import checked_explanations
+from audiomatch.text import letters
 
 ODD = [
     "naïve café",

@@ -12,14 +12,14 @@ from audiomatch_whisper.net.weights import load_whisper
 from audiomatch_whisper.score.pipeline import Pipeline
 from audiomatch_whisper.score.scorer import Scorer
 from audiomatch_whisper.sound.speech import Speech
-from audiomatch_whisper.text.words import letters
-from audiomatch_whisper.text.wrong_texts import Kind, WrongTexts
 from audiomatch_whisper.train.fine_tune import MatchLoss
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
 from audiomatch.errors import UserError
+from audiomatch.negatives import Kind, WrongTexts
+from audiomatch.text import letters
 
 FAST = {"epochs": 2, "batch_size": 4, "lr": 1e-3}
 WORD = st.text(st.characters(codec="utf-8", categories=("L", "N", "P")), min_size=1, max_size=8)
@@ -38,7 +38,7 @@ def test_wrong_texts_never_say_the_text(spoken, seed):
             [word] = wrong.text.split()[wrong.word : wrong.word + 1]
             assert word
         if letters(text):
-            assert letters(wrong.text) != letters(text) or wrong.kind == Kind.WORD_LEFT_OUT
+            assert letters(wrong.text) != letters(text) or wrong.kind == Kind.DELETE
 
 
 def test_every_kind_of_wrong_text_is_made():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomatch.clips import Clips
-from audiomatch_whisper.text.wrong_texts import Wrong, WrongTexts
+from audiomatch.negatives import Kind, Wrong, WrongTexts
 
 FEWEST = 8  # texts; of fewer matches some are taken again
 
@@ -46,9 +46,9 @@ def calibration_examples(
     for i, text in enumerate(texts):
         wrong: Wrong | None = None
         if i % 4 < 2:
-            wrong = make.replace(text, generator)
+            wrong = make.make_kind(Kind.REPLACE, text, generator)
         elif i % 4 == 2:
-            wrong = make.put_in(text, generator)
+            wrong = make.make_kind(Kind.INSERT, text, generator)
         if wrong is None or wrong.word is None or not fits(wrong.text):
             out.append(Example(text, np.ones(len(text.split()), dtype=np.int8)))
             continue

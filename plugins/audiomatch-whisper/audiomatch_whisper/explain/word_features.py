@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audiomatch.text import letters
 from audiomatch_whisper.net.decoder import CrossAttentionCache, decode
 from audiomatch_whisper.net.softmax import ROWS_AT_ONCE, vocabulary_log_p
 from audiomatch_whisper.score.scorer import Scorer
 from audiomatch_whisper.score.targets import Target, TargetBatch
 from audiomatch_whisper.score.tokens import next_token_log_p
 from audiomatch_whisper.text.tokenizer import WhisperTokenizer
-from audiomatch_whisper.text.words import TokenizedText, align_words, letters, similarity
+from audiomatch_whisper.text.words import TokenizedText, align_words, similarity
 
 FOLLOWING = 3  # tokens after a word by which leaving it out is judged
 CANDIDATES = 12  # likeliest tokens among which one begins another word

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from audiomatch.text import normalise_text
+from audiomatch.text import letters
 from audiomatch_whisper.text.tokenizer import WhisperTokenizer
 
 
@@ -70,11 +70,6 @@ class TokenizedText:
         """The number of the word that each token belongs to, (tokens,)."""
         counts = np.diff([*self.first, len(self.ids)])
         return np.repeat(np.arange(len(self.words)), counts)
-
-
-def letters(word: str) -> str:
-    """Return what of a word is heard: its letters and digits, normalised."""
-    return normalise_text(word).replace(" ", "")
 
 
 def align_words(expected: Sequence[str], heard: Sequence[str]) -> list[str]:

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from audiomatch.negatives import Kind, WrongTexts
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.score.pipeline import Pipeline
 from audiomatch_whisper.score.targets import Target
 from audiomatch_whisper.sound.augment import augmenter
 from audiomatch_whisper.text.words import TokenizedText
-from audiomatch_whisper.text.wrong_texts import Kind, WrongTexts
 
 OFFSET_LR = 0.3
 

@@ -1,4 +1,4 @@
-"""Texts that a clip does not say, made from the one that it says."""
+"""Texts that a clip does not say, made from the one that it says, and mismatches made of them."""
 
 from __future__ import annotations
 
@@ -8,33 +8,37 @@ from typing import NamedTuple
 
 import numpy as np
 
-from audiomatch_whisper.text.words import letters
+from audiomatch.text import letters
 
 # Words to put in where the texts have too few of their own.
 SPARE = ("apple", "window", "seven", "under", "morning", "quickly", "brother", "yellow")
 VOWELS = "aeiou"
 CONSONANTS = "bdfghjklmnprstvwz"
+EDIT = "edit"
+_TRIES = 50
 
 
 class Kind(IntEnum):
-    """What is wrong with a text."""
+    """What is wrong with a text: another text, a word replaced, put in or left out, a sound."""
 
-    ANOTHER_TEXT = 0
-    WORD_REPLACED = 1
-    WORD_PUT_IN = 2
-    WORD_LEFT_OUT = 3
-    LETTER_CHANGED = 4
+    SWAP = 0
+    REPLACE = 1
+    INSERT = 2
+    DELETE = 3
+    SOUND = 4
 
+
+NAMES = (*(kind.name.lower() for kind in Kind), EDIT)
 
 # How often each kind is made: of a text of several words, and of one word.
 OF_SEVERAL = {
-    Kind.ANOTHER_TEXT: 0.2,
-    Kind.WORD_REPLACED: 0.4,
-    Kind.WORD_PUT_IN: 0.15,
-    Kind.WORD_LEFT_OUT: 0.1,
-    Kind.LETTER_CHANGED: 0.15,
+    Kind.SWAP: 0.2,
+    Kind.REPLACE: 0.4,
+    Kind.INSERT: 0.15,
+    Kind.DELETE: 0.1,
+    Kind.SOUND: 0.15,
 }
-OF_ONE = {Kind.ANOTHER_TEXT: 0.3, Kind.WORD_REPLACED: 0.3, Kind.LETTER_CHANGED: 0.4}
+OF_ONE = {Kind.SWAP: 0.3, Kind.REPLACE: 0.3, Kind.SOUND: 0.4}
 
 
 class Wrong(NamedTuple):
@@ -60,52 +64,51 @@ class WrongTexts:
         # By how often they are said: a rare word would be known by its rarity.
         self._words = sorted([*words, *SPARE])
 
-    def make(self, text: str, generator: np.random.Generator) -> Wrong:
-        """Make a text that differs from `text` in what is heard."""
-        words = text.split()
-        shares = OF_SEVERAL if len(words) > 1 else OF_ONE
-        kind = Kind(generator.choice(len(Kind), p=[shares.get(kind, 0.0) for kind in Kind]))
+    def make(self, text: str, generator: np.random.Generator, *, swap: bool = True) -> Wrong:
+        """Make a text that differs from `text` in what is heard, of any kind or none but `swap`."""
+        shares = dict(OF_SEVERAL if len(text.split()) > 1 else OF_ONE)
+        if not swap:
+            del shares[Kind.SWAP]
+        p = np.array([shares.get(kind, 0.0) for kind in Kind])
+        return self.make_kind(Kind(generator.choice(len(Kind), p=p / p.sum())), text, generator)
+
+    def make_kind(self, kind: Kind, text: str, generator: np.random.Generator) -> Wrong:
+        """Make a wrong text of that kind; where `text` allows none, with a word replaced."""
         ways: Mapping[Kind, Callable[[list[str], np.random.Generator], Wrong]] = {
-            Kind.ANOTHER_TEXT: self._another_text,
-            Kind.WORD_REPLACED: self._word_replaced,
-            Kind.WORD_PUT_IN: self._word_put_in,
-            Kind.WORD_LEFT_OUT: self._word_left_out,
-            Kind.LETTER_CHANGED: self._letter_changed,
+            Kind.SWAP: self._swap,
+            Kind.REPLACE: self._replace,
+            Kind.INSERT: self._insert,
+            Kind.DELETE: self._delete,
+            Kind.SOUND: self._sound,
         }
-        return ways[kind](words, generator)
+        return ways[kind](text.split(), generator)
 
-    def replace(self, text: str, generator: np.random.Generator) -> Wrong:
-        """Replace one word of `text` by another."""
-        return self._word_replaced(text.split(), generator)
-
-    def put_in(self, text: str, generator: np.random.Generator) -> Wrong:
-        """Put a word into `text`."""
-        return self._word_put_in(text.split(), generator)
-
-    def _another_text(self, words: list[str], generator: np.random.Generator) -> Wrong:
+    def _swap(self, words: list[str], generator: np.random.Generator) -> Wrong:
         own = letters("".join(words))
         for _ in range(8):
             other = self._texts[int(generator.integers(len(self._texts)))]
             if letters(other) != own:
-                return Wrong(other, Kind.ANOTHER_TEXT, None)
-        return self._word_replaced(words, generator)
+                return Wrong(other, Kind.SWAP, None)
+        return self._replace(words, generator)
 
-    def _word_replaced(self, words: list[str], generator: np.random.Generator) -> Wrong:
+    def _replace(self, words: list[str], generator: np.random.Generator) -> Wrong:
         at = int(generator.integers(len(words)))
         other = self._other(words[at], generator)
-        return Wrong(_joined(words[:at], other, words[at + 1 :]), Kind.WORD_REPLACED, at)
+        return Wrong(_joined(words[:at], other, words[at + 1 :]), Kind.REPLACE, at)
 
-    def _word_put_in(self, words: list[str], generator: np.random.Generator) -> Wrong:
+    def _insert(self, words: list[str], generator: np.random.Generator) -> Wrong:
         at = int(generator.integers(len(words) + 1))
         beside = words[at] if at < len(words) else words[-1]
         other = self._other(beside, generator)
-        return Wrong(_joined(words[:at], other, words[at:]), Kind.WORD_PUT_IN, at)
+        return Wrong(_joined(words[:at], other, words[at:]), Kind.INSERT, at)
 
-    def _word_left_out(self, words: list[str], generator: np.random.Generator) -> Wrong:
+    def _delete(self, words: list[str], generator: np.random.Generator) -> Wrong:
+        if len(words) < 2:
+            return self._replace(words, generator)
         at = int(generator.integers(len(words)))
-        return Wrong(" ".join([*words[:at], *words[at + 1 :]]), Kind.WORD_LEFT_OUT, None)
+        return Wrong(" ".join([*words[:at], *words[at + 1 :]]), Kind.DELETE, None)
 
-    def _letter_changed(self, words: list[str], generator: np.random.Generator) -> Wrong:
+    def _sound(self, words: list[str], generator: np.random.Generator) -> Wrong:
         """Change a letter for another of its kind: roughly one sound for another."""
         places = [
             (i, j)
@@ -114,13 +117,13 @@ class WrongTexts:
             if letter in VOWELS or letter in CONSONANTS
         ]
         if not places:
-            return self._word_replaced(words, generator)
+            return self._replace(words, generator)
         at, place = places[int(generator.integers(len(places)))]
         letter = words[at][place].lower()
         kind = (VOWELS if letter in VOWELS else CONSONANTS).replace(letter, "")
         other = kind[int(generator.integers(len(kind)))]
         changed = words[at][:place] + other + words[at][place + 1 :]
-        return Wrong(_joined(words[:at], changed, words[at + 1 :]), Kind.LETTER_CHANGED, at)
+        return Wrong(_joined(words[:at], changed, words[at + 1 :]), Kind.SOUND, at)
 
     def _other(self, word: str, generator: np.random.Generator) -> str:
         while True:
