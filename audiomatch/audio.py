@@ -16,7 +16,8 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from audiomatch.errors import ClipError
+from audiomatch.datasets.audio_paths import hint_at
+from audiomatch.errors import ClipError, brief
 
 if TYPE_CHECKING:
     from audiomatch.clips import Clips
@@ -111,12 +112,15 @@ def _row_named(clips: Clips, position: int) -> Iterator[None]:
 
 def read_clip(path: str | Path) -> bytes:
     """Return the bytes of an audio file. Raises `ClipError` where it cannot be read."""
+    if Path(path) == Path():
+        raise ClipError("audio is empty")
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:
-        raise ClipError(f"no such audio file: {path}") from None
-    except OSError as error:
-        raise ClipError(f"cannot read {path}: {error.strerror}") from None
+        raise ClipError(f"no such audio file: {path}{hint_at(Path(path))}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL character
+        reason = getattr(error, "strerror", None) or error
+        raise ClipError(f"cannot read {brief(str(path))}: {reason}") from None
 
 
 def decode_audio(data: bytes, name: str) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ import audiomatch
 from audiomatch.commands import COMMANDS
 from audiomatch.commands.group import CommandGroup
 from audiomatch.distributions import stranger
-from audiomatch.errors import RenamedWarning, UserError
+from audiomatch.errors import DataWarning, RenamedWarning, UserError
 from audiomatch.hookspecs import DISTRIBUTION, PROJECT
 from audiomatch.machine import wait_passively
 from audiomatch.offers import import_object
@@ -63,7 +63,7 @@ def main() -> None:
 def _show_warning(
     message: Warning | str, category: type[Warning], *where: Any, **more: Any
 ) -> None:
-    if issubclass(category, RenamedWarning):
+    if issubclass(category, RenamedWarning | DataWarning):
         _say(str(message), 0)
     else:
         _show_other_warning(message, category, *where, **more)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from audiomatch.errors import UserError
+from audiomatch.datasets.cells import check_column_names, label_cells, text_cells
+from audiomatch.errors import UserError, brief
 from audiomatch.text import normalise_text
 
 REQUIRED = ("id", "audio", "expected_text")
@@ -39,14 +40,16 @@ class Clips:
                 f"{source}: no column {missing[0]!r}; "
                 f"needs {', '.join(REQUIRED[1:])}, has {', '.join(map(str, frame.columns))}"
             )
+        check_column_names([str(name) for name in frame.columns], source)
         frame = frame.copy()
         for name in (*REQUIRED, "task", "grade"):
-            column = frame[name] if name in frame.columns else pd.Series("", index=frame.index)
-            frame[name] = column.fillna("").astype(str).astype(object)
+            cells = frame[name] if name in frame.columns else [""] * len(frame)
+            texts = text_cells(cells, name, self._row(frame), loose=name in ("task", "grade"))
+            frame[name] = pd.Series(texts, index=frame.index, dtype=object)
         self.frame = frame
         self._check_text()
         if "match" in frame.columns:
-            frame["match"] = self._binary(frame["match"])
+            frame["match"] = label_cells(frame["match"], self.where)
 
     def _check_text(self) -> None:
         empty = self.frame["expected_text"].str.strip() == ""
@@ -64,17 +67,12 @@ class Clips:
                 "ids must be unique"
             )
 
-    def _binary(self, column: pd.Series) -> pd.Series:
-        numbers = pd.to_numeric(column, errors="coerce")
-        bad = ~numbers.isin([0, 1])
-        if bad.any():
-            at = int(np.argmax(bad))
-            raise UserError(f"{self.where(at)}: match is {column.iloc[at]!r}; must be 0 or 1")
-        return numbers.astype(np.int8)
+    def _row(self, frame: pd.DataFrame) -> Callable[[int], str]:
+        return lambda position: f"{self.source}, row {frame.index[position]}"
 
     def where(self, position: int) -> str:
         """Return the place of a clip in its source, for an error message."""
-        return f"{self.source}, row {self.frame.index[position]} (id {self.ids[position]!r})"
+        return f"{self.source}, row {self.frame.index[position]} (id {brief(self.ids[position])})"
 
     def __len__(self) -> int:
         return len(self.frame)

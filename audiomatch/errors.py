@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import reprlib
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -35,6 +36,19 @@ class NotFittedError(UserError):
 
 class RenamedWarning(FutureWarning):
     """A name that still works under an older spelling; says what to write in its place."""
+
+
+class DataWarning(UserWarning):
+    """How data was read where that may not be what was meant; the command line shows it."""
+
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = 80
+
+
+def brief(value: object) -> str:
+    """Return a value as Python writes it, cut to what an error message can hold."""
+    return _BRIEF.repr(value)
 
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:

@@ -10,9 +10,10 @@ import pandas as pd
 
 from audiomatch.clips import Clips
 from audiomatch.datasets import MANIFEST_SUFFIXES, find_manifest
+from audiomatch.datasets.audio_paths import find_audio
+from audiomatch.datasets.cells import check_column_names, text_cells
 from audiomatch.datasets.tables import read_table
 from audiomatch.errors import UserError
-from audiomatch.files import user_path
 
 
 def open_manifest(path: Path | None, labelled: bool | None) -> Clips:
@@ -34,10 +35,15 @@ def clips_of_table(frame: pd.DataFrame, folder: Path, source: str, labelled: boo
     require_columns(frame, needed, source)
     if labelled is False:
         frame = frame.drop(columns="match", errors="ignore")
-    audio = frame["audio"].fillna("").astype(str).tolist()
-    paths = [str((folder / user_path(name)).resolve()) if name else "" for name in audio]
-    ids = frame["id"] if "id" in frame.columns else list(_made_ids(audio))
-    return Clips(frame.assign(id=ids, audio=paths), source)
+    rows = frame.index
+    check_column_names([str(name) for name in frame.columns], source)
+    audio = text_cells(frame["audio"], "audio", lambda i: f"{source}, row {rows[i]}", loose=False)
+    base = str(folder.resolve())
+    paths = [find_audio(base, name) if name.strip() else "" for name in audio]
+    if "id" not in frame.columns:
+        names = [name or f"row {row}" for name, row in zip(audio, rows, strict=True)]
+        frame = frame.assign(id=list(_made_ids(names)))
+    return Clips(frame.assign(audio=paths), source)
 
 
 def _made_ids(names: list[str]) -> Iterator[str]:

@@ -1,13 +1,20 @@
-"""The one place that reads and writes tables: CSV, JSONL and Parquet."""
+"""The one place that reads and writes tables: CSV and its like, JSONL and Parquet."""
 
 from __future__ import annotations
 
-import io
-import json
+import gzip
+import re
+import zlib
 from pathlib import Path
 
 import pandas as pd
+import pyarrow
+from pyarrow import parquet
 
+from audiomatch.datasets.cells import check_column_names
+from audiomatch.datasets.delimited import read_delimited
+from audiomatch.datasets.encoding import decode_text
+from audiomatch.datasets.json_lines import read_json_lines
 from audiomatch.errors import UserError
 from audiomatch.files import atomic_file
 
@@ -15,30 +22,52 @@ from audiomatch.files import atomic_file
 def read_table(file: Path) -> pd.DataFrame:
     """Read a table, every value as it is written.
 
-    The index holds the line of each row in the file (Parquet: 1, 2, …). CSV values stay text, so
-    that the words "null" and "NA" survive. Text is UTF-8, with lines that are not read as cp1252.
-    Raises `UserError` for a file that does not hold a table.
+    The index holds the line where each row begins in the file (Parquet: 1, 2, …). Cells of CSV stay
+    text, so that the words "null" and "NA" survive. A file that ends in .gz is unpacked. Raises
+    `UserError` for a file that does not hold a table.
     """
+    suffix = table_suffix(file)
     try:
-        suffix = file.suffix.lower()
         if suffix == ".parquet":
-            frame = pd.read_parquet(file)
-            frame.index = pd.RangeIndex(1, len(frame) + 1)
-        elif suffix == ".jsonl":
-            frame = _read_jsonl(file)
+            frame = _read_parquet(file)
+        elif suffix in (".jsonl", ".json"):
+            frame = read_json_lines(read_text(file), file.name)
         else:
-            frame = pd.read_csv(
-                io.StringIO(decode_text(file.read_bytes())), dtype=str, keep_default_na=False
-            )
-            frame.index = pd.RangeIndex(2, len(frame) + 2)
-    except UserError:
-        raise
-    except (OSError, ValueError) as error:
-        message = " ".join(str(error).split())
+            frame = read_delimited(read_text(file), file.name)
+    except (OSError, ValueError, OverflowError, pyarrow.ArrowException) as error:
+        message = " ".join(str(error).split())[:200]
         raise UserError(f"{file}: not readable as {suffix[1:]}: {message}") from None
     if frame.empty:
         raise UserError(f"{file}: no rows")
     return frame
+
+
+def table_suffix(file: Path) -> str:
+    """Return the ending that says the format, in small letters, without a last .gz."""
+    name = file.name.lower().removesuffix(".gz")
+    return Path(name).suffix
+
+
+def read_text(file: Path) -> str:
+    """Return the text of a file, unpacked where it is gzipped. Raises `UserError`."""
+    data = file.read_bytes()
+    if data.startswith(b"\x1f\x8b"):
+        try:
+            data = gzip.decompress(data)
+        except (EOFError, OSError, zlib.error) as error:
+            raise UserError(f"{file}: not readable as gzip: {error}") from None
+    return decode_text(data, file.name)
+
+
+def _read_parquet(file: Path) -> pd.DataFrame:
+    with parquet.ParquetFile(file) as opened:
+        table = opened.read()
+    check_column_names(table.column_names, file.name)
+    # Whole numbers stay whole where some are missing; a named index of pandas is a column.
+    frame: pd.DataFrame = table.to_pandas(integer_object_nulls=True, ignore_metadata=True)
+    frame.index = pd.RangeIndex(1, len(frame) + 1)
+    unnamed = [name for name in frame.columns if re.fullmatch(r"__index_level_\d+__", name)]
+    return frame.drop(columns=unnamed)
 
 
 def write_table(file: Path, frame: pd.DataFrame) -> None:
@@ -48,30 +77,3 @@ def write_table(file: Path, frame: pd.DataFrame) -> None:
             frame.to_csv(temporary, index=False)
         else:
             frame.to_parquet(temporary, index=False)
-
-
-def decode_text(data: bytes) -> str:
-    """Decode UTF-8 line by line, taking a line that is not UTF-8 as cp1252."""
-    lines = []
-    for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
-        try:
-            lines.append(line.decode("utf-8"))
-        except UnicodeDecodeError:
-            lines.append(line.decode("cp1252", errors="replace"))
-    return "\n".join(lines)
-
-
-def _read_jsonl(file: Path) -> pd.DataFrame:
-    rows, numbers = [], []
-    for number, line in enumerate(decode_text(file.read_bytes()).splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{file.name}, row {number}: not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise UserError(f"{file.name}, row {number}: must be a JSON object")
-        rows.append(row)
-        numbers.append(number)
-    return pd.DataFrame(rows, index=pd.Index(numbers))
