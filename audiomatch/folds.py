@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold
 
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
@@ -50,6 +49,8 @@ def make_folds(clips: Clips, k: int, group: str = BY_TEXT, seed: int = 0) -> Fol
     equal size are dealt out. Raises `UserError` when there are fewer groups than folds or a
     training part would have one class.
     """
+    from sklearn.model_selection import GroupKFold, KFold
+
     if k < 2:
         raise UserError(f"--folds {k}: at least 2")
     labels = clips.labels
@@ -157,6 +158,8 @@ def inner_folds(
     clip held out once and no fold empty, with classes as balanced as groups allow. With fewer
     groups than `k` there is a fold a group; with a single group the split is by clip.
     """
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
     rows = np.arange(len(train))
     groups = np.unique(np.asarray(train.groups, dtype=object), return_inverse=True)[1]
     if int(groups.max()) + 1 < 2:

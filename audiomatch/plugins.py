@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
@@ -66,24 +67,41 @@ class Registry:
                 if offer.problem:
                     plugin.problems.append(f"{offer}: {offer.problem}")
         for name, commands in self._commands.items():
-            for _, plugin in commands:
-                if name in COMMANDS:
+            if name in COMMANDS:
+                for _, plugin in commands:
                     plugin.problems.append(f"command {name!r}: audiomatch has its own")
-                elif len(commands) > 1:
-                    plugin.problems.append(str(_clash("command", name, commands)))
+        _note_clashes("matcher", self._infos)
+        _note_clashes("dataset", self._layouts)
+        _note_clashes("executor", self._executors)
+        _note_clashes("command", {n: c for n, c in self._commands.items() if n not in COMMANDS})
 
     def matchers(self) -> dict[str, Offer]:
-        """Return every matcher by name; raises `UserError` where two plugins offer one name."""
-        found = _by_name("matcher", self._infos)
-        return {name: checked_offer(*found[name]) for name in sorted(found)}
+        """Return every matcher by name; that two plugins offer one is the problem of that one."""
+        found = {name: checked_offer(*offered[0]) for name, offered in sorted(self._infos.items())}
+        for name, offered in self._infos.items():
+            if len(offered) > 1:
+                others = " and ".join(str(plugin) for _, plugin in offered[1:])
+                problem = f"offered by {others} too; uninstall one of them"
+                found[name] = replace(found[name], problem=problem)
+        return found
 
     def datasets(self) -> dict[str, DatasetInfo]:
-        """Return every dataset layout by name; raises `UserError` on a clash."""
-        return {name: info for name, (info, _) in _by_name("dataset", self._layouts).items()}
+        """Return every dataset layout by name; one that two plugins offer says so when opened."""
+        return {
+            name: offered[0][0]
+            if len(offered) == 1
+            else replace(offered[0][0], open=_raising("dataset", name, offered))
+            for name, offered in self._layouts.items()
+        }
 
     def executors(self) -> dict[str, ExecutorInfo]:
-        """Return every executor by name; raises `UserError` on a clash."""
-        return {name: info for name, (info, _) in _by_name("executor", self._executors).items()}
+        """Return every executor by name; one that two plugins offer says so when it is made."""
+        return {
+            name: offered[0][0]
+            if len(offered) == 1
+            else replace(offered[0][0], load=_raising("executor", name, offered))
+            for name, offered in self._executors.items()
+        }
 
     def commands(self) -> dict[str, click.Command]:
         """Return the plugins' commands by name; one that two plugins offer says so when it runs."""
@@ -154,11 +172,20 @@ def registry() -> Registry:
     return Registry(importlib.metadata.entry_points(group=PROJECT))
 
 
-def _by_name(noun: str, offered: Offered[T]) -> dict[str, tuple[T, Plugin]]:
+def _note_clashes(noun: str, offered: Offered[T]) -> None:
+    """Keep with each plugin which of its names another one offers too."""
     for name, found in offered.items():
-        if len(found) > 1:
-            raise _clash(noun, name, found)
-    return {name: found[0] for name, found in offered.items()}
+        for _, plugin in found if len(found) > 1 else ():
+            plugin.problems.append(str(_clash(noun, name, found)))
+
+
+def _raising(noun: str, name: str, offered: list[tuple[T, Plugin]]) -> Callable[..., Any]:
+    """Make what stands for the code of those that clash."""
+
+    def refuse(*_: object) -> Any:
+        raise _clash(noun, name, offered)
+
+    return refuse
 
 
 def _clash(noun: str, name: str, offered: list[tuple[T, Plugin]]) -> UserError:

@@ -29,6 +29,7 @@ from tests.toys import Toy, toy_plugin
 
 Plugin = Callable[..., Registry]
 Command = Callable[..., tuple[int, str, str]]
+SLOW = {"torch", "sklearn", "scipy"}
 HEAVY = {"torch", "numpy", "pandas", "sklearn", "scipy", "pluggy", "pydantic", "soundfile", "rich"}
 
 
@@ -78,6 +79,13 @@ def test_the_import_brings_nothing_heavy() -> None:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.startswith("[] ")
     assert all(repr(name) in ran.stdout for name in audiomatch.__all__)
+
+
+@pytest.mark.parametrize("name", ["load", "Clips", "Matcher"])
+def test_a_name_brings_neither_torch_nor_scikit_learn(name: str) -> None:
+    code = f"import sys; from audiomatch import {name}; print({SLOW!r} & sys.modules.keys())"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "set()\n"
 
 
 def test_every_name_is_there_and_no_other() -> None:

@@ -9,9 +9,13 @@ from types import ModuleType
 import pytest
 
 from audiomatch import MatcherInfo, NotFittedError, UserError, hookimpl
+from audiomatch.datasets import DatasetInfo
+from audiomatch.datasets.manifest import open_manifest
 from audiomatch.plugins import Registry
 from audiomatch.spec import parse_matcher
 from tests.toys import Toy, ToyConfig, toy_plugin
+
+Command = Callable[..., tuple[int, str, str]]
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "audiomatch-speaking-rate"
 
@@ -43,10 +47,21 @@ def test_options_win_over_the_preset(plugin: Callable[..., Registry]) -> None:
     assert registry.create(parse_matcher("toy:weak@strength=2")).config.strength == 2
 
 
-def test_name_clash_names_both(plugin: Callable[..., Registry]) -> None:
+def test_a_name_that_two_offer_costs_that_name_alone(
+    plugin: Callable[..., Registry], command: Command, corpus: Path, tmp_path: Path
+) -> None:
     registry = plugin(first=toy_plugin(), second=toy_plugin())
-    with pytest.raises(UserError, match="'toy' is offered by both first .* and second"):
-        registry.matchers()
+    wrong = "matcher 'toy' of first unknown: offered by second unknown too; uninstall one"
+    with pytest.raises(UserError, match=wrong):
+        registry.create(parse_matcher("toy"))
+    assert registry.plugins[1].error == registry.plugins[2].error
+    assert "'toy' is offered by both first unknown and second" in str(registry.plugins[1].error)
+    bench = ("bench", corpus, "--folds", 2, "--out", tmp_path / "run", "--matchers")
+    code, out, err = command(*bench, "toy,audio-only")
+    assert code == 1 and "offered by second unknown too" in out + err
+    assert "audio-only" in out
+    code, out, _ = command("matchers")
+    assert code in (0, 1) and "offered by second" in " ".join(out.split())
 
 
 def test_broken_hooks_are_named_and_hinder_nothing(plugin: Callable[..., Registry]) -> None:
@@ -141,3 +156,27 @@ def test_what_is_not_fitted_says_so() -> None:
     assert toy.fitted(0.0) == 0.0
     with pytest.raises(UserError, match="Toy judges a text as a whole"):
         toy.explain(None, None)  # type: ignore[arg-type]
+
+
+def test_a_layout_that_cannot_tell_costs_itself_alone(
+    plugin: Callable[..., Registry], command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    def offering(name: str, recognises: Callable[[Path], bool]) -> ModuleType:
+        def give() -> list[DatasetInfo]:
+            return [
+                DatasetInfo(name, "a layout", recognises, lambda _, on: open_manifest(corpus, on))
+            ]
+
+        return toy_plugin(name=name, audiomatch_datasets=give)
+
+    def fail(path: Path) -> bool:
+        raise RuntimeError(f"no luck with {path.name}")
+
+    plugin(bad=offering("bad", fail), good=offering("good", lambda path: path.suffix == ".odd"))
+    odd, other = tmp_path / "clips.odd", tmp_path / "clips.other"
+    odd.touch(), other.touch()
+    line = "dataset 'bad' cannot tell whether {} is its own: RuntimeError: no luck with {}"
+    code, _, err = command("fit", "audio-only", odd, "--out", tmp_path / "model")
+    assert code == 0 and err.count(line.format(odd, odd.name)) == 1
+    code, _, err = command("fit", "audio-only", other, "--out", tmp_path / "model")
+    assert code == 2 and line.format(other, other.name) in err and "no known layout" in err

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiomatch.errors import UserError, unknown
+from audiomatch.errors import DataWarning, PluginError, UserError, blame_on, unknown
 from audiomatch.files import user_path
 
 if TYPE_CHECKING:
@@ -74,9 +75,19 @@ def choose_dataset(
         return layouts[name], path
     assert path is not None
     for info in layouts.values():
-        if info.needs_path and info.recognises(path):
+        if info.needs_path and _recognises(info, path):
             return info, path
     raise UserError(
         f"{data}: no known layout; give a manifest (.csv, .jsonl or .parquet), a folder with "
         "manifest.csv or train_metadata.csv, or say --dataset NAME (see `audiomatch datasets`)"
     )
+
+
+def _recognises(info: DatasetInfo, path: Path) -> bool:
+    """Ask a layout, and go on without it, with a warning, where its own code fails."""
+    try:
+        with blame_on(f"dataset {info.name!r} cannot tell whether {path} is its own"):
+            return bool(info.recognises(path))
+    except PluginError as error:
+        warnings.warn(str(error), DataWarning, stacklevel=3)
+        return False
