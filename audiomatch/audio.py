@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
+import math
+import os
+import stat
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 import soundfile
@@ -30,13 +35,89 @@ MAX_SECONDS = 30.0
 EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 
 
-def load_audio(path: str | Path) -> NDArray[np.float32]:
-    """Return the clip as float32 of shape (samples,) at 16 kHz, channels averaged, in [-1, 1].
+def load_audio(
+    path: str | Path, start: float = math.nan, end: float = math.nan
+) -> NDArray[np.float32]:
+    """Return a clip as float32 of shape (samples,) at 16 kHz, channels averaged, in [-1, 1].
 
     Reads WAV, FLAC, Ogg Vorbis and Opus, and MP3. Raises `ClipError` when the file is missing,
     unreadable, empty, longer than 30 s, or holds values that are not finite.
+
+    Args:
+        path: the file.
+        start: where in the file the clip begins, in seconds; NaN: at the file's start.
+        end: where it ends; NaN: at the file's end.
     """
-    return decode_audio(read_clip(path), str(path))
+    return Recording(Path(path), start, end).load()
+
+
+class Recording(NamedTuple):
+    """Where the sound of a clip is.
+
+    Attributes:
+        path: the file.
+        start: where in the file the clip begins, in seconds; NaN: at the file's start.
+        end: where it ends; NaN: at the file's end.
+        digest: what `digest_now` was when intake checked the clip; empty where it has not.
+    """
+
+    path: Path
+    start: float = math.nan
+    end: float = math.nan
+    digest: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the clip is the whole file."""
+        return math.isnan(self.start) and math.isnan(self.end)
+
+    def digest_now(self) -> str:
+        """Return the SHA-256 of what the file holds now, and of the segment where there is one.
+
+        Raises `ClipError` where the file cannot be read.
+        """
+        with _opened(self.path) as file:
+            if self.whole:
+                return _hash(file)
+            facts = os.fstat(file.fileno())
+            key = facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+            return _of_segment(_file_digest(self.path, key), self.start, self.end)
+
+    def load(self) -> NDArray[np.float32]:
+        """Return the samples as `load_audio` does, where the file is what intake saw.
+
+        Raises `ClipError`.
+        """
+        if not self.whole:
+            if self.digest and self.digest_now() != self.digest:
+                raise self._changed()
+            with _opened(self.path) as file:
+                return decode_audio(file, str(self.path), self.start, self.end)
+        data = read_clip(self.path)
+        if self.digest and hashlib.sha256(data).hexdigest() != self.digest:
+            raise self._changed()
+        return decode_audio(io.BytesIO(data), str(self.path))
+
+    def _changed(self) -> ClipError:
+        return ClipError(f"{self.path} has changed since it was checked; start again")
+
+
+def recordings(clips: Clips) -> list[Recording]:
+    """Return where the sound of each clip is, in order."""
+    digests = clips.digests if clips.admitted else [""] * len(clips)
+    return [
+        Recording(path, float(start), float(end), digest)
+        for path, (start, end), digest in zip(clips.paths, clips.segments, digests, strict=True)
+    ]
+
+
+def load_clip(clips: Clips, position: int) -> NDArray[np.float32]:
+    """Return the samples of one of the clips as `load_audio` does.
+
+    Raises `ClipError` with the clip's row, also where the file is another than intake saw.
+    """
+    with row_named(clips, position):
+        return recordings(clips.take([position]))[0].load()
 
 
 def map_audio(
@@ -57,15 +138,11 @@ def each_audio(
     """
 
     def one(position: int) -> T:
-        with _row_named(clips, position):
-            data = read_clip(paths[position])
-            if known is not None and hashlib.sha256(data).hexdigest() != known[position]:
-                raise ClipError(f"{paths[position]} has changed since it was checked; start again")
-            samples = decode_audio(data, str(paths[position]))
+        with row_named(clips, position):
+            samples = sources[position].load()
         return function(samples)
 
-    paths = clips.paths
-    known = clips.digests if clips.admitted else None
+    sources = recordings(clips)
     with (
         run.progress.task(label, total=len(clips)) as task,
         ThreadPoolExecutor(max(1, run.workers)) as pool,
@@ -85,53 +162,104 @@ def each_audio(
 
 
 def digests_now(clips: Clips) -> list[str]:
-    """Return the SHA-256 of what each clip's file holds now. Raises `ClipError` with the row."""
+    """Return `Recording.digest_now` of each clip. Raises `ClipError` with the row."""
     digests = []
-    for position, path in enumerate(clips.paths):
-        with _row_named(clips, position):
-            digests.append(hashlib.sha256(read_clip(path)).hexdigest())
+    for position, recording in enumerate(recordings(clips)):
+        with row_named(clips, position):
+            digests.append(recording.digest_now())
     return digests
 
 
 def seconds_now(clips: Clips) -> list[float]:
-    """Return how long what each clip's file holds now is. Raises `ClipError` with the row."""
-    seconds = []
-    for position, path in enumerate(clips.paths):
-        with _row_named(clips, position):
-            seconds.append(len(load_audio(path)) / SAMPLE_RATE)
-    return seconds
+    """Return how long each clip is now. Raises `ClipError` with the row."""
+    return [len(load_clip(clips, i)) / SAMPLE_RATE for i in range(len(clips))]
+
+
+def sounds_now(clips: Clips) -> list[str]:
+    """Return `sound_digest` of each clip as it is now. Raises `ClipError` with the row."""
+    return [sound_digest(load_clip(clips, i)) for i in range(len(clips))]
+
+
+def sound_digest(samples: NDArray[np.float32]) -> str:
+    """Return the SHA-256 of decoded samples: the same for the same sound in WAV and FLAC."""
+    return hashlib.sha256(samples.astype("<f4", copy=False).tobytes()).hexdigest()
 
 
 @contextmanager
-def _row_named(clips: Clips, position: int) -> Iterator[None]:
+def row_named(clips: Clips, position: int) -> Iterator[None]:
+    """Put the row of a clip before what a `ClipError` says."""
     try:
         yield
     except ClipError as error:
         raise ClipError(f"{clips.where(position)}: {error}") from None
 
 
-def read_clip(path: str | Path) -> bytes:
-    """Return the bytes of an audio file. Raises `ClipError` where it cannot be read."""
-    if Path(path) == Path():
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
+    """Open an audio file. Raises `ClipError` where it cannot be read."""
+    if path == Path():
         raise ClipError("audio is empty")
+    if "\0" in str(path):
+        raise ClipError(f"cannot read {brief(str(path))}: its name holds a NUL character")
     try:
-        return Path(path).read_bytes()
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # it may block, or never end
+            kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+            raise ClipError(f"{path} is {kind}; must be an audio file")
+        with path.open("rb") as file:
+            yield file
     except FileNotFoundError:
-        raise ClipError(f"no such audio file: {path}{hint_at(Path(path))}") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL character
-        reason = getattr(error, "strerror", None) or error
-        raise ClipError(f"cannot read {brief(str(path))}: {reason}") from None
+        raise ClipError(f"no such audio file: {path}{hint_at(path)}") from None
+    except OSError as error:
+        raise ClipError(f"cannot read {brief(str(path))}: {error.strerror}") from None
 
 
-def decode_audio(data: bytes, name: str) -> NDArray[np.float32]:
-    """Decode the bytes of an audio file as `load_audio` does; `name` is for the errors."""
-    if not data:
+def read_clip(path: Path) -> bytes:
+    """Return the bytes of an audio file. Raises `ClipError` where it cannot be read."""
+    with _opened(path) as file:
+        return file.read()
+
+
+@functools.lru_cache(4096)
+def _file_digest(path: Path, _state: tuple[int, ...]) -> str:
+    """Return the SHA-256 of a file, taken once for all its segments while its state is `_state`."""
+    with _opened(path) as file:
+        return _hash(file)
+
+
+def _hash(file: BufferedReader) -> str:
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _of_segment(digest: str, start: float, end: float) -> str:
+    return hashlib.sha256(f"{digest} {start!r} {end!r}".encode()).hexdigest()
+
+
+def decode_audio(
+    file: BinaryIO, name: str, start: float = math.nan, end: float = math.nan
+) -> NDArray[np.float32]:
+    """Decode an audio file, or a segment of it, as `load_audio` does; `name` is for the errors."""
+    if not file.seek(0, os.SEEK_END):
         raise ClipError(f"{name} is empty (0 bytes)")
+    file.seek(0)
+    first = 0.0 if math.isnan(start) else start
+    if not 0 <= first < math.inf or end <= first:
+        raise ClipError(f"{name}: segment from {first:g} to {end:g} s; must be 0 <= start < end")
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
-            rate = file.samplerate
+        with soundfile.SoundFile(file) as sound:
+            rate = sound.samplerate
+            if first:
+                if round(first * rate) >= sound.frames:
+                    raise ClipError(
+                        f"the segment starts at {first:g} s, after the end of {name} "
+                        f"({sound.frames / rate:g} s)"
+                    )
+                sound.seek(round(first * rate))
             # Some formats do not say their length; one second more than allowed tells enough.
-            samples = file.read(int((MAX_SECONDS + 1) * rate), dtype="float32", always_2d=True)
+            most = int((MAX_SECONDS + 1) * rate)
+            if math.isfinite(end):
+                most = min(most, round(end * rate) - round(first * rate))
+            samples = sound.read(most, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         reason = str(error).split(": ", 1)[-1].rstrip(".")
         raise ClipError(f"{name} is not readable as audio ({reason})") from None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from audiomatch.datasets.cells import check_column_names, label_cells, text_cells
 from audiomatch.errors import UserError, brief
@@ -16,7 +16,8 @@ from audiomatch.text import normalise_text
 
 REQUIRED = ("id", "audio", "expected_text")
 # Names in `Clips.known`.
-GROUPS, SECONDS, DIGESTS = "groups", "seconds", "digests"
+GROUPS, SEGMENTS = "groups", "segments"
+SECONDS, DIGESTS, SOUNDS = "seconds", "digests", "sounds"  # of the audio, known after intake
 
 
 class Clips:
@@ -26,7 +27,7 @@ class Clips:
     `grade` (str, empty where unknown), `match` (int8: 1 the speech says the text, 0 not; absent
     where unknown), and any further columns of the dataset. The frame's index holds the row of the
     source file, counted as an editor counts lines. What the core itself knows of a clip (`groups`,
-    `seconds`, `digests`) is no column, whatever the dataset calls its own.
+    `segments`, `seconds`, `digests`, `sounds`) is no column, whatever the dataset calls its own.
     """
 
     def __init__(self, frame: pd.DataFrame, source: str = "clips") -> None:
@@ -121,8 +122,18 @@ class Clips:
         return [normalise_text(text) for text in self.texts]
 
     @property
+    def segments(self) -> NDArray[np.float64]:
+        """Where in its file each clip starts and ends, in seconds, float64 of shape (n, 2).
+
+        NaN is the file's own start or end.
+        """
+        if SEGMENTS in self.known:
+            return self.known[SEGMENTS]
+        return np.full((len(self), 2), np.nan)
+
+    @property
     def admitted(self) -> bool:
-        """Whether intake has checked the clips, so that `seconds` and `digests` are known."""
+        """Whether intake has checked the clips: seconds, digests and sounds are known."""
         return DIGESTS in self.known
 
     @property
@@ -139,9 +150,10 @@ class Clips:
 
     @property
     def digests(self) -> list[str]:
-        """The SHA-256 of each clip's file, in hexadecimal; taken now where intake has not.
+        """The SHA-256 of each clip's file and segment, in hexadecimal.
 
-        What is computed from audio is kept under it. Raises `ClipError` with the clip's row.
+        Taken now where intake has not. What is computed from audio is kept under it. Raises
+        `ClipError` with the clip's row.
         """
         if self.admitted:
             digests: list[str] = self.known[DIGESTS].tolist()
@@ -149,6 +161,19 @@ class Clips:
         from audiomatch.audio import digests_now
 
         return digests_now(self)
+
+    @property
+    def sounds(self) -> list[str]:
+        """The SHA-256 of each clip's decoded samples: equal sound in any file is one recording.
+
+        Found out now where intake has not. Raises `ClipError` with the clip's row.
+        """
+        if self.admitted:
+            sounds: list[str] = self.known[SOUNDS].tolist()
+            return sounds
+        from audiomatch.audio import sounds_now
+
+        return sounds_now(self)
 
     def take(self, positions: Sequence[int] | NDArray[Any]) -> Clips:
         """Return the clips at `positions` (integers, or a boolean mask), in that order."""
@@ -164,21 +189,33 @@ class Clips:
 
     def with_column(self, name: str, values: Any) -> Clips:
         """Return the same clips with a column added or replaced."""
-        known = dict(self.known)
-        if name == "audio":  # other recordings
-            known.pop(SECONDS, None)
-            known.pop(DIGESTS, None)
-        return self._like(self.frame.assign(**{name: values}), known)
+        other_audio = (SEGMENTS, SECONDS, DIGESTS, SOUNDS) if name == "audio" else ()
+        return self._like(self.frame.assign(**{name: values}), self._known_but(*other_audio))
+
+    def with_segments(self, starts: ArrayLike, ends: ArrayLike) -> Clips:
+        """Return the same clips as parts of their files, from `starts` to `ends`, in seconds.
+
+        NaN is the file's own start or end. Whether a file has such a part is told where it is read.
+        """
+        segments = np.stack(np.broadcast_arrays(starts, ends), axis=1).astype(np.float64)
+        if segments.shape != (len(self), 2):
+            raise UserError(f"{self.source}: {len(segments)} segments for {len(self)} clips")
+        return self._like(
+            self.frame, {**self._known_but(SECONDS, DIGESTS, SOUNDS), SEGMENTS: segments}
+        )
 
     def with_groups(self, groups: Sequence[str]) -> Clips:
         """Return the same clips with `groups` of their own; folds keep each of them together."""
         return self._like(self.frame, {**self.known, GROUPS: np.array(groups, dtype=object)})
 
-    def with_audio_facts(self, seconds: Sequence[float], digests: Sequence[str]) -> Clips:
+    def with_audio_facts(
+        self, seconds: Sequence[float], digests: Sequence[str], sounds: Sequence[str]
+    ) -> Clips:
         """Return the same clips with what was found out of their files."""
         facts = {
             SECONDS: np.array(seconds, np.float64),
             DIGESTS: np.array(digests, dtype=object),
+            SOUNDS: np.array(sounds, dtype=object),
         }
         return self._like(self.frame, {**self.known, **facts})
 
@@ -190,7 +227,12 @@ class Clips:
         whole.held = tuple(held for part in parts for held in part.held)
         names = set.intersection(*(set(part.known) for part in parts))
         known = {name: np.concatenate([part.known[name] for part in parts]) for name in names}
+        if any(SEGMENTS in part.known for part in parts):
+            known[SEGMENTS] = np.concatenate([part.segments for part in parts])
         return whole._like(whole.frame, known)
+
+    def _known_but(self, *names: str) -> dict[str, NDArray[Any]]:
+        return {name: values for name, values in self.known.items() if name not in names}
 
     def _like(self, frame: pd.DataFrame, known: dict[str, NDArray[Any]]) -> Clips:
         other = object.__new__(Clips)

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from audiomatch import plugins
-from audiomatch.audio import SAMPLE_RATE, load_audio
+from audiomatch.audio import SAMPLE_RATE, load_audio, sound_digest
 from audiomatch.clips import Clips
 from audiomatch.datasets import DEFAULT, choose_dataset
 from audiomatch.datasets.manifest import clips_of_table
@@ -98,14 +98,18 @@ def take_in(
         intake = admit(opened.clips, run, skip_bad, limit)
     except ClipError as error:
         raise ClipError(f"{error}; --skip-bad goes on without") from None
-    if intake.skipped:
-        count = len(intake.skipped)
-        run.progress.say(f"left out {count} clip{'s' * (count > 1)} that cannot be used:")
-        for line in intake.skipped[:_SHOWN]:
-            run.progress.say(f"  {line}")
-        if count > _SHOWN:
-            run.progress.say(f"  and {count - _SHOWN} more")
+    count = len(intake.skipped)
+    _say(run, f"left out {count} clip{'s' * (count > 1)} that cannot be used:", intake.skipped)
+    _say(run, "used, but to be looked at:", intake.warnings)
     return intake, opened
+
+
+def _say(run: Run, head: str, lines: list[str]) -> None:
+    """Tell the progress some lines and how many more there are; nothing where there are none."""
+    for line in [head, *(f"  {line}" for line in lines[:_SHOWN])] if lines else ():
+        run.progress.say(line)
+    if len(lines) > _SHOWN:
+        run.progress.say(f"  and {len(lines) - _SHOWN} more")
 
 
 def shipped_dataset(data: Data | None, dataset: str | None) -> str | None:
@@ -250,10 +254,12 @@ def one_clip(
         held = (folder,)
         file = _write_samples(audio, rate, folder.path / "clip.wav", "the clip")
     try:
-        seconds = len(load_audio(file)) / SAMPLE_RATE
+        samples = load_audio(file)
     except ClipError as error:
         raise ClipError(str(error).replace(str(file), "the clip") if held else error) from None
     row = {"id": file.name, "audio": str(file.resolve()), "expected_text": text}
     clips = Clips(pd.DataFrame([{**row, "task": task, "grade": grade}]), source="one clip")
     clips.held = held
-    return clips.with_audio_facts([seconds], clips.digests)
+    return clips.with_audio_facts(
+        [len(samples) / SAMPLE_RATE], clips.digests, [sound_digest(samples)]
+    )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audiomatch.audio import SAMPLE_RATE, decode_audio, read_clip
+from audiomatch.audio import SAMPLE_RATE, Recording, recordings, sound_digest
 from audiomatch.cache import ArrayCache
 from audiomatch.clips import Clips
 from audiomatch.errors import ClipError, UserError
@@ -20,14 +21,21 @@ from audiomatch.running.identity import computed_by
 
 @dataclass(frozen=True)
 class Intake:
-    """Clips that can be used, and a line for each that was left out."""
+    """Clips that can be used.
+
+    Attributes:
+        clips: the clips.
+        skipped: a line for each that was left out.
+        warnings: a line for each that is used and may not be what was meant.
+    """
 
     clips: Clips
     skipped: list[str]
+    warnings: list[str] = field(default_factory=list)
 
 
 def admit(clips: Clips, run: Run, skip_bad: bool = False, limit: int | None = None) -> Intake:
-    """Check every clip; return the usable ones, whose `seconds` and `digests` are known.
+    """Check every clip; return the usable ones, `Clips.admitted`.
 
     `limit` draws that many clips by the run's seed, in the order of the source. Raises `ClipError`
     naming the first bad clip, unless `skip_bad`. Every file is read and hashed; that it can be
@@ -46,8 +54,9 @@ def admit(clips: Clips, run: Run, skip_bad: bool = False, limit: int | None = No
         raise UserError(f"{clips.source}: no usable clip is left; the first: {lines[0]}")
     good = [fact for fact in found if not isinstance(fact, ClipError)]
     kept = clips.take(np.asarray([not isinstance(fact, ClipError) for fact in found]))
-    seconds, digests = [seconds for _, seconds in good], [digest for digest, _ in good]
-    return Intake(kept.with_audio_facts(seconds, digests), lines)
+    warnings = [f"{kept.where(i)}: {w}" for i, fact in enumerate(good) for w in fact.warnings]
+    facts = [[getattr(fact, name) for fact in good] for name in ("seconds", "digest", "sound")]
+    return Intake(kept.with_audio_facts(*facts), lines, warnings)
 
 
 def data_digest(clips: Clips) -> str:
@@ -57,51 +66,59 @@ def data_digest(clips: Clips) -> str:
     return hashlib.sha256(f"{columns}\n{own}".encode()).hexdigest()
 
 
-Fact = tuple[str, float]
+class Fact(NamedTuple):
+    """What intake finds out of a clip, named as in `Clips` and `Intake`."""
+
+    digest: str
+    seconds: float
+    sound: str
+    warnings: list[str]
+
+    def packed(self) -> NDArray[np.uint8]:
+        """Return it as the array cache keeps it."""
+        return np.frombuffer(json.dumps(self).encode(), np.uint8)
+
+    @classmethod
+    def unpacked(cls, kept: NDArray[np.uint8]) -> Fact:
+        """Return what `packed` was made of."""
+        return cls(*json.loads(kept.tobytes()))
 
 
 def _inspect(clips: Clips, run: Run) -> list[Fact | ClipError]:
-    """Return SHA-256 and seconds of each clip, or why it is bad."""
-    paths = clips.paths
+    """Return what each clip is, or why it is bad."""
     cache = ArrayCache(run, "intake", computed_by(__name__))
     with ThreadPoolExecutor(max(1, run.workers)) as pool:
-        digests = list(pool.map(_digest, paths))
-        known = cache.get(digest for digest in digests if isinstance(digest, str))
-        new = [position for position, digest in enumerate(digests) if digest not in known]
-        learnt: dict[str, NDArray[np.float64]] = {}
-        facts: list[Fact | ClipError] = [
-            digest if isinstance(digest, ClipError) else (digest, float(known.get(digest, 0.0)))
-            for digest in digests
-        ]
-        with run.progress.task("checking clips", total=len(paths)) as task:
-            task.advance(len(paths) - len(new))
+        sources = list(pool.map(_with_digest, recordings(clips)))
+        kept = cache.get(one.digest for one in sources if isinstance(one, Recording))
+        facts: dict[str, Fact | ClipError] = {k: Fact.unpacked(a) for k, a in kept.items()}
+        new = {s.digest: s for s in sources if isinstance(s, Recording) and s.digest not in kept}
+        learnt: dict[str, NDArray[np.uint8]] = {}
+        with run.progress.task("checking clips", total=len(clips)) as task:
+            task.advance(len(clips) - len(new))
             try:
-                for position, fact in zip(
-                    new, pool.map(_decode, (paths[i] for i in new)), strict=True
-                ):
-                    facts[position] = fact
-                    if not isinstance(fact, ClipError):
-                        learnt[fact[0]] = np.asarray(fact[1], np.float64)
+                for digest, fact in zip(new, pool.map(_decode, new.values()), strict=True):
+                    facts[digest] = fact
+                    if isinstance(fact, Fact):
+                        learnt[digest] = fact.packed()
                     task.advance()
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
             finally:
                 cache.keep(learnt)
-    return facts
+    return [one if isinstance(one, ClipError) else facts[one.digest] for one in sources]
 
 
-def _digest(path: Path) -> str | ClipError:
+def _with_digest(recording: Recording) -> Recording | ClipError:
     try:
-        return hashlib.sha256(read_clip(path)).hexdigest()
+        return recording._replace(digest=recording.digest_now())
     except ClipError as error:
         return error
 
 
-def _decode(path: Path) -> Fact | ClipError:
+def _decode(recording: Recording) -> Fact | ClipError:
     try:
-        data = read_clip(path)
-        seconds = decode_audio(data, path.name).size / SAMPLE_RATE
+        samples = recording.load()
     except ClipError as error:
         return error
-    return hashlib.sha256(data).hexdigest(), seconds
+    return Fact(recording.digest, samples.size / SAMPLE_RATE, sound_digest(samples), [])

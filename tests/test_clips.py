@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import pickle
 from collections.abc import Callable
@@ -12,9 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from audiomatch import Run
-from audiomatch.audio import each_audio, load_audio, map_audio
+from audiomatch.audio import each_audio, load_audio, load_clip, map_audio
 from audiomatch.clips import Clips
 from audiomatch.datasets.manifest import open_manifest
 from audiomatch.errors import ClipError, UserError
@@ -158,3 +161,95 @@ def test_a_recording_put_back_with_size_and_time_kept_is_noticed(clips: Clips, r
     after = admit(clips, run).clips
     assert after.digests[0] == sha256(place) != before.digests[0]
     assert np.array_equal(map_audio(after, lambda own: own, run, "read")[0], load_audio(place))
+
+
+def noise(seconds: float) -> np.ndarray:
+    return np.random.default_rng(0).uniform(-0.5, 0.5, int(seconds * 16_000))
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Callable[..., Clips]:
+    """Clips of one recording of 40 s, too long to be a clip."""
+    soundfile.write(tmp_path / "session.flac", noise(40), 16_000)
+
+    def cut(starts: list[float], ends: list[float]) -> Clips:
+        rows = [(str(i), str(tmp_path / "session.flac"), f"text {i}") for i in range(len(starts))]
+        frame = pd.DataFrame(rows, columns=["id", "audio", "expected_text"])
+        return Clips(frame, "cuts.csv").with_segments(starts, ends)
+
+    return cut
+
+
+@pytest.mark.parametrize("admitted", [False, True])
+def test_a_segment_is_a_clip(session: Callable[..., Clips], run: Run, *, admitted: bool) -> None:
+    clips = session([0.0, 1.5, 39.0, np.nan], [1.5, 3.0, np.nan, 1.5])
+    if admitted:
+        clips = admit(clips, run).clips
+    assert clips.seconds.tolist() == [1.5, 1.5, 1.0, 1.5]
+    assert len(set(clips.digests)) == 4  # how it is written is part of what it is kept under
+    assert clips.sounds[0] == clips.sounds[3] and len(set(clips.sounds)) == 3
+    samples, _ = soundfile.read(clips.paths[0], dtype="float32")
+    found = map_audio(clips, lambda own: own, run, "read")
+    for own, (first, last) in zip(found, [(0, 1.5), (1.5, 3), (39, 40), (0, 1.5)], strict=True):
+        assert np.array_equal(own, samples[int(first * 16_000) : int(last * 16_000)])
+    assert np.array_equal(load_clip(clips.take([2, 1]), 0), found[2])
+
+
+def test_segments_go_with_the_clips(session: Callable[..., Clips], clips: Clips) -> None:
+    cut = session([0.0, 1.0], [1.0, 2.0])
+    joined = Clips.concat([cut.with_column("id", ["a", "b"]), clips.unlabelled()])
+    assert joined.segments[:2].tolist() == [[0, 1], [1, 2]] and np.isnan(joined.segments[2:]).all()
+    assert pickle.loads(pickle.dumps(cut)).take([1]).segments.tolist() == [[1, 2]]
+    assert np.isnan(cut.with_column("audio", str(clips.paths[0])).segments).all()
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [
+        (2.0, 2.0, "must be 0 <= start < end"),
+        (2.0, 1.0, "must be 0 <= start < end"),
+        (-1.0, 1.0, "must be 0 <= start < end"),
+        (np.nan, 0.0, "must be 0 <= start < end"),
+        (np.inf, np.nan, "must be 0 <= start < end"),
+        (40.0, 41.0, r"after the end of .*session.flac \(40 s\)"),
+        (5.0, np.nan, "is longer than 30 s"),
+        (np.nan, np.nan, "is longer than 30 s"),
+    ],
+)
+def test_a_segment_that_is_not_there_is_named(
+    session: Callable[..., Clips], run: Run, start: float, end: float, said: str
+) -> None:
+    clips = session([0.0, start], [1.0, end])
+    with pytest.raises(ClipError, match=rf"cuts.csv, row 1 \(id '1'\): .*{said}"):
+        admit(clips, run)
+    assert admit(clips, run, skip_bad=True).clips.ids == ["0"]
+
+
+def test_a_recording_that_changes_after_its_segments_were_checked_is_named(
+    session: Callable[..., Clips], run: Run
+) -> None:
+    clips = admit(session([0.0], [1.0]), run).clips
+    soundfile.write(clips.paths[0], noise(2), 16_000)
+    with pytest.raises(ClipError, match="has changed since it was checked"):
+        load_clip(clips, 0)
+
+
+def test_the_same_sound_is_one_recording_in_any_file(tmp_path: Path, run: Run) -> None:
+    for name in ("a.wav", "b.flac"):
+        soundfile.write(tmp_path / name, (noise(0.5) * 32_768).astype(np.int16), 16_000)
+    frame = pd.DataFrame({"audio": [str(tmp_path / n) for n in ("a.wav", "b.flac")]})
+    clips = Clips(frame.assign(id=["a", "b"], expected_text="moon"))
+    for one in (clips, admit(clips, run).clips, admit(clips, run).clips):
+        assert one.sounds[0] == one.sounds[1] and one.digests[0] != one.digests[1]
+
+
+@settings(max_examples=20, deadline=None)
+@given(cuts=st.lists(st.integers(1, 15_999), max_size=5, unique=True))
+def test_segments_joined_are_the_clip(
+    tmp_path_factory: pytest.TempPathFactory, cuts: list[int]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "joined.wav"
+    soundfile.write(path, noise(1), 16_000)
+    edges = np.array([0, *sorted(cuts), 16_000]) / 16_000
+    parts = [load_audio(path, *pair) for pair in itertools.pairwise(edges)]
+    assert np.array_equal(np.concatenate(parts), load_audio(path))

@@ -113,11 +113,11 @@ def _check_many(data: str | None, out: Path | None, picture: Path | None) -> Non
 
 
 def _draw(picture: Path, one: Explanation, clips: Clips) -> None:
-    from audiomatch.audio import load_audio
+    from audiomatch.audio import load_clip
     from audiomatch.explanation.picture import draw_explanation
     from audiomatch.files import atomic_file
 
-    svg = draw_explanation(one, load_audio(clips.paths[0]))
+    svg = draw_explanation(one, load_clip(clips, 0))
     with atomic_file(picture) as temporary:
         temporary.write_text(svg, encoding="utf-8")
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from audiomatch.audio import SAMPLE_RATE, load_audio
+from audiomatch.audio import SAMPLE_RATE, load_clip
 from audiomatch.clips import Clips
 from audiomatch.explanation import Explanation, checked_explanations
 from audiomatch.offers import Offer
@@ -34,7 +34,7 @@ def explain(subject: Subject) -> str:
     clips = clips.take(rows)
     found = _explained(subject, clips)
     for i, one in enumerate(found):
-        seconds = load_audio(clips.paths[i]).size / SAMPLE_RATE
+        seconds = load_clip(clips, i).size / SAMPLE_RATE
         late = max(word.end for word in one.words)
         if not late <= seconds:
             raise Failed(f"{clips.where(i)}: a word ends at {late:g} s in a clip of {seconds:g} s")

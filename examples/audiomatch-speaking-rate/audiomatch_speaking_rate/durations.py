@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 from audiomatch import Run
-from audiomatch.audio import SAMPLE_RATE, load_audio
+from audiomatch.audio import SAMPLE_RATE, load_clip
 from audiomatch.clips import Clips
 from audiomatch.files import write_json
 
@@ -16,12 +15,12 @@ def durations(clips: Clips, run: Run) -> list[float]:
     """Return the seconds of each clip, in order."""
     memory = run.cache / "speaking-rate" / "durations.json"
     known = _recall(memory)
-    keys = [hashlib.sha256(path.read_bytes()).hexdigest() for path in clips.paths]
-    missing = {k: path for k, path in zip(keys, clips.paths, strict=True) if k not in known}
+    keys = clips.digests
+    missing = {key: i for i, key in enumerate(keys) if key not in known}
     if missing:
         with run.progress.task("durations", total=len(missing)) as task:
-            for key, path in missing.items():
-                known[key] = load_audio(path).size / SAMPLE_RATE
+            for key, i in missing.items():
+                known[key] = load_clip(clips, i).size / SAMPLE_RATE
                 task.advance()
         write_json(memory, known)
     return [known[key] for key in keys]

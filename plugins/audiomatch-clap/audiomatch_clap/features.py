@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 from transformers import ClapFeatureExtractor
 
-from audiomatch.audio import SAMPLE_RATE, each_audio, load_audio
+from audiomatch.audio import SAMPLE_RATE, each_audio, load_clip
 from audiomatch.cache import ArrayCache
 from audiomatch.clips import Clips
-from audiomatch.errors import ClipError
 from audiomatch.matcher import Run
 from audiomatch.running.identity import computed_by
 
@@ -95,10 +94,7 @@ class Mels:
     def __getitem__(self, i: int) -> NDArray[np.float32]:
         if self._kept is not None:
             return np.array(self._kept[i])  # the cache's own is not to be written to
-        try:
-            return self.compute(load_audio(self.clips.paths[i]))
-        except ClipError as error:
-            raise ClipError(f"{self.clips.where(i)}: {error}") from None
+        return self.compute(load_clip(self.clips, i))
 
 
 def settings(extractor: ClapFeatureExtractor) -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import joblib
@@ -15,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomatch import ClipError
-from audiomatch.audio import decode_audio, read_clip
+from audiomatch.audio import Recording, recordings
 from audiomatch_boosting.features import audio
 
 if TYPE_CHECKING:  # pandas would slow the start of every worker
@@ -40,10 +38,10 @@ def audio_table(clips: Clips, run: Run) -> NDArray[np.float32]:
     from audiomatch.cache import ArrayCache
     from audiomatch.running.identity import computed_by
 
-    digests, paths = clips.digests, clips.paths
+    digests, sources = clips.digests, recordings(clips)
 
     def compute(missing: list[int]) -> Iterator[NDArray[np.float32]]:
-        jobs = [(paths[i], digests[i]) for i in missing]
+        jobs = [sources[i]._replace(digest=digests[i]) for i in missing]
         with (
             run.progress.task("audio features", total=len(jobs)) as task,
             closing(_measure_all(jobs, run.workers)) as results,
@@ -61,10 +59,9 @@ def audio_table(clips: Clips, run: Run) -> NDArray[np.float32]:
     return np.asarray(rows, np.float32).reshape(len(clips), len(audio_columns()))
 
 
-Job = tuple[Path, str]
-
-
-def _measure_all(jobs: list[Job], workers: int) -> Generator[NDArray[np.float32] | str, None, None]:
+def _measure_all(
+    jobs: list[Recording], workers: int
+) -> Generator[NDArray[np.float32] | str, None, None]:
     if workers < 2 or len(jobs) <= FEW:
         return (_measure(job) for job in jobs)
     size = min(16, max(1, len(jobs) // (4 * workers)))
@@ -75,14 +72,10 @@ def _measure_all(jobs: list[Job], workers: int) -> Generator[NDArray[np.float32]
     return results
 
 
-def _measure(job: Job) -> NDArray[np.float32] | str:
+def _measure(recording: Recording) -> NDArray[np.float32] | str:
     """Compute one clip's features; a clip that cannot be used gives the reason."""
-    path, digest = job
     try:
-        data = read_clip(path)
-        if hashlib.sha256(data).hexdigest() != digest:
-            return f"{path} has changed since it was checked; start again"
-        samples = decode_audio(data, str(path))
+        samples = recording.load()
     except ClipError as error:
         return str(error)
     return np.fromiter(audio.audio_features(samples).values(), np.float32)

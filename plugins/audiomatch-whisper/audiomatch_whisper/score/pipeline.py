@@ -54,8 +54,9 @@ class Pipeline:
         """Load every recording; raises `UserError` that names the clip."""
         self.scorer, self.clips, self.compute = scorer, clips, compute
         self.texts = texts_of(clips, scorer.whisper, scorer.prompt)
-        paths = np.array([str(path) for path in clips.paths])
-        _, first, self.recordings = np.unique(paths, return_index=True, return_inverse=True)
+        _, first, self.recordings = np.unique(
+            np.array(clips.digests), return_index=True, return_inverse=True
+        )
         self.recorded = clips.take(first)
         self._mels = LogMels(
             self.recorded,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import soundfile
@@ -15,9 +14,8 @@ import transformers
 from numpy.typing import NDArray
 from transformers import WhisperFeatureExtractor
 
-from audiomatch.audio import MAX_SECONDS, SAMPLE_RATE, load_audio
+from audiomatch.audio import MAX_SECONDS, SAMPLE_RATE, Recording, recordings, row_named
 from audiomatch.clips import Clips
-from audiomatch.errors import ClipError
 from audiomatch.matcher import Run
 from audiomatch.running.array_store import ArrayStore
 from audiomatch_whisper.sound.augment import Augment
@@ -57,8 +55,8 @@ def pad_frames(mel: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
     return np.pad(mel, ((0, 0), (0, frames - mel.shape[1])), mode="edge")
 
 
-def _speech(path: Path, trim: bool) -> NDArray[np.float32]:
-    audio = load_audio(path)
+def _speech(recording: Recording, trim: bool) -> NDArray[np.float32]:
+    audio = recording.load()
     if not trim:
         return audio
     speech = Speech.of(audio, trim)
@@ -96,13 +94,11 @@ class LogMels:
 
         def one(key: str) -> NDArray[np.float32]:
             i = missing[key]
-            try:
-                return log_mel(_speech(paths[i], trim), extractor, margin)
-            except ClipError as error:
-                raise ClipError(f"{clips.where(i)}: {error}") from None
+            with row_named(clips, i):
+                return log_mel(_speech(self._recordings[i], trim), extractor, margin)
 
-        self._paths, self._how = clips.paths, (extractor, margin, trim)
-        paths, keys = clips.paths, _keys(clips, extractor, margin, trim)
+        self._recordings, self._how = recordings(clips), (extractor, margin, trim)
+        keys = _keys(clips, extractor, margin, trim)
         store = ArrayStore(run.cache / "log-mel")
         mels = store.get(dict.fromkeys(keys))
         missing: dict[str, int] = {}
@@ -141,7 +137,7 @@ class LogMels:
     def augmented(self, rows: NDArray[np.int64], augment: Augment) -> NDArray[np.float32]:
         """Return the spectrograms of the clips as `augment` varies them, cut or padded alike."""
         extractor, margin, trim = self._how
-        parts = [_speech(self._paths[i], trim) for i in rows]
+        parts = [_speech(self._recordings[i], trim) for i in rows]
         return self._stack(rows, [log_mel(augment(part), extractor, margin) for part in parts])
 
     def _stack(

@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from audiomatch.audio import SAMPLE_RATE, load_audio
+from audiomatch.audio import SAMPLE_RATE, load_clip
 from audiomatch.clips import Clips
-from audiomatch.errors import ClipError
 
 FRAME_SECONDS = 0.02
 # Soft sounds before and after the loud ones: what is kept of the recording on either side.
@@ -53,13 +52,7 @@ class Speech(NamedTuple):
 
 def speech_of(clips: Clips, trim: bool) -> list[Speech]:
     """Find the speech of each clip; raises `ClipError` with the clip's row."""
-    found = []
-    for i, path in enumerate(clips.paths):
-        try:
-            found.append(Speech.of(load_audio(path), trim))
-        except ClipError as error:
-            raise ClipError(f"{clips.where(i)}: {error}") from None
-    return found
+    return [Speech.of(load_clip(clips, i), trim) for i in range(len(clips))]
 
 
 def speech_bounds(audio: NDArray[np.float32]) -> tuple[float, float]:
