@@ -16,8 +16,9 @@ import numpy as np
 from audiomatch import plugins
 from audiomatch.caller import caller_state
 from audiomatch.clips import Clips
+from audiomatch.datasets import input_paths
 from audiomatch.errors import UserError
-from audiomatch.files import Place, check_output_folder, user_path
+from audiomatch.files import Place, check_not_input, check_output_folder, user_path
 from audiomatch.fitted import Model
 from audiomatch.folds import BY_TEXT, group_clips
 from audiomatch.inputs import Data, shipped_dataset, take_in
@@ -181,6 +182,9 @@ def compare(
     place = _run_folder(data, dataset) if out is None else user_path(out)
     if place is not None:
         check_output_folder(place, "--out")
+        if isinstance(data, str | os.PathLike):
+            paths = input_paths(plugins.registry().datasets(), os.fspath(data), dataset)
+            check_not_input(place, paths, "--out")
     pool = make_executor(executor, plugins.registry().executors())
     run = make_run(device, precision, seed, workers, cache, progress)
     with caller_state():

@@ -101,11 +101,13 @@ def audiomatch_datasets() -> list[DatasetInfo]:
             recognises=_is_drivendata,
             open=_open_drivendata,
             prediction_columns=("filename", "score"),
+            tables=lambda path: [*path.glob("t*_metadata.csv"), *path.glob("t*_labels.csv")],
         ),
         DatasetInfo(
             "manifest",
             "one CSV, JSONL or Parquet with audio, expected_text, match and any more columns",
             recognises=lambda path: find_manifest(path) is not None,
             open=_open_manifest,
+            tables=lambda path: [file for file in (find_manifest(path),) if file],
         ),
     ]

@@ -9,7 +9,7 @@ import shutil
 import stat
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,19 @@ def check_output_folder(target: Path, option: str, *, replaced: bool = False) ->
     if exists and replaced and place.is_mount():
         raise UserError(f"{option} {target}: a mounted folder cannot be replaced; name one in it")
     _probe(place if exists and not replaced else place.parent, f"{option} {target}")
+
+
+def check_not_input(target: Path, inputs: Iterable[Path], option: str) -> None:
+    """Raise `UserError` where writing `target` would destroy one of the files and folders `inputs`.
+
+    That is so where both are one, under whatever path or link, and where `target` is a folder with
+    the other in it.
+    """
+    if os.path.exists(target):  # noqa: PTH110  (False where Path's own raises)
+        for path in inputs:
+            if target.samefile(path) or target.resolve() in path.resolve().parents:
+                what = "holds" if target.is_dir() and path.is_file() else "is"
+                raise UserError(f"{option} {target}: {what} the input {path}; name another")
 
 
 def _probe(folder: Path, label: str) -> None:

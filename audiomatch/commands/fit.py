@@ -33,11 +33,9 @@ from audiomatch.commands.paths import OutputFolder
 def fit(matcher: str, data: str | None, out: Path, as_json: bool, **how: Any) -> None:
     """Fit MATCHER on all of DATA (else mini-screener) and save the model."""
     import audiomatch
-    from audiomatch.model import check_target
     from audiomatch.spec import parse_matcher
 
     (spec,) = with_flags([parse_matcher(matcher)])
-    check_target(out)
     model = audiomatch.fit(spec, data_path(data), progress=True, **how)
     model.save(out)
     assert model.card.fit is not None

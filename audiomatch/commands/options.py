@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from audiomatch.commands.paths import UserPath
+from audiomatch.commands.paths import UserPath, check_outputs
 
 if TYPE_CHECKING:
     from audiomatch.matcher import Flag
@@ -19,7 +19,13 @@ FLAGS = "audiomatch.flags"
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add DATA and what says how to read it."""
+    """Add DATA and what says how to read it; no output of the command may be an input."""
+
+    @functools.wraps(command)
+    def checked(**given: Any) -> Any:
+        check_outputs(click.get_current_context())
+        return command(**given)
+
     decorators = (
         click.argument("data", required=False),
         click.option("--dataset", metavar="NAME", help="Layout of DATA (else told by the path)."),
@@ -28,7 +34,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--skip-bad", is_flag=True, help="Go on without clips that cannot be used."),
     )
-    return functools.reduce(lambda made, add: add(made), reversed(decorators), command)
+    return functools.reduce(lambda made, add: add(made), reversed(decorators), checked)
 
 
 def group_option(help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from audiomatch.files import check_output_file, check_output_folder, user_path
+from audiomatch.files import check_not_input, check_output_file, check_output_folder, user_path
 
 
 class UserPath(click.Path):
@@ -42,6 +42,29 @@ class OutputFolder(UserPath):
         path = super().convert(value, param, ctx)
         check_output_folder(path, _option(param), replaced=self.replaced)
         return path
+
+
+def check_outputs(context: click.Context) -> None:
+    """Raise `UserError` where what the command will write is DATA or MODEL, or holds it."""
+    from audiomatch.datasets import input_paths
+    from audiomatch.model import check_target
+    from audiomatch.plugins import registry
+
+    given = context.params
+    outputs = {
+        param: given[str(param.name)]
+        for param in context.command.params
+        if isinstance(param.type, OutputFile | OutputFolder) and given.get(str(param.name))
+    }
+    if any(output.exists() for output in outputs.values()):
+        inputs = input_paths(registry().datasets(), given.get("data"), given.get("dataset"))
+        model = given.get("model")
+        if isinstance(model, Path) and model.is_dir():
+            inputs += [model, *model.rglob("*")]
+        for param, output in outputs.items():
+            if isinstance(param.type, OutputFolder) and param.type.replaced:
+                check_target(output)
+            check_not_input(output, inputs, _option(param))
 
 
 def _option(param: click.Parameter | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,8 @@ class DatasetInfo:
             predict.
         needs_path: False for a dataset that ships with its plugin.
         prediction_columns: names of id and probability in what `predict` writes.
+        tables: the files of a folder of this layout that no output may overwrite, else all that
+            are in it.
     """
 
     name: str
@@ -40,6 +42,7 @@ class DatasetInfo:
     open: Callable[[Path | None, bool | None], Clips]
     needs_path: bool = True
     prediction_columns: tuple[str, str] = ("id", "p_match")
+    tables: Callable[[Path], Iterable[Path]] = Path.iterdir
 
 
 def find_manifest(path: Path) -> Path | None:
@@ -91,3 +94,14 @@ def _recognises(info: DatasetInfo, path: Path) -> bool:
     except PluginError as error:
         warnings.warn(str(error), DataWarning, stacklevel=3)
         return False
+
+
+def input_paths(
+    layouts: Mapping[str, DatasetInfo], data: str | None, name: str | None
+) -> list[Path]:
+    """Return the file, or the folder and its tables, that `data` names; none for a shipped one."""
+    path = user_path(data) if data is not None else None
+    if path is None or not path.is_dir():
+        return [path] if path is not None and path.exists() else []
+    info, _ = choose_dataset(layouts, data, name)
+    return [path, *info.tables(path)]
