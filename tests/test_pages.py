@@ -90,7 +90,7 @@ def test_matchers_named_in_the_text_have_the_presets_and_options(page: Path) -> 
 def test_options_named_in_the_text_exist() -> None:
     known = {
         spelled
-        for command in cli.commands.values()
+        for command in _every_command()
         for parameter in command.get_params(click.Context(command))
         for spelled in parameter.opts
     }
@@ -120,6 +120,13 @@ def test_python_compiles_and_imports_what_exists(
                 and node.value.id == "audiomatch"
             ):
                 _imports("audiomatch", [node.attr])
+
+
+def _every_command() -> list[click.Command]:
+    """Return the core's commands and those that plugins offer."""
+    context = click.Context(cli)
+    found = [cli.get_command(context, name) for name in cli.list_commands(context)]
+    return [command for command in found if command is not None]
 
 
 def _parse(arguments: list[str]) -> None:

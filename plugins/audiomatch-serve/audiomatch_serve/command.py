@@ -1,0 +1,130 @@
+"""`audiomatch serve`: a model behind a JSON API and a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from audiomatch.commands.paths import OutputFolder
+from audiomatch_serve.settings import MEGABYTE, Settings
+
+DEFAULT = Settings()
+
+
+@click.command()
+@click.argument("model")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="Port to listen on; 0 for any that is free.",
+)
+@click.option(
+    "--allow-host",
+    multiple=True,
+    metavar="NAME",
+    help="A further name that requests may call the server by, as behind a reverse proxy; "
+    "'*' for any.  [default: this machine's own on a local --host, else any]",
+)
+@click.option("--keep", type=OutputFolder(), help="Keep clips, texts and answers in this folder.")
+@click.option(
+    "--max-upload",
+    type=click.FloatRange(min=0, min_open=True),
+    default=DEFAULT.upload / MEGABYTE,
+    show_default=True,
+    metavar="MB",
+    help="Largest request.",
+)
+@click.option(
+    "--max-text",
+    type=click.IntRange(min=1),
+    default=DEFAULT.text,
+    show_default=True,
+    metavar="N",
+    help="Characters of the longest text.",
+)
+@click.option(
+    "--max-batch",
+    type=click.IntRange(min=1),
+    default=DEFAULT.batch,
+    show_default=True,
+    metavar="N",
+    help="Most clips predicted together.",
+)
+@click.option(
+    "--queue",
+    type=click.IntRange(min=1),
+    default=DEFAULT.queue,
+    show_default=True,
+    metavar="N",
+    help="Most requests at a time; the next one is told to come again (503).",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=DEFAULT.seconds,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest time of a request, its upload and its wait included.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    default="auto",
+    show_default=True,
+    help="Number format of the model.",
+)
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="CPU workers.")
+def serve(
+    model: str,
+    host: str,
+    port: int,
+    allow_host: tuple[str, ...],
+    keep: Path | None,
+    max_upload: float,
+    max_text: int,
+    max_batch: int,
+    queue: int,
+    timeout: float,
+    **how: Any,
+) -> None:
+    """Serve MODEL, a folder that `fit` saved, to programs (JSON) and to people (a page).
+
+    Ctrl-C or SIGTERM stops it, once the requests that it has taken on are answered.
+    """
+    import audiomatch
+    from audiomatch_serve.server import LOCAL, is_local, listen, serve_model
+
+    names = tuple(name.lower() for name in allow_host)
+    if is_local(host):
+        names = (*LOCAL, host.lower(), *names)
+    settings = Settings(
+        hosts=() if "*" in names else names,
+        upload=int(max_upload * MEGABYTE),
+        text=max_text,
+        batch=max_batch,
+        queue=queue,
+        seconds=timeout,
+        keep=keep,
+    )
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+    bound = listen(host, port)
+    loaded = audiomatch.load(model, **how)
+    where = f"[{host}]" if ":" in host else host
+    if not is_local(host):
+        click.echo(
+            f"audiomatch: every machine that can reach {host} can use this server: it has no "
+            "password and no TLS",
+            err=True,
+        )
+    click.echo(
+        f"{loaded.card.matcher} is served at http://{where}:{bound.getsockname()[1]}/ "
+        "(Ctrl-C stops it)"
+    )
+    serve_model(loaded, settings, bound)
