@@ -16,6 +16,7 @@ import numpy as np
 from audiomatch import plugins
 from audiomatch.caller import caller_state
 from audiomatch.clips import Clips
+from audiomatch.contract import fit_matcher
 from audiomatch.datasets import input_paths
 from audiomatch.errors import UserError
 from audiomatch.files import Place, check_not_input, check_output_folder, user_path
@@ -103,7 +104,7 @@ def fit(
         _check_classes(intake.clips)
         train = group_clips(intake.clips, group)
         started = time.perf_counter()
-        made.fit(train, run)
+        fit_matcher(made, train, run)
     record = FitRecord(
         clips=len(train),
         skipped=tuple(intake.skipped),

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from audiomatch.datasets.cells import check_column_names, label_cells, text_cells
 from audiomatch.errors import UserError, brief
-from audiomatch.text import normalise_text
+from audiomatch.text import normalise_text, text_key
 
 REQUIRED = ("id", "audio", "expected_text")
 # Names in `Clips.known`.
@@ -53,9 +53,12 @@ class Clips:
             frame["match"] = label_cells(frame["match"], self.where)
 
     def _check_text(self) -> None:
-        empty = self.frame["expected_text"].str.strip() == ""
-        if empty.any():
-            raise UserError(f"{self.where(int(np.argmax(empty)))}: expected_text is empty")
+        mute = [not normalise_text(text) for text in self.texts]
+        if any(mute):
+            at = mute.index(True)
+            text = self.texts[at].strip()
+            problem = f"is {brief(text)}, which has no word to say" if text else "is empty"
+            raise UserError(f"{self.where(at)}: expected_text {problem}")
         unnamed = self.frame["id"] == ""
         if unnamed.any():
             raise UserError(f"{self.where(int(np.argmax(unnamed)))}: id is empty")
@@ -110,7 +113,7 @@ class Clips:
 
     @property
     def groups(self) -> list[str]:
-        """The group of each clip: what `with_groups` gave, else the normalised text."""
+        """The group of each clip: what `with_groups` gave, else `text_groups`."""
         if GROUPS in self.known:
             groups: list[str] = self.known[GROUPS].tolist()
             return groups
@@ -118,8 +121,8 @@ class Clips:
 
     @property
     def text_groups(self) -> list[str]:
-        """The normalised expected text of each clip."""
-        return [normalise_text(text) for text in self.texts]
+        """The expected text of each clip as `text_key` folds it."""
+        return [text_key(text) for text in self.texts]
 
     @property
     def segments(self) -> NDArray[np.float64]:
@@ -186,6 +189,10 @@ class Clips:
     def unlabelled(self) -> Clips:
         """Return the same clips with `match` taken out."""
         return self._like(self.frame.drop(columns="match", errors="ignore"), self.known)
+
+    def normalised(self) -> Clips:
+        """Return the same clips, each `expected_text` in its normal form, as matchers see them."""
+        return self.with_column("expected_text", [normalise_text(text) for text in self.texts])
 
     def with_column(self, name: str, values: Any) -> Clips:
         """Return the same clips with a column added or replaced."""

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from audiomatch import plugins
 from audiomatch.caller import caller_state
+from audiomatch.contract import explain_clips, predict_matches
 from audiomatch.errors import UserError
-from audiomatch.explanation import Explanation, checked_explanations
+from audiomatch.explanation import Explanation
 from audiomatch.files import Place, user_path
 from audiomatch.inputs import Data, one_clip, take_in
 from audiomatch.matcher import Matcher, Run
 from audiomatch.model import card_of, check_target, save_model
 from audiomatch.records import ModelCard
-from audiomatch.running.jobs import checked_predictions
 from audiomatch.spec import parse_matcher
 
 
@@ -54,8 +54,8 @@ class Model:
             intake, opened = take_in(
                 data, self.run, labelled=False, dataset=dataset, skip_bad=skip_bad
             )
-            clips = intake.clips.unlabelled()
-            p_match = checked_predictions(self.matcher.predict(clips, self._fresh_run()), clips)
+            clips = intake.clips
+            p_match = predict_matches(self.matcher, clips, self._fresh_run())
         every = np.full(len(opened.clips), np.nan)
         every[pd.Index(opened.clips.ids).get_indexer(pd.Index(clips.ids))] = p_match
         return every
@@ -86,8 +86,7 @@ class Model:
         self.check_explains()
         with caller_state():
             intake, _ = take_in(data, self.run, labelled=False, dataset=dataset, skip_bad=skip_bad)
-            clips = intake.clips.unlabelled()
-            return checked_explanations(self.matcher.explain(clips, self._fresh_run()), clips)
+            return explain_clips(self.matcher, intake.clips, self._fresh_run())
 
     def explain_one(
         self, audio: Any, text: str, *, rate: float | None = None, task: str = "", grade: str = ""

@@ -15,9 +15,11 @@ from audiomatch.plugins import registry
 def open_further(data: str, run: Run) -> Clips:
     """Open DATA, with its labels where it has them, and check every clip as `admit` does.
 
+    Its texts are in their normal form, as those of the training part are.
+
     Raises `UserError` that names DATA, and the row of a clip that cannot be used.
     """
-    return admit(_open(data), run).clips
+    return admit(_open(data), run).clips.normalised()
 
 
 def further_digest(data: str) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from audiomatch.audio import SAMPLE_RATE
 from audiomatch.explanation import Explanation, WordEvidence
 from audiomatch.explanation.colours import STOPS, colour_of, ink_on
+from audiomatch.text import text_key
 
 WIDTH, EDGE = 860.0, 24.0
 WAVE_TOP, WAVE_HEIGHT = 84.0, 120.0
@@ -122,7 +123,7 @@ def _axis(seconds: float, scale: float) -> list[str]:
 
 
 def _heard(word: WordEvidence) -> str:
-    if " ".join(word.heard.lower().split()) == word.word.lower():
+    if text_key(word.heard) == text_key(word.word):
         return ""
     return f"heard: {_cut(word.heard, MOST_HEARD) or '–'}"
 

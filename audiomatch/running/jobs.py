@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from audiomatch import plugins
 from audiomatch.clips import Clips
+from audiomatch.contract import fit_matcher, predict_matches
 from audiomatch.errors import PluginError, UserError
 from audiomatch.machine import peak_memory_mb, reset_peak_memory
 from audiomatch.matcher import Kind, Run
@@ -124,9 +125,9 @@ def run_job(job: Job, progress: Progress | None = None) -> FoldResult:
             raise PluginError(job.entrant.fault)
         matcher = plugins.registry().create(job.entrant.spec)
         start = time.perf_counter()
-        matcher.fit(job.train, run)
+        fit_matcher(matcher, job.train, run)
         fitted = time.perf_counter()
-        p_match = checked_predictions(matcher.predict(job.held_out, run), job.held_out)
+        p_match = predict_matches(matcher, job.held_out, run)
         predicted = time.perf_counter()
         return job.done(
             p_match,
@@ -137,18 +138,6 @@ def run_job(job: Job, progress: Progress | None = None) -> FoldResult:
         )
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
         return job.failed(error, run.notes)
-
-
-def checked_predictions(p_match: Any, clips: Clips) -> NDArray[np.float64]:
-    """Return predictions as float64 of shape (n,), or raise `ValueError` naming a bad one."""
-    checked = np.asarray(p_match, dtype=np.float64)
-    if checked.shape != (len(clips),):
-        raise ValueError(f"predict gave shape {checked.shape} for {len(clips)} clips")
-    bad = ~((checked >= 0) & (checked <= 1))
-    if bad.any():
-        at = int(np.argmax(bad))
-        raise ValueError(f"predict gave {checked[at]} for {clips.where(at)}; must be in [0, 1]")
-    return checked
 
 
 def _is_json(value: Any) -> bool:

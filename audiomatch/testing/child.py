@@ -64,6 +64,7 @@ def _under(path: str, folders: Sequence[str]) -> bool:
 
 def _predict(job: dict[str, Any]) -> dict[str, Any]:
     from audiomatch.config import build_config
+    from audiomatch.contract import predict_matches
     from audiomatch.model import CARD, load_model
     from audiomatch.offers import import_object
     from audiomatch.plugins import registry
@@ -77,13 +78,14 @@ def _predict(job: dict[str, Any]) -> dict[str, Any]:
     else:
         matcher, _ = load_model(folder, registry())
     clips = _clips(job)
-    return {"p_match": [float(p) for p in matcher.predict(clips.unlabelled(), _run(job))]}
+    return {"p_match": predict_matches(matcher, clips, _run(job)).tolist()}
 
 
 def _fit(job: dict[str, Any]) -> dict[str, Any]:
     watch = Watch(job["allowed"], job["passing"])
     sys.addaudithook(watch)
     from audiomatch.config import build_config
+    from audiomatch.contract import fit_matcher, predict_matches
     from audiomatch.offers import import_object
     from audiomatch.plugins import registry
     from audiomatch.spec import MatcherSpec
@@ -96,8 +98,8 @@ def _fit(job: dict[str, Any]) -> dict[str, Any]:
         matcher = registry().create(MatcherSpec(name, preset, tuple(options.items())))
     clips = _clips(job)
     run = _run(job)
-    matcher.fit(clips, run)
-    matcher.predict(clips.unlabelled(), run)
+    fit_matcher(matcher, clips, run)
+    predict_matches(matcher, clips, run)
     folder = Path(job["model"])
     folder.mkdir(parents=True)
     matcher.save(folder)

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomatch.clips import Clips
+from audiomatch.contract import fit_matcher, predict_matches
 from audiomatch.matcher import Matcher, MatcherInfo, Run
 from audiomatch.offers import Offer, Plugin
-from audiomatch.running.jobs import checked_predictions
 from audiomatch.spec import MatcherSpec
 from audiomatch.testing.corpus import Toy, make_edges, make_toy
 from audiomatch.testing.results import Failed
@@ -78,7 +78,7 @@ class Subject:
     def fit(self, train: Clips, run: Run | None = None) -> Matcher:
         """Make a matcher and fit it."""
         matcher = self.make()
-        matcher.fit(train, run or self.own_run())
+        fit_matcher(matcher, train, run or self.own_run())
         return matcher
 
     def own_run(self, **changes: Any) -> Run:
@@ -110,9 +110,8 @@ class Subject:
         self, matcher: Matcher, clips: Clips, run: Run | None = None
     ) -> NDArray[np.float64]:
         """Predict, without labels; raises `Failed` for a wrong shape, NaN or out of [0, 1]."""
-        blind = clips.unlabelled()
         try:
-            return checked_predictions(matcher.predict(blind, run or self.own_run()), blind)
+            return predict_matches(matcher, clips, run or self.own_run())
         except ValueError as error:
             if str(error).startswith("predict gave"):
                 raise Failed(str(error)) from error

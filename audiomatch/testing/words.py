@@ -8,7 +8,8 @@ import numpy as np
 
 from audiomatch.audio import SAMPLE_RATE, load_clip
 from audiomatch.clips import Clips
-from audiomatch.explanation import Explanation, checked_explanations
+from audiomatch.contract import explain_clips
+from audiomatch.explanation import Explanation
 from audiomatch.offers import Offer
 from audiomatch.testing.registry import check
 from audiomatch.testing.results import Failed
@@ -51,7 +52,7 @@ def explain(subject: Subject) -> str:
 
 
 def _explained(subject: Subject, clips: Clips) -> list[Explanation]:
-    return checked_explanations(subject.fitted.explain(clips, subject.own_run()), clips)
+    return explain_clips(subject.fitted, clips, subject.own_run())
 
 
 def _difference(one: Explanation, other: Explanation, within: float) -> str:

@@ -74,7 +74,7 @@ class TextEncoder:
 
     def encode(self, clips: Clips, most: int) -> list[NDArray[np.int64]]:
         """Return the ids of each clip's text; raises `UserError` where one has over `most`."""
-        encoded = self.tokenizer.encode_batch([text.strip() for text in clips.texts])
+        encoded = self.tokenizer.encode_batch(clips.texts)
         out = [np.array(one.ids, dtype=np.int64) for one in encoded]
         for i, ids in enumerate(out):
             if len(ids) > most:

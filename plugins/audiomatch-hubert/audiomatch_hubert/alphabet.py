@@ -8,9 +8,6 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-# Where a text writes an apostrophe otherwise: typographic, cp1252's stray byte, backtick, accent.
-_APOSTROPHES = dict.fromkeys("’‘ʼ\x92`´", "'")
-
 
 class Alphabet:
     """Characters and the word delimiter of a CTC vocabulary, in whichever case it has them."""
@@ -29,12 +26,11 @@ class Alphabet:
     def encode(self, text: str) -> NDArray[np.int64]:
         """Return the ids of the text's known characters, words parted by the delimiter.
 
-        A character is taken as it is, else in the other case, else by what Unicode's compatible
-        decomposition leaves of it without its marks. Dashes and slashes part words. What is still
-        unknown (punctuation, digits, other scripts) is left out; so the result may be empty.
+        A character of a normal form is taken as it is, else in upper case, else by what Unicode's
+        compatible decomposition leaves of it without its marks. What is still unknown (digits,
+        other scripts) is left out; so the result may be empty.
         """
-        words = "".join(_spaced(text)).split()
-        spelt = [ids for word in words if (ids := list(self._word(word)))]
+        spelt = [ids for word in text.split() if (ids := list(self._word(word)))]
         out: list[int] = []
         for ids in spelt:
             if out and self.delimiter is not None:
@@ -43,7 +39,7 @@ class Alphabet:
         return np.array(out, dtype=np.int64)
 
     def _word(self, word: str) -> Iterable[int]:
-        for character in unicodedata.normalize("NFC", word):
+        for character in word:
             found = self._known(character)
             if not found:
                 plain = unicodedata.normalize("NFKD", character)
@@ -51,13 +47,8 @@ class Alphabet:
             yield from found
 
     def _known(self, character: str) -> list[int]:
-        character = _APOSTROPHES.get(character, character)
-        for form in (character, character.upper(), character.lower(), character.casefold()):
+        for form in (character, character.upper()):
             ids = [self.ids.get(one) for one in form]
             if ids and None not in ids:
                 return [i for i in ids if i is not None]
         return []
-
-
-def _spaced(text: str) -> Iterable[str]:
-    return (" " if unicodedata.category(c) == "Pd" or c in "/_" else c for c in text)

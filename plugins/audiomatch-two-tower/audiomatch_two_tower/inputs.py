@@ -40,7 +40,7 @@ class TowerInputs:
         self.sounds = Sounds(clips, towers.audio.prepare, towers.audio.rate, compute.run)
         self.padded = self.sounds.padded
         seconds = np.log(np.maximum(self.sounds.seconds, 0.01))
-        characters = np.log([len(text.strip()) for text in clips.texts])
+        characters = np.log([len(text) for text in clips.texts])
         lengths = np.stack([seconds, characters, seconds - characters], axis=1)
         self.lengths = torch.from_numpy(lengths).float().to(compute.device)
         self.capacity = compute.capacity(config.seconds_at_once)

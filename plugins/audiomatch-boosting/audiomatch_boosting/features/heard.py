@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 from rapidfuzz.distance import Levenshtein
 
-from audiomatch.text import normalise_text
+from audiomatch.text import text_key
 
 
 def heard_features(text: str, heard: str) -> dict[str, float]:
-    """Compare the expected text with a transcript, both by `normalise_text`; always finite.
+    """Compare the expected text with a transcript, both by `text_key`; always finite.
 
     Rates are edits (Levenshtein, 1966) over the expected words or characters, or over 1 where the
     text has none. Characters are compared without the spaces: "some thing" is "something".
     """
-    words, heard_words = normalise_text(text).split(), normalise_text(heard).split()
+    words, heard_words = text_key(text).split(), text_key(heard).split()
     letters, heard_letters = "".join(words), "".join(heard_words)
     out = {f"asr_word_{k}": v for k, v in _edits(words, heard_words).items()}
     out |= {f"asr_letter_{k}": v for k, v in _edits(letters, heard_letters).items()}

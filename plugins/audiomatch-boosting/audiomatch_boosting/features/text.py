@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from audiomatch.text import normalise_text
+from audiomatch.text import text_key
 
 # Classes of sounds: vowel, plosive, sibilant (with affricates), other fricative, nasal,
 # approximant, and other for letters of scripts without rules here.
@@ -77,7 +77,7 @@ def syllables(classes: str) -> int:
 
 def text_features(text: str) -> dict[str, float]:
     """Return the features of an expected text; counts and shares of sounds, all finite."""
-    words = normalise_text(text).split()
+    words = text_key(text).split()
     spoken = [sounds(word) for word in words]
     every = "".join(spoken)
     count = max(1, len(every))

@@ -1,0 +1,58 @@
+"""The one way to a matcher: what the core gives it, and what it must give back.
+
+A matcher is given texts in their normal form (`Clips.normalised`); what it says of their words is
+told of the words as written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiomatch.clips import Clips
+from audiomatch.explanation import Explanation, checked_explanations
+from audiomatch.matcher import Matcher, Run
+from audiomatch.text import written_words
+
+
+def fit_matcher(matcher: Matcher, train: Clips, run: Run) -> None:
+    """Fit a matcher on labelled clips."""
+    matcher.fit(train.normalised(), run)
+
+
+def predict_matches(matcher: Matcher, clips: Clips, run: Run) -> NDArray[np.float64]:
+    """Return P(match) of each clip, float64 of shape (n,); labels are taken out.
+
+    Raises `ValueError` where the matcher gives anything else.
+    """
+    return _checked(matcher.predict(clips.unlabelled().normalised(), run), clips)
+
+
+def explain_clips(matcher: Matcher, clips: Clips, run: Run) -> list[Explanation]:
+    """Return for each clip what the matcher says of every word of its text, as it is written.
+
+    Raises `UserError` where the matcher does not keep to the contract.
+    """
+    given = clips.unlabelled().normalised()
+    found = checked_explanations(matcher.explain(given, run), given)
+    return [_as_written(one, text) for one, text in zip(found, clips.texts, strict=True)]
+
+
+def _as_written(one: Explanation, text: str) -> Explanation:
+    written = written_words(text, [word.word for word in one.words])
+    words = (replace(word, word=own) for word, own in zip(one.words, written, strict=True))
+    return replace(one, text=text, words=tuple(words))
+
+
+def _checked(p_match: Any, clips: Clips) -> NDArray[np.float64]:
+    checked = np.asarray(p_match, dtype=np.float64)
+    if checked.shape != (len(clips),):
+        raise ValueError(f"predict gave shape {checked.shape} for {len(clips)} clips")
+    bad = ~((checked >= 0) & (checked <= 1))
+    if bad.any():
+        at = int(np.argmax(bad))
+        raise ValueError(f"predict gave {checked[at]} for {clips.where(at)}; must be in [0, 1]")
+    return checked
