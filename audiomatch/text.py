@@ -79,7 +79,7 @@ def written_words(text: str, words: Sequence[str]) -> list[str]:
 
 
 def _cut(written: str, heard: str, cuts: Sequence[int]) -> Iterator[str]:
-    """Cut a written word where what is heard of it is cut; punctuation stays with what it follows."""
+    """Cut a written word as what is heard of it is cut; punctuation stays with what it follows."""
     start = done = 0
     for cut in cuts:
         wanted, ends = heard[done:cut], range(len(written), start, -1)

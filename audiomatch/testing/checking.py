@@ -16,6 +16,7 @@ from audiomatch.testing import (  # noqa: F401 - they register
     numbers,
     options,
     processes,
+    spellings,
     states,
     training,
     words,

@@ -19,14 +19,15 @@ AGREES = 1e-5
 EVERY = 3  # one held-out clip in so many: explaining may be much slower than predicting
 
 
-def _silent(offer: Offer) -> str:
+def does_not_explain(offer: Offer) -> str:
+    """Say why the checks of explanations do not apply, where they do not."""
     return "" if offer.info.explains else "it does not say that it explains"
 
 
 @check(
     "explain",
     "words are those of the text, with times in the clip and the P(match) of predict",
-    _silent,
+    does_not_explain,
 )
 def explain(subject: Subject) -> str:
     """Explain some held-out clips, and explain them again."""
