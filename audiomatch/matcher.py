@@ -63,7 +63,8 @@ class Matcher(ABC):
     Subclass it, set `Config`, and offer it by the hook `audiomatch_matchers`. Rules that
     `audiomatch check` tests: the same seed on the same device gives the same numbers; a clip's
     prediction depends neither on the other clips of the call nor on their order; inner validation
-    and calibration use a group-disjoint part of `train` (`audiomatch.folds.inner_split`).
+    and calibration use a group-disjoint part of `train` (`audiomatch.folds.inner_split`). Whatever
+    a user typed, `expected_text` is in its normal form (`audiomatch.text.normalise_text`).
     """
 
     Config: ClassVar[type[MatcherConfig]]

@@ -69,8 +69,8 @@ def test_spellings_share_a_normal_form(text: str, name: str, apostrophe: str) ->
 
 
 @settings(max_examples=200, deadline=None)
-@given(texts.filter(normalise_text), st.randoms(use_true_random=False))
-def test_written_words_joined_are_the_text(text: str, random: object) -> None:
+@given(texts.filter(normalise_text))
+def test_written_words_joined_are_the_text(text: str) -> None:
     found = written_words(text, normalise_text(text).split())
     assert "".join(" ".join(found).split()) == "".join(text.split())
 

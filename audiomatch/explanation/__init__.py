@@ -35,12 +35,13 @@ class WordEvidence:
     """A word of the expected text.
 
     Attributes:
-        word: as the text writes it, punctuation included.
+        word: a word of the text's normal form from a matcher; users see it as the text writes it,
+            punctuation included.
         probability: that the speech says it in this place, in [0, 1].
         log_prob: sum over its tokens.
         start: where it begins, in seconds from the start of the clip.
         end: where it ends, at or after `start`.
-        tokens: what it is made of; their text, joined, is the word.
+        tokens: what it is made of; their text, joined, is the word in its normal form.
         heard: the words in its place of what the matcher heard; empty where it heard none.
         rather: what the matcher would rather put after the text before it.
     """
