@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
 
 from audiomatch import Run
-from audiomatch.audio import SAMPLE_RATE, load_clip
+from audiomatch.audio import SAMPLE_RATE, each_audio
+from audiomatch.cache import ArrayCache
 from audiomatch.clips import Clips
-from audiomatch.files import write_json
+from audiomatch.running.identity import computed_by
+
+Samples = NDArray[np.float32]
+Seconds = NDArray[np.float64]
 
 
-def durations(clips: Clips, run: Run) -> list[float]:
-    """Return the seconds of each clip, in order."""
-    memory = run.cache / "speaking-rate" / "durations.json"
-    known = _recall(memory)
-    keys = clips.digests
-    missing = {key: i for i, key in enumerate(keys) if key not in known}
-    if missing:
-        with run.progress.task("durations", total=len(missing)) as task:
-            for key, i in missing.items():
-                known[key] = load_clip(clips, i).size / SAMPLE_RATE
-                task.advance()
-        write_json(memory, known)
-    return [known[key] for key in keys]
+def durations(clips: Clips, run: Run) -> Seconds:
+    """Return the seconds of each clip, shape (n,)."""
+
+    def measure(positions: list[int]) -> Iterator[Seconds]:
+        return each_audio(clips.take(positions), seconds, run, "durations")
+
+    cache = ArrayCache(run, "speaking-rate", computed_by(__name__))
+    return np.array(cache.fill(clips.digests, measure))
 
 
-def _recall(memory: Path) -> dict[str, float]:
-    try:
-        return dict(json.loads(memory.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}  # absent or damaged: measured again
+def seconds(samples: Samples) -> Seconds:
+    """Return how long a clip is, shape ()."""
+    return np.array(samples.size / SAMPLE_RATE)

@@ -50,7 +50,7 @@ class SpeakingRate(Matcher):
         """Return log letters per second of each clip, shape (n,)."""
         texts = clips.texts if self.config.spaces else ["".join(t.split()) for t in clips.texts]
         letters = np.asarray([len(text) for text in texts])
-        return np.log(letters / np.asarray(durations(clips, run)))
+        return np.log(letters / durations(clips, run))
 
     def save(self, folder: Path) -> None:
         """Write what `fit` learned."""
