@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +68,7 @@ def fit(
     *,
     group: str = BY_TEXT,
     dataset: str | None = None,
+    columns: Mapping[str, str] | None = None,
     limit: int | None = None,
     skip_bad: bool = False,
     device: str = "auto",
@@ -85,6 +86,7 @@ def fit(
         group: the column whose values are kept together where the matcher splits the data for
             calibration or validation; `none` for none.
         dataset: the layout of a path, else told by the path.
+        columns: which columns of the data are ours, as in `{"audio": "path", "match": "label"}`.
         limit: draw that many clips by the seed.
         skip_bad: go on without clips that cannot be used.
         device: as `load` takes it, and so are all that follow.
@@ -99,7 +101,13 @@ def fit(
     run = make_run(device, precision, seed, workers, cache, progress)
     with caller_state():
         intake, _ = take_in(
-            data, run, labelled=True, dataset=dataset, skip_bad=skip_bad, limit=limit
+            data,
+            run,
+            labelled=True,
+            dataset=dataset,
+            columns=columns,
+            skip_bad=skip_bad,
+            limit=limit,
         )
         _check_classes(intake.clips)
         train = group_clips(intake.clips, group)
@@ -135,6 +143,7 @@ def compare(
     group: str = BY_TEXT,
     out: Place | None = None,
     dataset: str | None = None,
+    columns: Mapping[str, str] | None = None,
     limit: int | None = None,
     skip_bad: bool = False,
     device: str = "auto",
@@ -160,6 +169,7 @@ def compare(
         group: clips alike in this column share a fold; `none` for plain folds.
         out: the run folder, else `runs/NAME-OF-DATA`.
         dataset: the layout of a path, else told by the path.
+        columns: which columns of the data are ours, as in `{"audio": "path", "match": "label"}`.
         limit: draw that many clips by the seed.
         skip_bad: go on without clips that cannot be used.
         device: as `load` takes it.
@@ -191,7 +201,13 @@ def compare(
     with caller_state():
         entrants = enter(plugins.registry(), specs)
         intake, opened = take_in(
-            data, run, labelled=True, dataset=dataset, skip_bad=skip_bad, limit=limit
+            data,
+            run,
+            labelled=True,
+            dataset=dataset,
+            columns=columns,
+            skip_bad=skip_bad,
+            limit=limit,
         )
         record = describe_data(intake, opened.dataset, opened.source, limit)
         if place is None:
@@ -227,6 +243,7 @@ def evaluate(
     *,
     group: str = BY_TEXT,
     dataset: str | None = None,
+    columns: Mapping[str, str] | None = None,
     limit: int | None = None,
     skip_bad: bool = False,
 ) -> Evaluation:
@@ -238,6 +255,7 @@ def evaluate(
             learned from.
         group: the column whose values are resampled together for the intervals.
         dataset: the layout of a path, else told by the path.
+        columns: which columns of the data are ours, as in `{"audio": "path", "match": "label"}`.
         limit: draw that many clips by the model's seed.
         skip_bad: go on without clips that cannot be used.
 
@@ -250,7 +268,13 @@ def evaluate(
     card, run = model.card, model.run
     with caller_state():
         intake, _ = take_in(
-            data, run, labelled=True, dataset=dataset, skip_bad=skip_bad, limit=limit
+            data,
+            run,
+            labelled=True,
+            dataset=dataset,
+            columns=columns,
+            skip_bad=skip_bad,
+            limit=limit,
         )
     clips = group_clips(intake.clips, group)
     started = time.perf_counter()

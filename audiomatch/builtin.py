@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,10 +68,12 @@ def _open_drivendata(path: Path | None, labelled: bool | None) -> Clips:
     return open_drivendata(path, labelled)
 
 
-def _open_manifest(path: Path | None, labelled: bool | None) -> Clips:
+def _open_manifest(
+    path: Path | None, labelled: bool | None, columns: Mapping[str, str] | None = None
+) -> Clips:
     from audiomatch.datasets.manifest import open_manifest
 
-    return open_manifest(path, labelled)
+    return open_manifest(path, labelled, columns)
 
 
 def _is_drivendata(path: Path) -> bool:
@@ -105,9 +108,10 @@ def audiomatch_datasets() -> list[DatasetInfo]:
         ),
         DatasetInfo(
             "manifest",
-            "one CSV, JSONL or Parquet with audio, expected_text, match and any more columns",
+            "one CSV, TSV, JSONL or Parquet with audio, expected_text, match and any more columns",
             recognises=lambda path: find_manifest(path) is not None,
             open=_open_manifest,
             tables=lambda path: [file for file in (find_manifest(path),) if file],
+            columns=True,
         ),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,18 +42,29 @@ class Model:
         return f"<audiomatch.Model {self.card.matcher}>"
 
     def predict(
-        self, data: Data, *, dataset: str | None = None, skip_bad: bool = False
+        self,
+        data: Data,
+        *,
+        dataset: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        skip_bad: bool = False,
     ) -> NDArray[np.float64]:
         """Return P(match) of each clip, float64 of shape (n,), in the order of `data`.
 
         Args:
             data: what `audiomatch.compare` takes; labels, where there are any, are not looked at.
             dataset: the layout of a path, else told by the path.
+            columns: which columns of the data are ours, as `audiomatch.fit` takes them.
             skip_bad: give NaN for a clip that cannot be used. Without it, that is a `ClipError`.
         """
         with caller_state():
             intake, opened = take_in(
-                data, self.run, labelled=False, dataset=dataset, skip_bad=skip_bad
+                data,
+                self.run,
+                labelled=False,
+                dataset=dataset,
+                columns=columns,
+                skip_bad=skip_bad,
             )
             clips = intake.clips
             p_match = predict_matches(self.matcher, clips, self._fresh_run())
@@ -76,7 +88,12 @@ class Model:
         return float(self.predict(one_clip(audio, text, rate, task=task, grade=grade))[0])
 
     def explain(
-        self, data: Data, *, dataset: str | None = None, skip_bad: bool = False
+        self,
+        data: Data,
+        *,
+        dataset: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        skip_bad: bool = False,
     ) -> list[Explanation]:
         """Return for each clip what is known of every word of its text.
 
@@ -85,7 +102,14 @@ class Model:
         """
         self.check_explains()
         with caller_state():
-            intake, _ = take_in(data, self.run, labelled=False, dataset=dataset, skip_bad=skip_bad)
+            intake, _ = take_in(
+                data,
+                self.run,
+                labelled=False,
+                dataset=dataset,
+                columns=columns,
+                skip_bad=skip_bad,
+            )
             return explain_clips(self.matcher, intake.clips, self._fresh_run())
 
     def explain_one(

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from audiomatch import plugins
 from audiomatch.audio import SAMPLE_RATE, load_audio, sound_digest
 from audiomatch.clips import Clips
 from audiomatch.datasets import DEFAULT, choose_dataset
+from audiomatch.datasets.held import HeldFolder, is_packed
 from audiomatch.datasets.manifest import clips_of_table
 from audiomatch.errors import ClipError, UserError
 from audiomatch.files import user_path
@@ -51,7 +49,12 @@ class Opened:
     columns: tuple[str, str] = ("id", "p_match")
 
 
-def open_data(data: Data | None, labelled: bool | None, dataset: str | None = None) -> Opened:
+def open_data(
+    data: Data | None,
+    labelled: bool | None,
+    dataset: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Opened:
     """Return the clips of `data`; raises `UserError`.
 
     Args:
@@ -61,11 +64,14 @@ def open_data(data: Data | None, labelled: bool | None, dataset: str | None = No
             (samples, rate, text) or (samples, rate, text, match). None for `dataset` alone.
         labelled: as `DatasetInfo.open` takes it.
         dataset: the layout of a path, else told by the path.
+        columns: which columns of a table are ours (ours to theirs), see `name_columns`.
     """
     if data is None or isinstance(data, str | os.PathLike):
-        return _of_path(data, labelled, dataset)
+        return _of_path(data, labelled, dataset, columns)
     if dataset is not None:
         raise UserError(f"dataset {dataset!r} is the layout of a path; give a path")
+    if columns and not isinstance(data, pd.DataFrame):
+        raise UserError("columns are those of a table or a data frame")
     if isinstance(data, Clips):
         clips, kind = data, "clips"
         if labelled:
@@ -73,7 +79,7 @@ def open_data(data: Data | None, labelled: bool | None, dataset: str | None = No
         elif labelled is False:
             clips = clips.unlabelled()
     elif isinstance(data, pd.DataFrame):
-        clips, kind = _of_frame(data, labelled), "data frame"
+        clips, kind = _of_frame(data, labelled, columns), "data frame"
     else:
         clips, kind = _of_memory(data, labelled), "memory"
     if not len(clips):
@@ -87,11 +93,12 @@ def take_in(
     labelled: bool,
     *,
     dataset: str | None = None,
+    columns: Mapping[str, str] | None = None,
     skip_bad: bool = False,
     limit: int | None = None,
 ) -> tuple[Intake, Opened]:
     """Open the data and check its clips; those left out by `skip_bad` are told to the progress."""
-    opened = open_data(data, labelled, dataset)
+    opened = open_data(data, labelled, dataset, columns)
     if opened.clips.admitted and limit is None:
         return Intake(opened.clips, []), opened
     try:
@@ -122,44 +129,36 @@ def shipped_dataset(data: Data | None, dataset: str | None) -> str | None:
 
 
 def _of_path(
-    data: str | os.PathLike[str] | None, labelled: bool | None, dataset: str | None
+    data: str | os.PathLike[str] | None,
+    labelled: bool | None,
+    dataset: str | None,
+    columns: Mapping[str, str] | None,
 ) -> Opened:
     shipped = shipped_dataset(data, dataset)
     if shipped is not None:
         data, dataset = None, shipped
     layouts = plugins.registry().datasets()
     info, path = choose_dataset(layouts, None if data is None else os.fspath(data), dataset)
-    clips = info.open(path, labelled)
+    if columns and not info.columns:
+        raise UserError(f"--columns: the layout {info.name!r} has columns of its own")
+    clips = info.open(path, labelled, columns) if columns else info.open(path, labelled)
     if path is None:
         return Opened(clips, info.name, info.name, info.prediction_columns)
     return Opened(clips, info.name, str(path.resolve()), info.prediction_columns)
 
 
-def _of_frame(frame: pd.DataFrame, labelled: bool | None) -> Clips:
-    for row, audio in zip(frame.index, frame.get("audio", ()), strict=False):
-        if not isinstance(audio, str | os.PathLike | float | None):  # NaN: an empty cell
+def _of_frame(
+    frame: pd.DataFrame, labelled: bool | None, columns: Mapping[str, str] | None
+) -> Clips:
+    audios = frame.get((columns or {}).get("audio", "audio"), ())
+    for row, audio in zip(frame.index, audios, strict=False):
+        path = isinstance(audio, str | os.PathLike | float | None)  # NaN: an empty cell
+        if not path and not is_packed(audio):
             raise UserError(
                 f"data frame, row {row}: audio is a {type(audio).__name__}; must be a path "
                 "(samples: give a list of (samples, rate, text))"
             )
-    return clips_of_table(frame, Path.cwd(), "data frame", labelled)
-
-
-class _HeldFolder:
-    """A temporary folder that is removed when nobody holds this object any more."""
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="audiomatch-"))
-        weakref.finalize(self, _remove, self.path, os.getpid())
-
-    def __reduce__(self) -> tuple[type, tuple[()]]:
-        """Let another process have the clips but not the duty to remove their files."""
-        return type(None), ()
-
-
-def _remove(folder: Path, process: int) -> None:
-    if os.getpid() == process:  # a forked process ends without it
-        shutil.rmtree(folder, ignore_errors=True)
+    return clips_of_table(frame, Path.cwd(), "data frame", labelled, columns)
 
 
 def _of_memory(items: Iterable[Clip], labelled: bool | None) -> Clips:
@@ -167,7 +166,7 @@ def _of_memory(items: Iterable[Clip], labelled: bool | None) -> Clips:
 
     Clips are numbered from 0, as Python does.
     """
-    folder = _HeldFolder()
+    folder = HeldFolder()
     rows = [_row(item, number, folder.path) for number, item in enumerate(items)]
     missing = next((i for i, row in enumerate(rows) if labelled and "match" not in row), None)
     if missing is not None:
@@ -250,7 +249,7 @@ def one_clip(
             raise UserError("rate is that of samples; a file says its own")
         file = user_path(audio)
     else:
-        folder = _HeldFolder()
+        folder = HeldFolder()
         held = (folder,)
         file = _write_samples(audio, rate, folder.path / "clip.wav", "the clip")
     try:

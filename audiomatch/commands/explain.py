@@ -39,6 +39,7 @@ def explain(
     data: str | None,
     text: str | None,
     dataset: str | None,
+    columns: dict[str, str] | None,
     limit: int | None,
     skip_bad: bool,
     out: Path | None,
@@ -62,8 +63,10 @@ def explain(
     if picture is not None and picture.suffix.lower() != ".svg":
         raise UserError(f"--picture {picture}: must end in .svg, which every browser shows")
     if text is not None:
-        if dataset or limit or skip_bad:
-            raise UserError("--dataset, --limit and --skip-bad are for many clips; leave out TEXT")
+        if dataset or columns or limit or skip_bad:
+            raise UserError(
+                "--dataset, --columns, --limit and --skip-bad are for many clips; leave out TEXT"
+            )
         intake = Intake(one_clip(str(data), text), [])
     else:
         _check_many(data, out, picture)
@@ -75,6 +78,7 @@ def explain(
             loaded.run,
             labelled=False,
             dataset=dataset,
+            columns=columns,
             skip_bad=skip_bad,
             limit=limit,
         )

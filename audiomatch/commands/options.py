@@ -18,6 +18,24 @@ if TYPE_CHECKING:
 FLAGS = "audiomatch.flags"
 
 
+class Columns(click.ParamType):
+    """Names of columns as in audio=path,expected_text=sentence."""
+
+    name = "columns"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: Any) -> dict[str, str]:
+        """Return the table's name for each of ours."""
+        if isinstance(value, dict):
+            return value
+        found: dict[str, str] = {}
+        for part in value.split(","):
+            ours, _, theirs = (side.strip() for side in part.partition("="))
+            if not ours or not theirs or ours in found:
+                self.fail(f"{part!r}: must be OURS=THEIRS, each of ours once", param, ctx)
+            found[ours] = theirs
+        return found
+
+
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add DATA and what says how to read it; no output of the command may be an input."""
 
@@ -29,6 +47,12 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     decorators = (
         click.argument("data", required=False),
         click.option("--dataset", metavar="NAME", help="Layout of DATA (else told by the path)."),
+        click.option(
+            "--columns",
+            type=Columns(),
+            metavar="OURS=THEIRS,…",
+            help="Which columns of DATA are audio, expected_text, match and others.",
+        ),
         click.option(
             "--limit", type=click.IntRange(min=1), metavar="N", help="Draw N clips by the seed."
         ),

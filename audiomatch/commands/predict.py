@@ -27,6 +27,7 @@ def predict(
     model: Path,
     data: str | None,
     dataset: str | None,
+    columns: dict[str, str] | None,
     limit: int | None,
     skip_bad: bool,
     out: Path,
@@ -49,7 +50,13 @@ def predict(
         raise UserError(f"--out {out}: must end in .csv or .parquet")
     loaded = audiomatch.load(model, progress=True, **how)
     intake, opened = take_in(
-        data_path(data), loaded.run, labelled=False, dataset=dataset, skip_bad=skip_bad, limit=limit
+        data_path(data),
+        loaded.run,
+        labelled=False,
+        dataset=dataset,
+        columns=columns,
+        skip_bad=skip_bad,
+        limit=limit,
     )
     clips = intake.clips
     started = time.perf_counter()

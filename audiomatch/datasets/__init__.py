@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from audiomatch.clips import Clips
 
 DEFAULT = "mini-screener"
-MANIFEST_SUFFIXES = (".csv", ".jsonl", ".parquet")
+MANIFEST_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -34,23 +34,28 @@ class DatasetInfo:
         prediction_columns: names of id and probability in what `predict` writes.
         tables: the files of a folder of this layout that no output may overwrite, else all that
             are in it.
+        columns: whether `open` takes a third argument, which of the table's columns are ours (ours
+            to theirs, or None), as `clips_of_table` does.
     """
 
     name: str
     summary: str
     recognises: Callable[[Path], bool]
-    open: Callable[[Path | None, bool | None], Clips]
+    open: Callable[..., Clips]
     needs_path: bool = True
     prediction_columns: tuple[str, str] = ("id", "p_match")
     tables: Callable[[Path], Iterable[Path]] = Path.iterdir
+    columns: bool = False
 
 
 def find_manifest(path: Path) -> Path | None:
     """Return the manifest that `path` is or, as a folder, holds."""
     if path.is_dir():
-        inside = (path / f"manifest{suffix}" for suffix in MANIFEST_SUFFIXES)
-        return next((file for file in inside if file.is_file()), None)
-    return path if path.suffix.lower() in MANIFEST_SUFFIXES else None
+        names = (
+            f"manifest{suffix}{packed}" for packed in ("", ".gz") for suffix in MANIFEST_SUFFIXES
+        )
+        return next((path / name for name in names if (path / name).is_file()), None)
+    return path if path.name.lower().removesuffix(".gz").endswith(MANIFEST_SUFFIXES) else None
 
 
 def choose_dataset(
@@ -81,7 +86,7 @@ def choose_dataset(
         if info.needs_path and _recognises(info, path):
             return info, path
     raise UserError(
-        f"{data}: no known layout; give a manifest (.csv, .jsonl or .parquet), a folder with "
+        f"{data}: no known layout; give a manifest (.csv, .tsv, .jsonl or .parquet), a folder with "
         "manifest.csv or train_metadata.csv, or say --dataset NAME (see `audiomatch datasets`)"
     )
 

@@ -1,10 +1,11 @@
-"""The layout `manifest`: one CSV, JSONL or Parquet file, a row a clip."""
+"""The layout `manifest`: one table, a row a clip."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -12,38 +13,58 @@ from audiomatch.clips import Clips
 from audiomatch.datasets import MANIFEST_SUFFIXES, find_manifest
 from audiomatch.datasets.audio_paths import find_audio
 from audiomatch.datasets.cells import check_column_names, text_cells
+from audiomatch.datasets.columns import name_columns, segments_of
+from audiomatch.datasets.held import unpack_audio
 from audiomatch.datasets.tables import read_table
 from audiomatch.errors import UserError
 
 
-def open_manifest(path: Path | None, labelled: bool | None) -> Clips:
+def open_manifest(
+    path: Path | None, labelled: bool | None, columns: Mapping[str, str] | None = None
+) -> Clips:
     """Read a manifest, or the one in a folder, as `clips_of_table` does."""
     assert path is not None
     file = find_manifest(path)
     if file is None:
         raise UserError(f"{path}: no manifest; it must be one of {', '.join(MANIFEST_SUFFIXES)}")
-    return clips_of_table(read_table(file), file.parent, file.name, labelled)
+    return clips_of_table(read_table(file), file.parent, file.name, labelled, columns)
 
 
-def clips_of_table(frame: pd.DataFrame, folder: Path, source: str, labelled: bool | None) -> Clips:
+def clips_of_table(
+    frame: pd.DataFrame,
+    folder: Path,
+    source: str,
+    labelled: bool | None,
+    columns: Mapping[str, str] | None = None,
+) -> Clips:
     """Return the clips of a table with `audio`, `expected_text`, `match` and any more columns.
 
-    Paths are relative to `folder`. `id` is the table's own where it has one, else `audio` as
-    written, with `#2` and so on where a recording comes again with another text.
+    Paths are relative to `folder`; audio may also be inside the table, as in Hugging Face datasets.
+    `id` is the table's own where it has one, else `audio` as written, with `#2` and so on where
+    a recording comes again with another text. `columns` and synonyms: see `name_columns`; parts of
+    files: see `segments_of`.
     """
+    check_column_names([str(name) for name in frame.columns], source)
+    frame = name_columns(frame, columns, source)
     needed = ("audio", "expected_text", "match") if labelled else ("audio", "expected_text")
     require_columns(frame, needed, source)
     if labelled is False:
         frame = frame.drop(columns="match", errors="ignore")
     rows = frame.index
-    check_column_names([str(name) for name in frame.columns], source)
-    audio = text_cells(frame["audio"], "audio", lambda i: f"{source}, row {rows[i]}", loose=False)
+    names, paths, held = unpack_audio(frame["audio"])
+
+    def texts(cells: list[Any]) -> list[str]:
+        return text_cells(cells, "audio", lambda i: f"{source}, row {rows[i]}", loose=False)
+
     base = str(folder.resolve())
-    paths = [find_audio(base, name) if name.strip() else "" for name in audio]
+    found = [find_audio(base, path) if path.strip() else "" for path in texts(paths)]
     if "id" not in frame.columns:
-        names = [name or f"row {row}" for name, row in zip(audio, rows, strict=True)]
-        frame = frame.assign(id=list(_made_ids(names)))
-    return Clips(frame.assign(audio=paths), source)
+        made = [name or f"row {row}" for name, row in zip(texts(names), rows, strict=True)]
+        frame = frame.assign(id=list(_made_ids(made)))
+    clips = Clips(frame.assign(audio=found), source)
+    clips.held = held
+    segments = segments_of(frame, source)
+    return clips if segments is None else clips.with_segments(segments[:, 0], segments[:, 1])
 
 
 def _made_ids(names: list[str]) -> Iterator[str]:
@@ -63,5 +84,6 @@ def require_columns(frame: pd.DataFrame, names: tuple[str, ...], source: str) ->
         if name not in frame.columns:
             raise UserError(
                 f"{source}: no column {name!r}; needs {', '.join(names)}, "
-                f"has {', '.join(map(str, frame.columns))}"
+                f"has {', '.join(map(str, frame.columns))[:200]}; --columns {name}=THEIRS says "
+                "which it is"
             )
