@@ -11,14 +11,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from audiomatch import plugins
 from audiomatch.caller import caller_state
-from audiomatch.clips import Clips
 from audiomatch.contract import fit_matcher
 from audiomatch.datasets import input_paths
-from audiomatch.errors import UserError
 from audiomatch.files import Place, check_not_input, check_output_folder, user_path
 from audiomatch.fitted import Model
 from audiomatch.folds import BY_TEXT, group_clips
@@ -27,9 +23,11 @@ from audiomatch.intake import data_digest
 from audiomatch.machine import make_run
 from audiomatch.matcher import Precision
 from audiomatch.model import card_of, load_model
+from audiomatch.negatives import parse_kinds
 from audiomatch.progress import Progress
 from audiomatch.records import FitRecord, FoldSummary
 from audiomatch.results import Comparison, Evaluation
+from audiomatch.running.design import FOLDS, Design, Reading
 from audiomatch.spec import MatcherSpec, parse_matcher, parse_matchers
 
 __all__ = ["Comparison", "Evaluation", "Model", "compare", "evaluate", "fit", "load"]
@@ -67,6 +65,8 @@ def fit(
     data: Data | None,
     *,
     group: str = BY_TEXT,
+    negatives: str | Sequence[str] | None = None,
+    split: str | None = None,
     dataset: str | None = None,
     columns: Mapping[str, str] | None = None,
     limit: int | None = None,
@@ -85,6 +85,8 @@ def fit(
         data: what `compare` takes, with labels.
         group: the column whose values are kept together where the matcher splits the data for
             calibration or validation; `none` for none.
+        negatives: mismatches to make of data that are matches alone, as `compare` takes it.
+        split: a column; fit on the rows where it is `train`, and leave out the others.
         dataset: the layout of a path, else told by the path.
         columns: which columns of the data are ours, as in `{"audio": "path", "match": "label"}`.
         limit: draw that many clips by the seed.
@@ -98,26 +100,21 @@ def fit(
     """
     spec = parse_matcher(matcher) if isinstance(matcher, str) else matcher
     made = plugins.registry().create(spec)
+    design = Design(group=group, negatives=parse_kinds(negatives), split=split)
     run = make_run(device, precision, seed, workers, cache, progress)
     with caller_state():
-        intake, _ = take_in(
-            data,
-            run,
-            labelled=True,
-            dataset=dataset,
-            columns=columns,
-            skip_bad=skip_bad,
-            limit=limit,
-        )
-        _check_classes(intake.clips)
-        train = group_clips(intake.clips, group)
+        reading = Reading(columns=columns, limit=limit, skip_bad=skip_bad)
+        clips, opened = design.take(data, run, reading, dataset)
+        train = design.training_part(clips, run)
         started = time.perf_counter()
         fit_matcher(made, train, run)
     record = FitRecord(
         clips=len(train),
-        skipped=tuple(intake.skipped),
-        data_digest=data_digest(intake.clips),
+        skipped=opened.skipped,
+        data_digest=opened.digest,
         group=group,
+        split=split,
+        negatives=design.negatives,
         seed=run.seed,
         device=run.device,
         precision=run.precision,
@@ -127,20 +124,16 @@ def fit(
     return Model(made, card_of(spec, plugins.registry().offer(spec), made, record), run)
 
 
-def _check_classes(clips: Clips) -> None:
-    classes = np.unique(clips.labels)
-    if classes.size < 2:
-        raise UserError(
-            f"{clips.source}: every clip has match {classes[0]}; fitting needs both 0 and 1"
-        )
-
-
 def compare(
     data: Data | None,
     matchers: str | Sequence[str | MatcherSpec],
     *,
-    folds: int = 5,
+    folds: int = FOLDS,
     group: str = BY_TEXT,
+    negatives: str | Sequence[str] | None = None,
+    split: str | None = None,
+    test: Data | None = None,
+    fold: int | None = None,
     out: Place | None = None,
     dataset: str | None = None,
     columns: Mapping[str, str] | None = None,
@@ -167,6 +160,13 @@ def compare(
         matchers: their names as on the command line, `NAME[:PRESET][@key=value]…`.
         folds: how many.
         group: clips alike in this column share a fold; `none` for plain folds.
+        negatives: mismatches to make of data that are matches alone, one of each: `swap` (another
+            clip's text), `replace`, `insert`, `delete` (a word), `sound` (a letter) or `edit` (any
+            of these but `swap`); of several a like number. See `audiomatch.negatives`.
+        split: a column, in the place of folds: fit on the rows where it is `train`, predict those
+            where it is `test`.
+        test: data to predict by matchers fitted on all of `data`, in the place of folds.
+        fold: the one to compute, from 1; the tables are written by the call that finds all there.
         out: the run folder, else `runs/NAME-OF-DATA`.
         dataset: the layout of a path, else told by the path.
         columns: which columns of the data are ours, as in `{"audio": "path", "match": "label"}`.
@@ -183,13 +183,14 @@ def compare(
     Raises:
         UserError: what was given cannot be used, before any work is done.
     """
-    from audiomatch.folds import make_folds
     from audiomatch.further import keep_apart
-    from audiomatch.running.comparison import describe_data, run_comparison
+    from audiomatch.running.comparison import run_comparison
     from audiomatch.running.crossval import enter
     from audiomatch.running.executors import make_executor
 
     specs = _specs(matchers)
+    design = Design(folds, group, parse_kinds(negatives), split, test)
+    design.check_fold(fold)
     place = _run_folder(data, dataset) if out is None else user_path(out)
     if place is not None:
         check_output_folder(place, "--out")
@@ -200,23 +201,17 @@ def compare(
     run = make_run(device, precision, seed, workers, cache, progress)
     with caller_state():
         entrants = enter(plugins.registry(), specs)
-        intake, opened = take_in(
-            data,
-            run,
-            labelled=True,
-            dataset=dataset,
-            columns=columns,
-            skip_bad=skip_bad,
-            limit=limit,
-        )
-        record = describe_data(intake, opened.dataset, opened.source, limit)
+        reading = Reading(columns=columns, limit=limit, skip_bad=skip_bad)
+        made, records = design.open(data, run, reading, dataset)
         if place is None:
-            place = Path("runs") / f"{opened.dataset}-{record.digest[:8]}"
+            place = Path("runs") / f"{records[0].dataset}-{records[0].digest[:8]}"
             check_output_folder(place, "--out")
-        made = make_folds(intake.clips, folds, group, run.seed)
-        keep_apart([d for entrant in entrants for d in entrant.further_data], intake.clips, run)
+        further = [d for entrant in entrants for d in entrant.further_data]
+        keep_apart(further, made.clips.take(made.of >= 0), run)
         with pool:
-            return run_comparison(plugins.registry(), entrants, made, record, run, place, pool)
+            return run_comparison(
+                plugins.registry(), entrants, made, records, run, place, pool, fold and fold - 1
+            )
 
 
 def _specs(matchers: str | Sequence[str | MatcherSpec]) -> list[MatcherSpec]:

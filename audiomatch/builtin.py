@@ -77,7 +77,9 @@ def _open_manifest(
 
 
 def _is_drivendata(path: Path) -> bool:
-    return any((path / f"{half}_metadata.csv").is_file() for half in ("train", "test"))
+    from audiomatch.datasets.drivendata import is_drivendata
+
+    return is_drivendata(path)
 
 
 @hookimpl

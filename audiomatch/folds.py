@@ -19,20 +19,27 @@ BY_TEXT = "expected_text"
 
 @dataclass(frozen=True)
 class Folds:
-    """Which fold holds each clip out: `of[i]` in 0..k-1 for `clips` with their groups."""
+    """Which fold holds each clip out: `of[i]` in 0..k-1 for `clips` with their groups.
+
+    A clip of no fold (-1) is in every training part. `fixed` names the option that fixed the split,
+    where one did, and `warning` says what its parts share. `negatives` are the kinds of mismatches
+    that were made, and `made[i]` is that of a clip, empty where it is of the data.
+    """
 
     clips: Clips
     of: NDArray[np.int64]
     k: int
     group: str
+    fixed: str = ""
+    warning: str = ""
+    negatives: tuple[str, ...] = ()
+    made: NDArray[np.object_] | None = None
 
     @property
     def digest(self) -> str:
-        """SHA-256 over ids, groups and folds."""
-        lines = (
-            f"{i}\t{g}\t{f}\n"
-            for i, g, f in zip(self.clips.ids, self.clips.groups, self.of, strict=True)
-        )
+        """SHA-256 over ids, texts, groups and folds."""
+        columns = (self.clips.ids, self.clips.texts, self.clips.groups, self.of)
+        lines = (f"{i}\t{t}\t{g}\t{f}\n" for i, t, g, f in zip(*columns, strict=True))
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def split(self, fold: int) -> tuple[Clips, Clips]:
@@ -49,11 +56,35 @@ def make_folds(clips: Clips, k: int, group: str = BY_TEXT, seed: int = 0) -> Fol
     equal size are dealt out. Raises `UserError` when there are fewer groups than folds or a
     training part would have one class.
     """
+    folds = deal_folds(clips, k, group, seed)
+    check_classes(folds)
+    return folds
+
+
+def check_classes(folds: Folds) -> None:
+    """Raise `UserError` where a training part, or all of the clips, have one class."""
+    labels, source = folds.clips.labels, folds.clips.source
+    classes = np.unique(labels)
+    if classes.size < 2:
+        hint = "; of matches alone --negatives swap,edit makes mismatches" if classes[0] else ""
+        raise UserError(
+            f"{source}: every clip has match {classes[0]}; fitting needs both 0 and 1{hint}"
+        )
+    for fold in range(folds.k):
+        classes = np.unique(labels[folds.of != fold])
+        if classes.size < 2:
+            raise UserError(
+                f"{source}: without fold {fold} every clip has match {classes[0]}; a training "
+                "part needs both 0 and 1 (fewer folds, more clips, or another --group)"
+            )
+
+
+def deal_folds(clips: Clips, k: int, group: str = BY_TEXT, seed: int = 0) -> Folds:
+    """Split clips as `make_folds` does, whatever their labels."""
     from sklearn.model_selection import GroupKFold, KFold
 
     if k < 2:
         raise UserError(f"--folds {k}: at least 2")
-    labels = clips.labels
     grouped = group_clips(clips, group)
     names = np.asarray(grouped.groups, dtype=object)
     of = np.empty(len(clips), dtype=np.int64)
@@ -76,13 +107,6 @@ def make_folds(clips: Clips, k: int, group: str = BY_TEXT, seed: int = 0) -> Fol
         splits = GroupKFold(k).split(names, groups=dealt)
     for fold, (_, held_out) in enumerate(splits):
         of[held_out] = fold
-    for fold in range(k):
-        classes = np.unique(labels[of != fold])
-        if classes.size < 2:
-            raise UserError(
-                f"{clips.source}: without fold {fold} every clip has match {classes[0]}; "
-                "a training part needs both 0 and 1 (fewer folds, more clips, or another --group)"
-            )
     return Folds(grouped, of, k, group)
 
 

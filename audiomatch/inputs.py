@@ -90,7 +90,7 @@ def open_data(
 def take_in(
     data: Data | None,
     run: Run,
-    labelled: bool,
+    labelled: bool | None,
     *,
     dataset: str | None = None,
     columns: Mapping[str, str] | None = None,
@@ -168,8 +168,9 @@ def _of_memory(items: Iterable[Clip], labelled: bool | None) -> Clips:
     """
     folder = HeldFolder()
     rows = [_row(item, number, folder.path) for number, item in enumerate(items)]
-    missing = next((i for i, row in enumerate(rows) if labelled and "match" not in row), None)
-    if missing is not None:
+    missing = next((i for i, row in enumerate(rows) if "match" not in row), None)
+    some = labelled is None and any("match" in row for row in rows)
+    if missing is not None and (labelled or some):
         raise UserError(
             f"clips in memory, row {missing}: no match; must be (samples, rate, text, match)"
         )

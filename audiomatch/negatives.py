@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+import itertools
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from audiomatch.clips import Clips
+from audiomatch.errors import UserError, unknown
+from audiomatch.folds import Folds
 from audiomatch.text import letters
 
 # Words to put in where the texts have too few of their own.
@@ -134,3 +141,125 @@ class WrongTexts:
 
 def _joined(before: list[str], word: str, after: list[str]) -> str:
     return " ".join([*before, word, *after])
+
+
+def parse_kinds(named: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the kinds of mismatches named, each once. Raises `UserError` for one that is none."""
+    names = named.split(",") if isinstance(named, str) else named or ()
+    kinds = tuple(dict.fromkeys(name.strip().lower() for name in names))
+    for kind in kinds:
+        if kind not in NAMES:
+            raise unknown("kind of negatives", kind, NAMES)
+    return kinds
+
+
+def with_mismatches(folds: Folds, kinds: Sequence[str], seed: int) -> Folds:
+    """Return the folds with one mismatch made of each match: its recording, a text it doesn't say.
+
+    Kinds take turns, so that each is made equally often. Clips are dealt to folds first: the texts
+    and words that go into a made text come from the clips of the same fold, or of the same part of
+    a fixed split, so that nothing is borrowed of what is held out. A made mismatch is of the group
+    of its recording. What is drawn depends on the seed, on what the clip holds, and on the other
+    texts of its fold, not on the order of rows.
+
+    Args:
+        folds: folds of matches alone; of a fixed split also parts that have mismatches of their
+            own, which stay as they are.
+        kinds: of `NAMES`; `edit` stands for all but `swap`.
+        seed: of the draws.
+
+    Raises:
+        UserError: there are mismatches already, or a fold has no other text to swap in.
+    """
+    clips, texts = folds.clips, folds.clips.texts
+    said: dict[str, set[str]] = {}
+    for recording, text, match in zip(clips.sounds, texts, clips.labels, strict=True):
+        said.setdefault(recording, set()).update([letters(text)] if match else [])
+    wrong: dict[int, Wrong] = {}
+    for rows in _parts_of_matches(folds):
+        wrong |= _make(clips.take(rows), rows, said, kinds, seed)
+    rows = np.repeat(np.arange(len(clips)), [1 + (row in wrong) for row in range(len(clips))])
+    made = np.append(False, rows[1:] == rows[:-1])
+    pairs = list(zip(rows.tolist(), made.tolist(), strict=True))
+    ids, fresh = clips.ids, _fresh_ids(clips.ids)
+    both = clips.take(rows).with_column("match", clips.labels[rows] * ~made)
+    both = both.with_column("expected_text", [wrong[i].text if m else texts[i] for i, m in pairs])
+    both = both.with_column("id", [fresh[i] if m else ids[i] for i, m in pairs])
+    names = [wrong[i].kind.name.lower() if m else "" for i, m in pairs]
+    return replace(
+        folds, clips=both, of=folds.of[rows], negatives=tuple(kinds), made=np.array(names, object)
+    )
+
+
+def _parts_of_matches(folds: Folds) -> list[NDArray[np.int64]]:
+    """Return the rows of each fold, or of each part of a fixed split that is of matches alone."""
+    labels = folds.clips.labels
+    parts = [np.flatnonzero(folds.of == part) for part in np.unique(folds.of)]
+    matches = [rows for rows in parts if labels[rows].all()]
+    if not matches or (folds.k > 1 and len(matches) < len(parts)):
+        raise UserError(
+            f"{folds.clips.source}: {int((labels == 0).sum())} of {len(labels)} clips are "
+            "mismatches already; --negatives makes them where every clip is a match"
+        )
+    return matches
+
+
+def _make(
+    clips: Clips,
+    rows: NDArray[np.int64],
+    said: Mapping[str, Collection[str]],
+    kinds: Sequence[str],
+    seed: int,
+) -> dict[int, Wrong]:
+    """Return a wrong text for each of a fold's clips, by their `rows` in the whole."""
+    ids, texts, recordings = clips.ids, clips.texts, clips.sounds
+    maker, pool = WrongTexts(texts), sorted(texts)
+    content = zip(recordings, texts, strict=True)
+    keys = [hashlib.sha256(f"{seed}\0{r}\0{letters(t)}".encode()).hexdigest() for r, t in content]
+    made = {}
+    for turn, i in enumerate(sorted(range(len(clips)), key=lambda i: (keys[i], ids[i]))):
+        kind, generator = kinds[turn % len(kinds)], np.random.default_rng(int(keys[i], 16))
+        if kind == "swap":
+            wrong = _another(pool, said[recordings[i]], generator)
+        else:
+            wrong = _edited(maker, kind, texts[i], said[recordings[i]], generator)
+        if wrong is None:
+            raise UserError(
+                f"{clips.where(i)}: none of the {len(clips)} clips of its fold has another text "
+                f"to make a mismatch ({kind}) of; take fewer folds, or --negatives edit"
+            )
+        made[int(rows[i])] = wrong
+    return made
+
+
+def _another(
+    pool: Sequence[str], said: Collection[str], generator: np.random.Generator
+) -> Wrong | None:
+    """Draw another clip's text, each as often as it is said: a rare text gives nothing away."""
+    for _ in range(_TRIES):
+        other = pool[int(generator.integers(len(pool)))]
+        if letters(other) not in said:
+            return Wrong(other, Kind.SWAP, None)
+    left = [text for text in pool if letters(text) not in said]
+    return Wrong(left[int(generator.integers(len(left)))], Kind.SWAP, None) if left else None
+
+
+def _edited(
+    maker: WrongTexts, kind: str, text: str, said: Collection[str], generator: np.random.Generator
+) -> Wrong | None:
+    """Draw an edit of `text` whose letters are none of what is said."""
+    for _ in range(_TRIES):
+        if kind == EDIT:
+            wrong = maker.make(text, generator, swap=False)
+        else:
+            wrong = maker.make_kind(Kind[kind.upper()], text, generator)
+        if letters(wrong.text) and letters(wrong.text) not in said:
+            return wrong
+    return None
+
+
+def _fresh_ids(ids: Sequence[str]) -> list[str]:
+    """Return an id for a second clip of each recording: `ID#2`, or the next number free."""
+    taken = set(ids)
+    numbered = ((f"{name}#{number}" for number in itertools.count(2)) for name in ids)
+    return [next(new for new in choices if new not in taken) for choices in numbered]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -41,7 +42,8 @@ class Evaluation:
 
     Attributes:
         record: every figure with its interval, also by task and by grade.
-        predictions: a row a clip and matcher: `id`, `matcher`, `fold`, `group`, `match`, `p_match`.
+        predictions: a row a clip and matcher: `id`, `matcher`, `fold`, `group`, `match`, `p_match`;
+            of a comparison also `expected_text` and `negative`.
     """
 
     record: Leaderboard
@@ -105,6 +107,13 @@ class Comparison(Evaluation):
         return self.record.difference(str(parse_matcher(a)), str(parse_matcher(b)))
 
     @property
+    def missing(self) -> list[int]:
+        """The folds, from 1, that are still to be computed, where one was computed alone."""
+        known = Counter(result.fold for result in self.run.results)
+        every = len({result.matcher for result in self.run.results})
+        return [fold + 1 for fold in range(self.run.folds.k) if known[fold] < every]
+
+    @property
     def problems(self) -> list[str]:
         """A line for each fold that failed and each plugin's listener that did."""
         failed = [
@@ -115,4 +124,5 @@ class Comparison(Evaluation):
         return [*failed, *self.run.listener_errors]
 
     def _notes(self) -> list[str]:
-        return [*super()._notes(), f"Run folder: {self.folder}"]
+        warnings = filter(None, [self.run.folds.warning])
+        return [*super()._notes(), *warnings, f"Run folder: {self.folder}"]

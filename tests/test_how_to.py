@@ -19,11 +19,10 @@ from audiomatch.plugins import Registry
 from tests.conftest import write_corpus, write_tone
 from tests.markdown import ROOT, SHELL, blocks, commands
 from tests.test_explain import made_up
-from tests.toys import Toy, ToyConfig
+from tests.toys import Toy, ToyConfig, leave_out_slow_floors
 
-PAGES = ("compare", "use-a-model", "explain", "weights", "combine")
+PAGES = ("compare", "your-corpus", "use-a-model", "explain", "weights", "combine")
 STAND_INS = ("whisper", "xgboost", "lightgbm")
-SLOW_FLOORS = ("text-only", "audio-only")
 
 
 class AnyOption(ToyConfig):
@@ -63,11 +62,14 @@ def place(plugin: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch, tmp_
     module = ModuleType("stand_ins")
     module.audiomatch_matchers = audiomatch_matchers  # type: ignore[attr-defined]
     made = plugin(stand_ins=module)
-    offered = made.matchers()
-    quick = {name: offer for name, offer in offered.items() if name not in SLOW_FLOORS}
-    monkeypatch.setattr(made, "matchers", lambda: quick)
+    leave_out_slow_floors(made, monkeypatch)
     clips = pd.read_csv(write_corpus(tmp_path))
+    clips["part"] = ["train"] * 24 + ["test"] * 12
     clips.to_csv(tmp_path / "clips.csv", index=False)
+    clips.iloc[24:].to_csv(tmp_path / "other.csv", index=False)
+    spoken = clips[clips["match"] == 1].copy()
+    spoken["expected_text"] += [f" {i}" for i in range(len(spoken))]
+    spoken.to_csv(tmp_path / "spoken.csv", index=False)
     clips.drop(columns="match").to_csv(tmp_path / "new.csv", index=False)
     write_tone(tmp_path / "more.wav", 1.0, hertz=200)
     further = pd.DataFrame({"audio": ["more.wav"], "expected_text": ["more speech"]})

@@ -12,11 +12,13 @@ from audiomatch.commands.options import (
     data_options,
     data_path,
     group_option,
+    negatives_option,
     run_options,
+    split_option,
     with_flags,
 )
 from audiomatch.commands.output import print_json, print_table
-from audiomatch.commands.paths import OutputFolder
+from audiomatch.commands.paths import OutputFolder, UserPath
 
 
 @click.command(cls=MatcherCommand)
@@ -30,6 +32,17 @@ from audiomatch.commands.paths import OutputFolder
 )
 @click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Folds.")
 @group_option("Clips alike in it share a fold; 'none' for plain folds.")
+@negatives_option
+@split_option("Fit on the rows where it is train, predict those where it is test; no folds.")
+@click.option(
+    "--test", type=UserPath(), metavar="DATA", help="Fit on all of DATA, predict these; no folds."
+)
+@click.option(
+    "--fold",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Compute only fold K, from 1; the last into one --out makes the tables.",
+)
 @click.option(
     "--out",
     type=OutputFolder(),
@@ -55,7 +68,11 @@ def bench(data: str | None, named: str, out: Path | None, as_json: bool, **how: 
     specs = with_flags(parse_matchers(named))
     found = audiomatch.compare(data_path(data), specs, out=out, progress=True, **how)
     if as_json:
-        print_json({**found.record.model_dump(mode="json"), "run": str(found.folder)})
+        facts = {"run": str(found.folder), "missing_folds": found.missing}
+        print_json({**found.record.model_dump(mode="json"), **facts})
+    elif found.missing:
+        missing = ", ".join(map(str, found.missing))
+        click.echo(f"Run folder: {found.folder}   still to compute: --fold {missing}")
     else:
         print_table(leaderboard_table(found.record))
         click.echo(f"Run folder: {found.folder}   report: {found.folder / 'report.html'}")

@@ -12,7 +12,9 @@ from audiomatch.commands.options import (
     data_options,
     data_path,
     group_option,
+    negatives_option,
     run_options,
+    split_option,
     with_flags,
 )
 from audiomatch.commands.output import print_json
@@ -23,6 +25,8 @@ from audiomatch.commands.paths import OutputFolder
 @click.argument("matcher")
 @data_options
 @group_option("Clips alike in it stay together where a matcher splits them; 'none' for no groups.")
+@negatives_option
+@split_option("Fit on the rows where it is train; leave out the others.")
 @click.option(
     "--out",
     type=OutputFolder(replaced=True),

@@ -68,6 +68,18 @@ def group_option(help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any
     )
 
 
+negatives_option = click.option(
+    "--negatives",
+    metavar="KINDS",
+    help="Of matches alone, make mismatches: swap, replace, insert, delete, sound, edit.",
+)
+
+
+def split_option(help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what adds --split, which means `help_`."""
+    return click.option("--split", metavar="COLUMN", help=help_)
+
+
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add where and how to compute."""
     decorators = (

@@ -1,7 +1,8 @@
 """The layout `drivendata`: that of the literacy-screening challenge.
 
 `train_metadata.csv` and `train_labels.csv`, the clips in `train/` or beside them; the same with
-`test` for a half without labels.
+`test` for a half without labels, or with them in `test_labels.csv`. A folder stands for the half
+that is wanted, the path of a metadata file for its own.
 """
 
 from __future__ import annotations
@@ -14,16 +15,27 @@ from audiomatch.datasets.tables import read_table
 from audiomatch.errors import UserError
 
 
-def open_drivendata(path: Path | None, labelled: bool | None) -> Clips:
-    """Read the labelled half, or the half to predict: test where there is one, else train.
+def is_drivendata(path: Path) -> bool:
+    """Whether a path is such a folder, or the metadata file of a half, by names alone."""
+    names = [f"{half}_metadata.csv" for half in ("train", "test")]
+    return (path.name in names and path.is_file()) or any((path / n).is_file() for n in names)
 
-    With `labelled` None, the labelled half where there are labels. `id` is `filename`; the order is
-    that of the metadata.
+
+def open_drivendata(path: Path | None, labelled: bool | None) -> Clips:
+    """Read a half with or without its labels.
+
+    Of a folder that is the labelled half `train`, or the half to predict: test where there is one,
+    else train. With `labelled` None, the labelled half where there are labels. `id` is `filename`;
+    the order is that of the metadata.
     """
     assert path is not None
+    named = path.name.partition("_")[0] if path.is_file() else ""
+    path = path.parent if named else path
     if labelled is None:
-        labelled = (path / "train_labels.csv").is_file()
-    half = "train" if labelled or not (path / "test_metadata.csv").is_file() else "test"
+        labelled = (path / f"{named or 'train'}_labels.csv").is_file()
+    half = named or "train"
+    if not named and not labelled and (path / "test_metadata.csv").is_file():
+        half = "test"
     file = path / f"{half}_metadata.csv"
     if not file.is_file():
         raise UserError(f"{path}: no {file.name}; the drivendata layout needs it here")
@@ -36,7 +48,7 @@ def open_drivendata(path: Path | None, labelled: bool | None) -> Clips:
         str(inside / name if (inside / name).is_file() else beside / name) for name in names
     ]
     if labelled:
-        frame["match"] = _labels(path / "train_labels.csv", Clips(frame, file.name))
+        frame["match"] = _labels(path / f"{half}_labels.csv", Clips(frame, file.name))
     return Clips(frame, file.name)
 
 

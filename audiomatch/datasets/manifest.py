@@ -82,8 +82,9 @@ def require_columns(frame: pd.DataFrame, names: tuple[str, ...], source: str) ->
     """Raise `UserError` for the first column that is not there."""
     for name in names:
         if name not in frame.columns:
+            hint = ", or --negatives swap,edit makes mismatches (bench, fit)"
             raise UserError(
                 f"{source}: no column {name!r}; needs {', '.join(names)}, "
                 f"has {', '.join(map(str, frame.columns))[:200]}; --columns {name}=THEIRS says "
-                "which it is"
+                f"which it is{hint if name == 'match' else ''}"
             )

@@ -23,6 +23,12 @@ class FitRecord(Record):
     group: str = Field(
         description="the column whose values splits inside the matcher keep together"
     )
+    split: str | None = Field(
+        default=None, description="the column of which only the rows of `train` were learned from"
+    )
+    negatives: tuple[str, ...] = Field(
+        default=(), description="kinds of mismatches made of matches; empty for those of the data"
+    )
     seed: int = Field(description="the source of every random number")
     device: str = Field(description="`cpu`, `cuda`, `cuda:N` or `mps`")
     precision: str = Field(description="`auto`, `fp32`, `bf16` or `fp16`")

@@ -13,8 +13,23 @@ class FoldsRecord(FileRecord):
 
     folds: int = Field(description="number of folds")
     group: str = Field(description="the column whose values are kept together")
-    digest: str = Field(description="SHA-256 of ids, groups and folds")
-    fold_of: dict[str, int] = Field(description="the fold of each clip's id")
+    digest: str = Field(description="SHA-256 of ids, texts, groups and folds")
+    split: str = Field(default="", description="the option that fixed the split, where one did")
+    negatives: tuple[str, ...] = Field(
+        default=(), description="kinds of mismatches made of matches; empty for those of the data"
+    )
+    made: dict[str, str] = Field(
+        default={}, description="of each mismatch made, by its id, what was made: `swap`, `insert`…"
+    )
+    fold_of: dict[str, int] = Field(
+        description="the fold of each clip's id; -1 for one that is only learned from"
+    )
+
+    @property
+    def design(self) -> str:
+        """What it is, in a few words."""
+        made = f" with --negatives {','.join(self.negatives)}" if self.negatives else ""
+        return (self.split or f"{self.folds} folds") + f" by {self.group}{made}"
 
 
 class DataRecord(Record):
@@ -36,13 +51,21 @@ class FoldsMade(Record):
 
     k: int = Field(description="number of folds")
     group: str = Field(description="the column whose values are kept together")
-    digest: str = Field(description="SHA-256 of ids, groups and folds")
+    digest: str = Field(description="SHA-256 of ids, texts, groups and folds")
+    split: str = Field(default="", description="the option that fixed the split, where one did")
+    warning: str = Field(default="", description="what the parts of a fixed split share")
+    negatives: tuple[str, ...] = Field(
+        default=(), description="kinds of mismatches made of matches; empty for those of the data"
+    )
 
 
 class RunRecord(FileRecord):
     """`run.json`: all that is needed to tell where a leaderboard comes from."""
 
     data: DataRecord = Field(description="what was compared on")
+    test: DataRecord | None = Field(
+        default=None, description="what was predicted, where that was other data"
+    )
     folds: FoldsMade = Field(description="how the folds were made")
     groups: int = Field(description="number of groups")
     seed: int = Field(description="the source of every random number")

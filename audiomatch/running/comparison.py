@@ -8,7 +8,6 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from audiomatch.folds import Folds
-from audiomatch.intake import Intake, data_digest
 from audiomatch.machine import versions
 from audiomatch.matcher import Run
 from audiomatch.plugins import Registry
@@ -27,38 +26,26 @@ from audiomatch.running.jobs import Entrant
 from audiomatch.scoring import build_leaderboard
 
 
-def describe_data(intake: Intake, dataset: str, source: str, limit: int | None) -> DataRecord:
-    """Return what the run keeps of its data."""
-    return DataRecord(
-        dataset=dataset,
-        source=source,
-        digest=data_digest(intake.clips),
-        clips=len(intake.clips),
-        seconds_of_audio=float(intake.clips.seconds.sum()),
-        limit=limit,
-        skipped=tuple(intake.skipped),
-    )
-
-
 def run_comparison(
     registry: Registry,
     entrants: Sequence[Entrant],
     folds: Folds,
-    data: DataRecord,
+    data: Sequence[DataRecord],
     run: Run,
     path: Path,
     executor: Executor,
+    only: int | None = None,
 ) -> Comparison:
     """Compare `entrants` on `folds` and write the run folder at `path`.
 
-    `run.progress` shows each fold and names each plugin whose listener hook failed.
+    `data` is the record of the data, and of other data that are predicted where there are such.
+    `run.progress` shows each fold and names each plugin whose listener hook failed. With `only` no
+    other fold is computed, and the tables are written once the folder has all of them; the
+    comparison returned is of what there is. Raises `UserError` where the folder holds another
+    design.
     """
     folder = RunFolder(path, run.progress.say)
-    fold_of = dict(zip(folds.clips.ids, folds.of.tolist(), strict=True))
-    made = FoldsMade(k=folds.k, group=folds.group, digest=folds.digest)
-    FoldsRecord(folds=folds.k, group=folds.group, digest=folds.digest, fold_of=fold_of).write(
-        path / "folds.json"
-    )
+    folder.claim(_record_of(folds))
     started = time.time()
     problems: list[str] = []
 
@@ -67,19 +54,29 @@ def run_comparison(
         facts = {"matcher": result.matcher, "fold": result.fold, "result": result}
         problems.extend(registry.tell("audiomatch_fold_done", **facts))
 
-    results = cross_validate(entrants, folds, run, folder, executor, fold_done)
+    results = cross_validate(entrants, folds, run, folder, executor, fold_done, only)
     detailed = pooled_predictions(results, folds)
-    predictions = detailed.drop(columns=["task", "grade", "expected_text"])
-    folder.write_predictions(predictions)
+    predictions = detailed.drop(columns=["task", "grade"])
     with run.progress.task("scoring", total=1, unit="tables") as task:
         leaderboard = build_leaderboard(detailed, results, seed=run.seed)
         task.advance()
     seconds = time.time() - started
-    leaderboard.write(path / "leaderboard.json")
-    problems += registry.tell("audiomatch_run_done", folder=path, leaderboard=leaderboard)
+    complete = only is None or len(results) == len(entrants) * folds.k
+    if complete:
+        folder.write_predictions(predictions)
+        leaderboard.write(path / "leaderboard.json")
+        problems += registry.tell("audiomatch_run_done", folder=path, leaderboard=leaderboard)
     record = RunRecord(
-        data=data,
-        folds=made,
+        data=data[0],
+        test=data[1] if len(data) > 1 else None,
+        folds=FoldsMade(
+            k=folds.k,
+            group=folds.group,
+            digest=folds.digest,
+            split=folds.fixed,
+            warning=folds.warning,
+            negatives=folds.negatives,
+        ),
         groups=len(set(folds.clips.groups)),
         seed=run.seed,
         device=run.device,
@@ -91,11 +88,26 @@ def run_comparison(
         results=tuple(result.summary() for result in results),
         listener_errors=tuple(problems),
     )
-    record.write(path / "run.json")
-    write_report(path, leaderboard, detailed, record)
+    if complete:
+        record.write(path / "run.json")
+        write_report(path, leaderboard, detailed, record)
     for problem in problems:
         run.progress.say(problem)
     return Comparison(leaderboard, predictions, path, record)
+
+
+def _record_of(folds: Folds) -> FoldsRecord:
+    ids = folds.clips.ids
+    made = {} if folds.made is None else dict(zip(ids, folds.made.tolist(), strict=True))
+    return FoldsRecord(
+        folds=folds.k,
+        group=folds.group,
+        digest=folds.digest,
+        split=folds.fixed,
+        negatives=folds.negatives,
+        made={name: kind for name, kind in made.items() if kind},
+        fold_of=dict(zip(ids, folds.of.tolist(), strict=True)),
+    )
 
 
 def _line(result: FoldResult, k: int) -> str:

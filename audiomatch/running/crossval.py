@@ -56,29 +56,40 @@ def cross_validate(
     folder: RunFolder,
     executor: Executor,
     fold_done: Callable[[FoldResult], None] | None = None,
+    only: int | None = None,
 ) -> list[FoldResult]:
     """Fit and predict every fold of every matcher; return one result for each, in order.
 
     A finished fold found in `folder` is replayed; the others become jobs that `executor` runs. A
     job that fails becomes a failed result, and the others go on; an interrupt stops all, with
-    every finished fold kept. `fold_done` hears each result as it comes.
+    every finished fold kept. `fold_done` hears each result as it comes. Of other folds than `only`
+    none is computed, and those are returned that the folder has when that one is done.
     """
     work = _Work(folder, executor, run.progress, fold_done)
     splits = [folds.split(fold) for fold in range(folds.k)]
     digests = [(data_digest(train), data_digest(held_out)) for train, held_out in splits]
     settings = replace(run, progress=QuietProgress(), notes={})
+    wanted = [fold for fold in range(folds.k) if only in (None, fold)]
+
+    def job_of(entrant: Entrant, fold: int) -> tuple[Job, FoldKey]:
+        job = Job(entrant, fold, *splits[fold], settings)
+        return job, _key(job, *digests[fold])
+
     try:
         for entrant in entrants:
-            with run.progress.task(entrant.label, total=folds.k, unit="folds") as task:
-                for fold, (train, held_out) in enumerate(splits):
-                    job = Job(entrant, fold, train, held_out, settings)
-                    work.begin(job, _key(job, *digests[fold]))
+            with run.progress.task(entrant.label, total=len(wanted), unit="folds") as task:
+                for fold in wanted:
+                    work.begin(*job_of(entrant, fold))
                     task.advance()
         work.wait()
+        for entrant in entrants:
+            for fold in set(range(folds.k)) - set(wanted):
+                work.replay(*job_of(entrant, fold))
     except BaseException:
         executor.shutdown(wait=False, cancel_futures=True)
         raise
-    return [work.results[entrant.label, fold] for entrant in entrants for fold in range(folds.k)]
+    order = [(entrant.label, fold) for entrant in entrants for fold in range(folds.k)]
+    return [work.results[place] for place in order if place in work.results]
 
 
 class _Work:
@@ -96,13 +107,17 @@ class _Work:
         self._folder, self._executor, self._progress = folder, executor, progress
         self._fold_done = fold_done
 
+    def replay(self, job: Job, key: FoldKey) -> bool:
+        """Take the job's fold from the folder; return whether it is there."""
+        kept = self._folder.replay(key, job.held_out)
+        if kept is not None:
+            self._finish(kept)
+        return kept is not None
+
     def begin(self, job: Job, key: FoldKey) -> None:
         """Replay the job's fold or have it computed; gather what has ended."""
-        kept = self._folder.replay(key, job.held_out)
-        if kept is None:
+        if not self.replay(job, key):
             self._waiting[self._submit(job)] = job, key
-        else:
-            self._finish(kept)
         for future in [future for future in self._waiting if future.done()]:
             self._gather(future)
 
@@ -157,10 +172,12 @@ def _key(job: Job, train: str, held_out: str) -> FoldKey:
 def pooled_predictions(results: Sequence[FoldResult], folds: Folds) -> pd.DataFrame:
     """Return the held-out predictions of all finished folds, with what the report needs of clips.
 
-    Columns: id, matcher, fold, group, match, p_match, task, grade, expected_text.
+    Columns: id, matcher, fold, group, match, p_match, expected_text, negative, task, grade.
     """
-    of_clip = ["group", "match", "task", "grade", "expected_text"]
-    facts = folds.clips.frame.assign(group=folds.clips.groups).set_index("id")[of_clip]
+    of_clip = ["group", "match", "expected_text", "negative", "task", "grade"]
+    made = "" if folds.made is None else folds.made
+    frame = folds.clips.frame.assign(group=folds.clips.groups, negative=made)
+    facts = frame.set_index("id")[of_clip]
     parts = [
         pd.DataFrame(
             {

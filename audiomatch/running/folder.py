@@ -15,7 +15,7 @@ from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch.files import atomic_file
 from audiomatch.offers import Plugin
-from audiomatch.records import FoldResult, KeptFold
+from audiomatch.records import FoldResult, FoldsRecord, KeptFold
 from audiomatch.running.identity import computed_by, digest_of
 
 
@@ -68,6 +68,18 @@ class RunFolder:
         self.path = path
         self._say = say
 
+    def claim(self, design: FoldsRecord) -> None:
+        """Write `folds.json`. Raises `UserError` where the folder holds another design."""
+        file = self.path / "folds.json"
+        if file.exists():
+            try:
+                before = FoldsRecord.read(file)
+            except UserError as error:
+                self._say(f"{error}; written anew")
+            else:
+                _check_same(before, design, self.path)
+        design.write(file)
+
     def replay(self, key: FoldKey, held_out: Clips) -> FoldResult | None:
         """Return the finished fold kept under `key`, or None where it is to be computed.
 
@@ -110,6 +122,18 @@ class RunFolder:
         """Write `predictions.parquet`."""
         with atomic_file(self.path / "predictions.parquet") as temporary:
             predictions.to_parquet(temporary, index=False)
+
+
+def _check_same(before: FoldsRecord, now: FoldsRecord, path: Path) -> None:
+    if before.digest == now.digest:
+        return
+    asked = now.design
+    if before.design == asked:
+        asked = "the same of other clips, texts or --seed"
+    raise UserError(
+        f"--out {path}: holds a comparison by {before.design}; this one is {asked}; "
+        "name another folder"
+    )
 
 
 def _seal(kept: KeptFold) -> str:
