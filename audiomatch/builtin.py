@@ -12,6 +12,8 @@ from audiomatch.matcher import MatcherInfo
 from audiomatch.running.executors import ExecutorInfo
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from audiomatch.clips import Clips
 
 
@@ -76,6 +78,12 @@ def _open_manifest(
     return open_manifest(path, labelled, columns)
 
 
+def _write_manifest(path: Path, target: Path, more: pd.DataFrame) -> None:
+    from audiomatch.datasets.tables import add_columns
+
+    add_columns(find_manifest(path) or path, target, more)
+
+
 def _is_drivendata(path: Path) -> bool:
     from audiomatch.datasets.drivendata import is_drivendata
 
@@ -115,5 +123,6 @@ def audiomatch_datasets() -> list[DatasetInfo]:
             open=_open_manifest,
             tables=lambda path: [file for file in (find_manifest(path),) if file],
             columns=True,
+            write=_write_manifest,
         ),
     ]

@@ -17,12 +17,14 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from audiomatch import UserError
 from audiomatch.clips import Clips
 from audiomatch.datasets.manifest import open_manifest
-from audiomatch.datasets.tables import read_table
+from audiomatch.datasets.tables import add_columns, read_table, write_table
 from audiomatch.errors import DataWarning
+from audiomatch.plugins import registry
 
 Command = Callable[..., tuple[int, str, str]]
 FEW = settings(
@@ -301,3 +303,50 @@ def test_plain_and_quoted_tables_are_read_alike(tmp_path: Path) -> None:
         read_table(table(tmp_path, gzip.compress(stream.getvalue().encode()), "q.csv.gz")),
         check_index_type=False,
     )
+
+
+@pytest.mark.parametrize("name", ["m.csv", "m.tsv", "m.csv.gz", "m.jsonl", "m.parquet"])
+@FEW
+@given(rows=ROWS, text=TEXTS)
+def test_a_table_gets_columns_more(
+    tmp_path: Path, name: str, rows: list[tuple[str, str]], text: str
+) -> None:
+    file, target = tmp_path / name, tmp_path / f"out-{name}"
+    frame = pd.DataFrame(
+        [("a", "\r", *rows[0]), *(("b", text, *row) for row in rows)], dtype=object
+    )
+    frame.columns = ["audio", "expected_text", "one", "two"]
+    write_table(file, frame)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        read = read_table(file)
+        scores = pd.DataFrame({"p_match": [0.25], "one": [7]}, index=read.index[:1])
+        write = registry().datasets()["manifest"].write
+        assert write is not None
+        write(file, target, scores)
+        found = read_table(target)
+    assert read.to_numpy().tolist() == frame.to_numpy().tolist()
+    for column in ("audio", "expected_text", "two"):
+        assert found[column].tolist() == read[column].tolist()
+    assert [float(found[column].iloc[0]) for column in scores] == [0.25, 7]
+    assert found["p_match"].iloc[1:].isin(["", np.nan]).all()
+
+
+def test_what_is_written_back_is_in_the_users_own_format(tmp_path: Path) -> None:
+    more = pd.DataFrame({"p_match": [0.5]}, index=[2])
+    file = table(tmp_path, "audio;expected_text\na.wav;hello\n")
+    add_columns(file, tmp_path / "out.csv", more)
+    assert (tmp_path / "out.csv").read_text() == "audio;expected_text;p_match\na.wav;hello;0.5\n"
+    file = table(tmp_path, '\n{"audio": "a", "words": [1]}\n{"audio": "é", "n": null}\n', "m.jsonl")
+    add_columns(file, tmp_path / "out.jsonl", more)
+    lines = '{"audio": "a", "words": [1], "p_match": 0.5}\n{"audio": "é", "n": null}\n'
+    assert (tmp_path / "out.jsonl").read_text() == lines
+    audio = {"bytes": b"RIFF", "path": "a.wav"}
+    pd.DataFrame({"audio": [audio], "words": [[1, 2]]}).to_parquet(tmp_path / "m.parquet")
+    more.index = pd.Index([1])
+    add_columns(tmp_path / "m.parquet", tmp_path / "out.parquet", more)
+    schema = parquet.read_schema(tmp_path / "m.parquet")
+    assert parquet.read_schema(tmp_path / "out.parquet").names == ["audio", "words", "p_match"]
+    assert parquet.read_schema(tmp_path / "out.parquet").field("audio") == schema.field("audio")
+    add_columns(tmp_path / "m.parquet", tmp_path / "out.csv", more)
+    assert (tmp_path / "out.csv").read_text() == "audio,words,p_match\na.wav,[1 2],0.5\n"

@@ -12,6 +12,8 @@ from audiomatch.errors import DataWarning, PluginError, UserError, blame_on, unk
 from audiomatch.files import user_path
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from audiomatch.clips import Clips
 
 DEFAULT = "mini-screener"
@@ -36,6 +38,9 @@ class DatasetInfo:
             are in it.
         columns: whether `open` takes a third argument, which of the table's columns are ours (ours
             to theirs, or None), as `clips_of_table` does.
+        write: `write(path, target, more)` writes the dataset's own table into the file `target`
+            with the columns of the data frame `more`, whose index is that of the clips' frame; rows
+            that are not in it have empty cells. None where a layout has no table of its own.
     """
 
     name: str
@@ -46,6 +51,7 @@ class DatasetInfo:
     prediction_columns: tuple[str, str] = ("id", "p_match")
     tables: Callable[[Path], Iterable[Path]] = Path.iterdir
     columns: bool = False
+    write: Callable[[Path, Path, pd.DataFrame], None] | None = None
 
 
 def find_manifest(path: Path) -> Path | None:
