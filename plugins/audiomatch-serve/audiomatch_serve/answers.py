@@ -37,21 +37,23 @@ class Judgement(BaseModel):
     """What a model says of one clip and its text."""
 
     p_match: float = Field(ge=0, le=1, description="P(the clip says the text)")
+    verdict: Verdict = Field(description="what to make of it; `listen`: a person should hear it")
     heard: str | None = Field(None, description="all that was heard, where the model tells")
     words: list[Word] | None = Field(None, description="the words, where the model tells of them")
 
     @classmethod
-    def of(cls, one: Explanation) -> Judgement:
-        """Make it of what a matcher explains."""
-        words = [Word.of(word) for word in one.words]
-        return cls(p_match=one.p_match, heard=one.heard, words=words)
+    def of(cls, p_match: float, verdict: Verdict, told: Explanation | None) -> Judgement:
+        """Make it of P(match), what that means, and what is told of the words."""
+        if told is None:
+            return cls(p_match=p_match, verdict=verdict)
+        words = [Word.of(word) for word in told.words]
+        return cls(p_match=p_match, verdict=verdict, heard=told.heard, words=words)
 
 
 class Answer(Judgement):
     """The answer to a clip and its text."""
 
     id: str = Field(description="of this answer")
-    verdict: Verdict = Field(description="what to make of it; `listen`: a person should hear it")
     seconds: float = Field(description="how long the clip is")
     model: str = Field(description="the matcher that judged")
 

@@ -26,7 +26,6 @@ from audiomatch_serve.keeping import keep
 from audiomatch_serve.metrics import Metrics
 from audiomatch_serve.problems import MEDIA_TYPE, busy, handle_problems
 from audiomatch_serve.settings import Settings
-from audiomatch_serve.verdict import verdict_of
 
 PAGE = {
     "/": ("index.html", "text/html"),
@@ -87,7 +86,6 @@ class Service:
         answer = Answer(
             **judged.model_dump(),
             id=uuid.uuid4().hex,
-            verdict=verdict_of(judged.p_match),
             seconds=recording.seconds,
             model=self.judge.name,
         )

@@ -19,6 +19,7 @@ from audiomatch.inputs import open_data
 from audiomatch.intake import admit
 from audiomatch.matcher import Matcher
 from audiomatch_serve.answers import Judgement
+from audiomatch_serve.verdict import give_verdicts
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,11 @@ class Judge:
             clips = open_data(data, labelled=False).clips
             with _unnumbered(clips):
                 clips = admit(clips, model.run).clips
-                if words:
-                    return [Judgement.of(one) for one in model.explain(clips)]
-                return [Judgement(p_match=p) for p in model.predict(clips).tolist()]
+                told = model.explain(clips) if words else [None] * len(clips)
+                p_match = np.array([one.p_match for one in told if one] or model.predict(clips))
+                verdicts = give_verdicts(p_match)
+            rows = zip(p_match.tolist(), verdicts, told, strict=True)
+            return [Judgement.of(p, verdict, one) for p, verdict, one in rows]
 
     @contextmanager
     def _forgetful(self) -> Iterator[Model]:

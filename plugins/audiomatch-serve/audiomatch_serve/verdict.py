@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-Verdict = Literal["match", "mismatch", "listen"]
+import numpy as np
+from numpy.typing import NDArray
+
+Verdict = Literal["match", "mismatch", "listen", "no speech"]
 
 MATCH = 0.5
 SAID = 0.5
 
 
-def verdict_of(p_match: float) -> Verdict:
-    """Return what to make of P(match)."""
-    return "match" if p_match >= MATCH else "mismatch"
+def give_verdicts(p_match: NDArray[np.float64]) -> list[Verdict]:
+    """Return what to make of each P(match)."""
+    return ["match" if p >= MATCH else "mismatch" for p in p_match]
 
 
 def is_said(p_said: float) -> bool:

@@ -5,6 +5,7 @@ const VERDICTS = {
   match: ["✓", "Match: the clip says the text"],
   mismatch: ["✗", "Mismatch: the clip does not say the text"],
   listen: ["?", "Listen: not sure, a person should hear it"],
+  "no speech": ["–", "No speech: nobody speaks in the clip"],
 };
 const MICROPHONE = {
   NotAllowedError: "The microphone is not allowed. Allow it for this page, or pick a file.",
