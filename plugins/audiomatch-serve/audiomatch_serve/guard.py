@@ -58,16 +58,15 @@ class Guard:
         else:
             await refusal(scope, receive, sending)
         if judging:
-            self._metrics.requests.labels(status=sending.status).inc()
+            self._metrics.requests.labels(status=sending.status or 500).inc()
 
     def _foreign(self, headers: Headers) -> Response | None:
         """Refuse a name that is not the server's (DNS rebinding), and other sites' scripts."""
-        host = headers.get("host", "")
-        name = (urlsplit(f"//{host}").hostname or "") if host else ""
-        if self._settings.hosts and name not in self._settings.hosts:
-            return problem(400, f"this server is not called {name!r}; see --allow-host")
+        host = headers.get("host", "").lower()
+        if self._settings.hosts and _name(host) not in self._settings.hosts:
+            return problem(400, f"this server is not called {host!r}; see --allow-host")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and origin.lower().partition("://")[2] != host:
             return problem(403, "a page of another site may not call this server")
         return None
 
@@ -113,6 +112,14 @@ class Guard:
             self._in_flight -= 1
             self._metrics.in_flight.set(self._in_flight)
             self._metrics.request_seconds.observe(time.perf_counter() - started)
+
+
+def _name(host: str) -> str:
+    """Return a `Host` without its port; empty where it cannot be read."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # brackets that do not close
+        return ""
 
 
 class _Sending:
