@@ -13,6 +13,7 @@ from audiomatch_torch import (
     Compute,
     TorchMatcher,
     Weights,
+    binary_cross_entropy,
     load_into,
     load_tensors,
     predict,
@@ -21,14 +22,13 @@ from audiomatch_torch import (
 )
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from audiomatch.clips import Clips
 from audiomatch.folds import inner_split
 from audiomatch_clap.config import ClapConfig
 from audiomatch_clap.embeddings import Pairs, embed
 from audiomatch_clap.loading import find, load, restore
-from audiomatch_clap.scoring import PairHead, Similarity, calibrate
+from audiomatch_clap.scoring import PairHead, Similarity
 from audiomatch_clap.towers import ClapTowers, TransformersTowers
 
 FINE_TUNE_EPOCHS, HEAD_EPOCHS, SCRATCH_EPOCHS = 2, 20, 4
@@ -87,8 +87,7 @@ class ClapMatcher(TorchMatcher[ClapScorer]):
             calibrating = train.take(held_out)
             teach = self._train_towers if trains_towers else self._train_head
             teach(model, train.take(rest), compute)
-        logits = self.logits(model.eval(), calibrating, compute)
-        self.calibration = calibrate(logits, calibrating.labels)
+        self.calibrate(self.logits(model.eval(), calibrating, compute), calibrating, train)
 
     def _train_head(self, model: ClapScorer, clips: Clips, compute: Compute) -> None:
         audio, text = embed(Pairs(model.towers, clips, compute), self._frozen)
@@ -125,7 +124,6 @@ class ClapMatcher(TorchMatcher[ClapScorer]):
         epochs: int,
         compute: Compute,
     ) -> None:
-        labels = torch.tensor(clips.labels, dtype=torch.float32).to(compute.device)
         seconds, window = self.config.seconds_at_once, model.towers.extractor.max_length_s
         crops = None if seconds is None else max(1.0, seconds // window)
         options = self.config.train_options(
@@ -133,22 +131,15 @@ class ClapMatcher(TorchMatcher[ClapScorer]):
             lr=SCRATCH_LR if self.weights["weights"].scratch else FINE_TUNE_LR,
             capacity=compute.capacity(crops, cpu=CPU_CROPS_AT_ONCE),
         )
-
-        def losses(rows: NDArray[np.int64]) -> Tensor:
-            return functional.binary_cross_entropy_with_logits(
-                model.score(*embeddings(rows)), labels[compute.index(rows)], reduction="none"
-            )
-
         train(
             model,
-            losses,
+            binary_cross_entropy(
+                lambda rows: model.score(*embeddings(rows)), clips.labels, compute
+            ),
             lengths,
             replace(options, clip_norm=CLIP_NORM, order="shuffle"),
             compute,
-            groups=[
-                {"params": [p for p in model.towers.parameters() if p.requires_grad]},
-                {"params": list(model.score.parameters()), "lr": self.config.head_lr},
-            ],
+            head=model.score.parameters(),
         )
 
     def logits(self, model: ClapScorer, clips: Clips, compute: Compute) -> NDArray[np.float64]:

@@ -1,17 +1,12 @@
-"""From embeddings to logits, and from logits to probabilities."""
+"""From embeddings to logits."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from audiomatch_torch import without_autocast
-from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
-
-from audiomatch.calibration import Calibration
 
 FIRST_SCALE = 1 / 0.07  # CLAP's own, before it is learned (Wu et al., 2023)
 
@@ -47,20 +42,3 @@ class PairHead(nn.Module):
             a, t = audio.float() * self.scale, text.float() * self.scale
             logits: Tensor = self.layers(torch.cat([a, t, a * t, (a - t).abs()], dim=-1))
             return logits.squeeze(-1)
-
-
-def calibrate(logits: NDArray[np.float64], labels: NDArray[np.int8]) -> Calibration:
-    """Fit slope and offset by logistic regression; the identity where there is one class only.
-
-    The slope never turns the order round (Platt, 1999).
-    """
-    if len(np.unique(labels)) < 2:
-        return Calibration()
-    mean, scale = float(logits.mean()), float(logits.std())
-    prior = float(labels.mean())
-    level = Calibration(0.0, math.log(prior / (1 - prior)))
-    if scale < 1e-9:
-        return level
-    fitted = LogisticRegression().fit((logits[:, None] - mean) / scale, labels)
-    slope = float(fitted.coef_[0, 0]) / scale
-    return level if slope <= 0 else Calibration(slope, float(fitted.intercept_[0]) - slope * mean)

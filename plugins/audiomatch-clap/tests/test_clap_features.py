@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
 from audiomatch_clap.features import Mels, crops, log_mel
-from audiomatch_clap.scoring import calibrate
 from audiomatch_clap.text import TextEncoder
 from transformers import ClapFeatureExtractor
 
-from audiomatch.calibration import Calibration
 from audiomatch.errors import ClipError, UserError
 from audiomatch.matcher import Run
 
@@ -61,15 +59,3 @@ def test_texts_are_padded_and_special_tokens_are_only_text(corpus):
     assert stacked[0, 6:].tolist() == [text.pad] * 26
     with pytest.raises(UserError, match=r"row 1 .*19 tokens.*holds 10"):
         text.encode(odd, 10)
-
-
-def test_calibration_finds_the_scale_and_never_turns_the_order_round():
-    generator = np.random.default_rng(0)
-    logits = generator.normal(0, 1, 4000)
-    labels = (generator.random(4000) < 1 / (1 + np.exp(-(2 * logits - 1)))).astype(np.int8)
-    found = calibrate(10 * logits + 3, labels)
-    assert found.slope * 10 == pytest.approx(2, abs=0.2)
-    assert found.offset + 3 * found.slope == pytest.approx(-1, abs=0.2)
-    turned = calibrate(-logits, labels)
-    np.testing.assert_allclose(turned(logits), labels.mean())
-    assert calibrate(logits, np.ones(4000, np.int8)) == Calibration()

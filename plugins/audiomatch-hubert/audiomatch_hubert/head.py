@@ -11,10 +11,6 @@ from torch import Tensor, nn
 from audiomatch_hubert.ctc import NAMES
 
 LEAST_SLOPE = 1e-4
-# L2 weight on the slope of calibration: about what 13 clips without evidence would say.
-SHRINKAGE = 3.3
-# So many clips with nothing to tell are added to those of calibration, at the training part's rate.
-ANCHOR = 20.0
 # Nats. Evidence that hardly differs must not be blown up until the rounding of a batch shows.
 LEAST_SCALE = 0.1
 
@@ -57,31 +53,9 @@ class EvidenceHead(nn.Module):
             self.rest.copy_(torch.from_numpy(weights[1:]))
             self.offset.fill_(offset)
 
-    def calibrate(
-        self, evidence: NDArray[np.float64], labels: NDArray[np.int8], rate: float
-    ) -> None:
-        """Scale and shift the logits to fit clips that were not trained on (Platt, 1999).
-
-        Shrunk towards `rate`, that of matches in the whole training part, and never turned round:
-        what does not rank these clips right predicts nothing but the rate.
-        """
-        with torch.no_grad():
-            logits = self(torch.from_numpy(evidence)).numpy()
-            mean, scale = logits.mean(), max(logits.std(), LEAST_SCALE)
-            own = np.append((logits - mean) / scale, [0.0, 0.0])
-            counts = np.append(np.ones(len(labels)), [ANCHOR * (1 - rate), ANCHOR * rate])
-            weights, offset = _logistic(own[:, None], np.append(labels, [0, 1]), SHRINKAGE, counts)
-            factor = max(float(weights[0]) / scale, LEAST_SLOPE)
-            self.log_slope.add_(float(np.log(factor)))
-            self.rest.mul_(factor)
-            self.offset.fill_(factor * (float(self.offset) - mean) + offset)
-
 
 def _logistic(
-    evidence: NDArray[np.float64],
-    labels: NDArray[np.int8],
-    penalty: float = 1.0,
-    counts: NDArray[np.float64] | None = None,
+    evidence: NDArray[np.float64], labels: NDArray[np.int8]
 ) -> tuple[NDArray[np.float64], float]:
     """Logistic regression whose first weight is not negative."""
     if len(np.unique(labels)) < 2:  # a tiny part may hold one class: its smoothed rate
@@ -90,7 +64,7 @@ def _logistic(
     for first in (0, 1):
         kept = evidence.copy()
         kept[:, :first] = 0.0
-        fitted = LogisticRegression(C=1 / penalty, max_iter=1000).fit(kept, labels, counts)
+        fitted = LogisticRegression(max_iter=1000).fit(kept, labels)
         if fitted.coef_[0, 0] >= 0:
             break
     return fitted.coef_[0], float(fitted.intercept_[0])

@@ -71,9 +71,7 @@ class HubertCTCMatcher(TorchMatcher[CTCScorer]):
             model.head.fit(clips.evidence("look"), part.labels)
         if len(kept):
             part = train.take(kept)
-            clips = ScoredClips(model, part, config.seconds_at_once, compute)
-            rate = float(train.labels.mean())
-            model.head.calibrate(clips.evidence("calibrate"), part.labels, rate)
+            self.calibrate(self.logits(model, part, compute), part, train)
 
     def logits(self, model: CTCScorer, clips: Clips, compute: Compute) -> NDArray[np.float64]:
         """Return what the head makes of each clip's evidence."""

@@ -14,7 +14,7 @@ from audiomatch_torch.matcher import TorchMatcher
 from audiomatch_torch.predicting import Encoded, encode_once, predict
 from audiomatch_torch.quiet import quiet_transformers
 from audiomatch_torch.tensors import load_into, load_pickled, load_tensors, save_tensors
-from audiomatch_torch.training import TrainOptions, train
+from audiomatch_torch.training import TrainOptions, binary_cross_entropy, train
 from audiomatch_torch.weights import (
     Weights,
     first_line,
@@ -34,6 +34,7 @@ __all__ = [
     "TorchMatcher",
     "TrainOptions",
     "Weights",
+    "binary_cross_entropy",
     "by_length",
     "chunks",
     "digest_of",

@@ -89,6 +89,7 @@ class TorchConfig(MatcherConfig):
             epochs=epochs if self.epochs is None else self.epochs,
             batch_size=batch_size if self.batch_size is None else self.batch_size,
             lr=lr if self.lr is None else self.lr,
+            head_lr=self.head_lr,
             warmup=warmup if self.warmup is None else self.warmup,
             weight_decay=self.weight_decay,
             capacity=capacity,

@@ -21,10 +21,12 @@ from audiomatch.files import write_json
 from audiomatch.matcher import Matcher, Run
 from audiomatch_torch.compute import Compute
 from audiomatch_torch.config import TorchConfig
+from audiomatch_torch.tensors import load_into, load_tensors, save_tensors
 from audiomatch_torch.weights import SCRATCH, Weights
 
 Model = TypeVar("Model", bound=nn.Module)
 CALIBRATION = "calibration.json"
+TENSORS = "model.safetensors"
 
 
 class TorchMatcher(Matcher, Generic[Model]):
@@ -33,10 +35,11 @@ class TorchMatcher(Matcher, Generic[Model]):
     It resolves weights once, keeps what was loaded with the results, computes on the run's device
     in the run's precision with the run's threads, and calibrates. A subclass says where the
     weights come from (`sources`), makes the model (`start`), trains it (`learn`), gives the logits
-    of clips (`logits`), and writes and reads the model (`write`, `read`).
+    of clips (`logits`), and where the model is more than what `start` makes, writes and reads it
+    (`write`, `read`).
 
     Attributes:
-        calibration: logits to probabilities; `learn` may set it, `save` keeps it.
+        calibration: logits to probabilities; `learn` may have `calibrate` set it, `save` keeps it.
     """
 
     config: TorchConfig
@@ -65,13 +68,38 @@ class TorchMatcher(Matcher, Generic[Model]):
     def logits(self, model: Model, clips: Clips, compute: Compute) -> NDArray[np.float64]:
         """Return the logit of each clip, (n,); the model is on the device, in `eval` mode."""
 
-    @abstractmethod
     def write(self, model: Model, folder: Path) -> None:
-        """Write the model, which is on the CPU, into the existing `folder`."""
+        """Write the model, which is on the CPU, into the existing `folder`; its tensors here."""
+        save_tensors(model.state_dict(), folder / TENSORS)
 
-    @abstractmethod
     def read(self, folder: Path) -> Model:
-        """Restore what `write` wrote. Raises `WeightsError` where it is damaged."""
+        """Restore what `write` wrote, here into what `start` makes.
+
+        Raises `WeightsError` where it is damaged.
+        """
+        model = self.start()
+        load_into(model, load_tensors(folder / TENSORS), str(folder / TENSORS))
+        return model
+
+    def calibrate(
+        self, logits: NDArray[np.float64], clips: Clips, train: Clips, *, choices: int = 0
+    ) -> None:
+        """Learn `calibration` from clips that the model was not trained on.
+
+        Args:
+            logits: of these clips, (n,).
+            clips: a part of `train` in groups of its own (`audiomatch.folds.inner_split`).
+            train: all that `learn` was given; what luck alone may have shown is drawn to its share
+                of matches.
+            choices: as `Calibration.fit` takes it.
+        """
+        self.calibration = Calibration.fit(
+            logits,
+            clips.labels,
+            rate=float(train.labels.mean()),
+            choices=choices,
+            groups=clips.groups,
+        )
 
     def place(self, model: Model, compute: Compute) -> Model:
         """Move the model to the device."""

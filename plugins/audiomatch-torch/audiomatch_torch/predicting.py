@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audiomatch.matcher import Run
 from audiomatch_torch.batches import Lengths, Rows
 from audiomatch_torch.compute import Compute
 from audiomatch_torch.memory_limit import MemoryLimit, out_of_memory
@@ -20,7 +19,6 @@ def predict(
     numbers: Callable[[Rows], Tensor],
     lengths: Lengths,
     compute: Compute,
-    run: Run | None = None,
     *,
     capacity: float | None = None,
     mixed: bool = False,
@@ -34,7 +32,6 @@ def predict(
             should be in `eval` mode.
         lengths: the padded length of every row, shape (n,).
         compute: the device and precision.
-        run: for progress; that of `compute` where not given.
         capacity: the most padded length in one forward pass, None for all that may share one;
             halved where memory runs out.
         mixed: whether rows of unequal length may share a pass.
@@ -48,7 +45,7 @@ def predict(
     def keep(rows: Rows) -> None:
         parts.append((rows, numbers(rows).cpu().double().numpy()))
 
-    _passes(keep, lengths, compute, run or compute.run, MemoryLimit(capacity, mixed), label)
+    _passes(keep, lengths, compute, MemoryLimit(capacity, mixed), label)
     if not parts:
         return np.zeros(0)
     out = np.empty((len(lengths), *parts[0][1].shape[1:]))
@@ -108,7 +105,7 @@ def encode_once(
         for row, own in zip(rows, states, strict=True):
             kept[row] = own.to("cpu", dtype).clone()
 
-    _passes(keep, lengths, compute, compute.run, MemoryLimit(capacity, mixed), label)
+    _passes(keep, lengths, compute, MemoryLimit(capacity, mixed), label)
     return Encoded(kept, compute.device)
 
 
@@ -116,7 +113,6 @@ def _passes(
     one: Callable[[Rows], None],
     lengths: Lengths,
     compute: Compute,
-    run: Run,
     limit: MemoryLimit,
     label: str,
 ) -> None:
@@ -124,7 +120,7 @@ def _passes(
     with (
         torch.inference_mode(),
         compute.deterministic(),
-        run.progress.task(label, total=len(lengths)) as task,
+        compute.run.progress.task(label, total=len(lengths)) as task,
     ):
         waiting = limit.pieces(np.arange(len(lengths)), lengths)
         while waiting:

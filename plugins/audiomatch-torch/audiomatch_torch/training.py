@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from audiomatch.errors import UserError
-from audiomatch.matcher import Run
 from audiomatch_torch.batches import Lengths, Rows, by_length, shuffled
 from audiomatch_torch.compute import Compute
 from audiomatch_torch.memory_limit import MemoryLimit, out_of_memory
@@ -27,6 +28,7 @@ class TrainOptions:
         epochs: passes over the rows; 0 trains nothing.
         batch_size: rows an optimiser step, whatever fits in memory at once.
         lr: AdamW's peak learning rate, for parameter groups that name none.
+        head_lr: that of what `train` is told is a head; `lr` where None.
         warmup: the fraction of all steps over which the rate rises from 0; it then falls linearly
             to 0.
         weight_decay: AdamW's decoupled decay.
@@ -41,6 +43,7 @@ class TrainOptions:
     epochs: int
     batch_size: int
     lr: float
+    head_lr: float | None = None
     warmup: float = 0.0
     weight_decay: float = 0.0
     clip_norm: float | None = None
@@ -56,8 +59,8 @@ def train(
     lengths: Lengths,
     options: TrainOptions,
     compute: Compute,
-    run: Run | None = None,
     *,
+    head: Iterable[nn.Parameter] = (),
     groups: Iterable[dict[str, Any]] | None = None,
     before_epoch: Callable[[int], None] | None = None,
     after_epoch: Callable[[int], None] | None = None,
@@ -77,9 +80,9 @@ def train(
         lengths: the padded length of every row.
         options: see `TrainOptions`.
         compute: the device and precision.
-        run: for seed and progress; that of `compute` where not given.
-        groups: AdamW parameter groups, each with `params` and perhaps its own `lr`; all trainable
-            parameters where None.
+        head: which of the parameters start anew and are trained at `head_lr`.
+        groups: AdamW parameter groups where `head` and the others are not enough, each with
+            `params` and perhaps its own `lr`.
         before_epoch: called with the number of the epoch that begins, counted from 1.
         after_epoch: called with the number of the epoch that is done; may leave `eval` mode on.
         label: names the task that is shown.
@@ -87,12 +90,12 @@ def train(
     Raises:
         UserError: where the loss stops being finite, or one row does not fit in memory.
     """
-    run = run or compute.run
+    run = compute.run
     steps = options.epochs * math.ceil(len(lengths) / options.batch_size)
     model.eval()
     if not steps:
         return
-    parameters = list(groups) if groups is not None else list(_trainable(model))
+    parameters = list(groups or _groups(model, head, options))
     optimizer = compute.accelerator.prepare(
         torch.optim.AdamW(
             parameters,
@@ -146,6 +149,26 @@ def train(
         run.note(out_of_memory_halvings=limit.halvings)
 
 
+def binary_cross_entropy(
+    logits: Callable[[Rows], Tensor], labels: NDArray[np.int8], compute: Compute
+) -> Callable[[Rows], Tensor]:
+    """Return the `losses` of `train` that say how far the logits of rows are from their labels.
+
+    Args:
+        logits: gives the logits of the rows asked for, (rows,).
+        labels: 0 or 1 of every row, shape (n,).
+        compute: the device.
+    """
+    wanted = torch.tensor(labels, dtype=torch.float32).to(compute.device)
+
+    def losses(rows: Rows) -> Tensor:
+        return functional.binary_cross_entropy_with_logits(
+            logits(rows).float(), wanted[compute.index(rows)], reduction="none"
+        )
+
+    return losses
+
+
 def _accumulate(
     batch: Rows,
     losses: Callable[[Rows], Tensor],
@@ -189,6 +212,17 @@ def _backward(
         if not out_of_memory(error):
             raise
         return None
+
+
+def _groups(
+    model: nn.Module, head: Iterable[nn.Parameter], options: TrainOptions
+) -> list[dict[str, Any]]:
+    own = [parameter for parameter in head if parameter.requires_grad]
+    of_head = {id(parameter) for parameter in own}
+    others = [parameter for parameter in _trainable(model) if id(parameter) not in of_head]
+    head_lr = options.lr if options.head_lr is None else options.head_lr
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": own, "lr": head_lr}]
+    return [group for group in groups if group["params"]]
 
 
 def _trainable(model: nn.Module) -> Iterable[nn.Parameter]:

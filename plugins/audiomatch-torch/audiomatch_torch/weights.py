@@ -56,11 +56,6 @@ class Weights:
         settings = settings_files(self.folder) if self.settings is None else self.settings
         return digest_of((*settings, *self.files), self.folder)
 
-    def facts(self) -> dict[str, str]:
-        """Return what `run.note` should keep."""
-        warning = {"warning": self.warning} if self.warning else {}
-        return {"weights": self.name, "weights_digest": self.digest, **warning}
-
 
 def resolve_weights(
     asked: str,

@@ -38,7 +38,7 @@ def fitted(tmp_path, options, out_of_memory_over=None, seed=0, after_epoch=None)
         calls.append(len(rows))
         return (model(x[rows]).squeeze(1) - y[rows]) ** 2
 
-    train(model, losses, LENGTHS, options, compute, run, after_epoch=after_epoch)
+    train(model, losses, LENGTHS, options, compute, after_epoch=after_epoch)
     weights = torch.cat([p.detach().flatten() for p in model.parameters()])
     return weights, calls, run
 
@@ -203,9 +203,9 @@ def test_other_errors_are_not_taken_for_lack_of_memory(tmp_path):
 
     options = TrainOptions(epochs=1, batch_size=4, lr=0.1)
     with pytest.raises(RuntimeError, match="shapes do not fit"):
-        train(nn.Linear(1, 1), broken, LENGTHS, options, Compute(run), run)
+        train(nn.Linear(1, 1), broken, LENGTHS, options, Compute(run))
     with pytest.raises(RuntimeError, match="shapes do not fit"):
-        predict(broken, LENGTHS, Compute(run), run)
+        predict(broken, LENGTHS, Compute(run))
 
 
 def test_schedule_warms_up_and_decays_linearly(tmp_path):
@@ -220,7 +220,6 @@ def test_schedule_warms_up_and_decays_linearly(tmp_path):
         np.ones(10),
         TrainOptions(epochs=10, batch_size=10, lr=1.0, warmup=0.2),
         Compute(run),
-        run,
         after_epoch=lambda epoch: seen.append(float(model.weight.detach())),
     )
     moved = np.diff([0.0, *seen])
@@ -238,7 +237,6 @@ def test_weights_are_averaged_over_the_last_steps(tmp_path):
         np.ones(10),
         TrainOptions(epochs=10, batch_size=10, lr=1.0, average_last=0.3),
         Compute(run),
-        run,
         after_epoch=lambda epoch: seen.append(float(model.weight.detach())),
     )
     assert float(model.weight.detach()) == pytest.approx(np.mean(seen[-3:]), abs=1e-5)
@@ -252,7 +250,7 @@ def test_a_loss_that_is_not_finite_is_one_line(tmp_path):
         train(
             model,
             lambda rows: model(torch.full((len(rows), 1), torch.nan)).squeeze(1),
-            LENGTHS, options, Compute(run), run,
+            LENGTHS, options, Compute(run),
         )  # fmt: skip
 
 
@@ -261,7 +259,7 @@ def test_no_epochs_leave_the_model_as_it_is(tmp_path):
     model = nn.Linear(1, 1)
     before = model.weight.clone()
     options = TrainOptions(epochs=0, batch_size=4, lr=0.1)
-    train(model, lambda rows: model(torch.ones(1)), LENGTHS, options, Compute(run), run)
+    train(model, lambda rows: model(torch.ones(1)), LENGTHS, options, Compute(run))
     assert torch.equal(before, model.weight)
     assert not model.training
 
@@ -287,10 +285,10 @@ def test_predictions_come_in_row_order_whatever_the_memory(tmp_path):
         sizes.append(len(rows))
         return torch.tensor(rows * 2.0)
 
-    np.testing.assert_array_equal(predict(numbers, LENGTHS, compute, run), np.arange(10) * 2.0)
+    np.testing.assert_array_equal(predict(numbers, LENGTHS, compute), np.arange(10) * 2.0)
     assert max(sizes) == 5
     sizes.clear()
-    out = predict(lambda rows: numbers(rows, most=1), LENGTHS, compute, run)
+    out = predict(lambda rows: numbers(rows, most=1), LENGTHS, compute)
     np.testing.assert_array_equal(out, np.arange(10) * 2.0)
     assert set(sizes) == {1}
-    assert predict(numbers, np.zeros(0), compute, run).shape == (0,)
+    assert predict(numbers, np.zeros(0), compute).shape == (0,)

@@ -49,7 +49,7 @@ def test_a_folder_is_taken_and_its_digest_follows_its_content(folder):
 def test_scratch_has_no_files_and_no_digest():
     found = resolve_weights("scratch", "owner/name")
     assert found.scratch
-    assert found.facts() == {"weights": "scratch", "weights_digest": ""}
+    assert (found.name, found.digest, found.warning) == ("scratch", "", "")
 
 
 def test_auto_falls_back_to_a_package(folder):
@@ -200,7 +200,7 @@ def test_tensors_get_the_mode_of_the_umask(tmp_path):
 def test_auto_may_fall_back_to_scratch_and_says_so():
     found = resolve_weights("auto", "owner/name", scratch_warning="trained from scratch")
     assert found.scratch
-    assert found.facts()["warning"] == "trained from scratch"
+    assert found.warning == "trained from scratch"
     with pytest.raises(WeightsError, match="not in the hub's cache"):
         resolve_weights("owner/name", "owner/name", scratch_warning="trained from scratch")
 

@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from audiomatch_torch import Compute, predict, train
+from audiomatch_torch import Compute, binary_cross_entropy, predict, train
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.metrics import log_loss
 from torch import Tensor, nn
-from torch.nn import functional
 
 from audiomatch_two_tower.audio import CnnEncoder
 from audiomatch_two_tower.config import TwoTowerConfig
@@ -35,14 +34,7 @@ def fit_towers(
     epoch's logits there, float64 of shape (validation clips,).
     """
     fitted, validation = split
-    wanted = torch.tensor(labels, dtype=torch.float32).to(compute.device)
     best = _Best(towers, labels[validation])
-
-    def losses(rows: NDArray[np.int64]) -> Tensor:
-        own = fitted[rows]
-        return functional.binary_cross_entropy_with_logits(
-            inputs.logits(own).float(), wanted[compute.index(own)], reduction="none"
-        )
 
     def validate(epoch: int) -> None:
         towers.eval()
@@ -57,11 +49,11 @@ def fit_towers(
 
     train(
         towers,
-        losses,
+        binary_cross_entropy(lambda rows: inputs.logits(fitted[rows]), labels[fitted], compute),
         inputs.padded[fitted],
         replace(config.train_options(capacity=inputs.capacity), clip_norm=CLIP_NORM),
         compute,
-        groups=_groups(towers, config),
+        head=_new(towers),
         after_epoch=validate,
     )
     best.restore()
@@ -76,15 +68,10 @@ def fit_towers(
     return best.logits
 
 
-def _groups(towers: Towers, config: TwoTowerConfig) -> list[dict[str, object]]:
-    new = [*towers.comparison.parameters()]
-    old = [p for p in towers.text.parameters() if p.requires_grad]
-    audio = [p for p in towers.audio.parameters() if p.requires_grad]
-    (new if isinstance(towers.audio, CnnEncoder) else old).extend(audio)
-    return [
-        {"params": new, "lr": config.head_lr},
-        *([{"params": old, "lr": config.lr}] if old else []),
-    ]
+def _new(towers: Towers) -> list[nn.Parameter]:
+    """Return the parameters that no pretrained weights are of."""
+    audio = towers.audio.parameters() if isinstance(towers.audio, CnnEncoder) else ()
+    return [*towers.comparison.parameters(), *audio]
 
 
 class _Best:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from audiomatch.clips import Clips
 from audiomatch.folds import inner_split
-from audiomatch_two_tower.calibration import calibrate
 from audiomatch_two_tower.config import TwoTowerConfig
 from audiomatch_two_tower.fitting import fit_towers
 from audiomatch_two_tower.inputs import TowerInputs
@@ -61,8 +60,7 @@ class TwoTowerMatcher(TorchMatcher[Towers]):
         )
         split = fitted, validation
         logits = fit_towers(model, inputs, train.labels, split, self.config, compute)
-        rate = float(train.labels.mean())
-        self.calibration = calibrate(logits, train.labels[validation], rate)
+        self.calibrate(logits, train.take(validation), train, choices=1)  # that of the epoch
 
     def logits(self, model: Towers, clips: Clips, compute: Compute) -> NDArray[np.float64]:
         """Return what the head makes of both embeddings."""

@@ -83,7 +83,7 @@ class WhisperConfig(TorchConfig):
         description="Share of the clips whose pace, pitch, noise and gaps are varied in every "
         "epoch; what is frozen then runs every time too. Needs audiomentations.",
     )
-    calibration: float = option("calibration", 0.0, "needs score=head")
+    calibration: float = option("calibration", 0.0)
     epochs: int = option("epochs", 2, le=1000)
     batch_size: int = option("batch_size", 16)
     lr: float | None = option("lr", None, "where not given 3e-5 or 2e-5 by size, with lora 1e-3")
@@ -114,6 +114,4 @@ class WhisperConfig(TorchConfig):
     def _options_agree(self) -> WhisperConfig:
         if self.lora and self.embeddings == "trained":
             raise ValueError("lora trains adapters alone; take embeddings=frozen with it")
-        if self.calibration and self.score != "head":
-            raise ValueError("calibration fits the head; take score=head with it")
         return self

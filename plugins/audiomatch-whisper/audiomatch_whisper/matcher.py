@@ -83,7 +83,7 @@ class WhisperMatcher(TorchMatcher[Scorer]):
         """Transcribe first where asked to, fit the head, and fine-tune both."""
         config = self.config
         further = further_matches(config, compute.run)
-        train, held_out = self._hold_out(train, compute.run)
+        every, (train, held_out) = train, self._hold_out(train, compute.run)
         model.freeze(embeddings=config.embeddings == "trained")
         merge = lora.add_adapters(model, config.lora) if config.lora else None
         pipeline = Pipeline(model, train, config, compute)
@@ -95,9 +95,9 @@ class WhisperMatcher(TorchMatcher[Scorer]):
         fine_tune(pipeline, config, self._options(pipeline))
         if merge is not None:
             merge()
-        if held_out is not None and model.head is not None:
+        if held_out is not None:
             own = Pipeline(model.eval(), held_out, config, compute)
-            model.head.calibrate(own.logits("calibrate"), held_out.labels)
+            self.calibrate(own.logits("calibrate"), held_out, every)
         self._explainer = Explainer(model, config).remember(train, compute.run.seed)
 
     def _hold_out(self, train: Clips, run: Run) -> tuple[Clips, Clips | None]:

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from audiomatch.calibration import Calibration
 from audiomatch.errors import UserError
 from audiomatch.negatives import Kind, WrongTexts
 from audiomatch.text import letters
@@ -96,14 +97,18 @@ def test_a_batch_of_one_clip_is_trained_on(fitted, corpus, run, layers):
     assert np.isfinite(p).all()
 
 
-def test_calibration_scales_the_same_ranking(fitted, corpus, run, tmp_path, whisper):
+@pytest.mark.parametrize("score", ["head", "same-position"])
+def test_calibration_scales_the_same_ranking(fitted, corpus, run, tmp_path, whisper, score):
     more = corpus.take(np.tile(np.arange(len(corpus)), 4))
     more = more.with_column("id", [f"c{i}" for i in range(len(more))])
-    options = {**FAST, "epochs": 0, "calibration": 0.25}
+    options = {**FAST, "epochs": 0, "calibration": 0.25, "score": score}
     matcher = fitted(**options)
     matcher.fit(more, run)
     p = matcher.predict(corpus.unlabelled(), run)
-    assert np.isfinite(p).all()
+    assert matcher.calibration != Calibration() and np.isfinite(p).all()
+    with matcher.computing(run) as (model, compute):
+        logits = matcher.logits(model, corpus, compute)
+    assert (np.diff(p[np.argsort(logits)]) >= 0).all()
     folder = tmp_path / "saved"
     folder.mkdir()
     matcher.save(folder)
@@ -118,11 +123,6 @@ def test_too_few_clips_to_calibrate_are_all_trained_on(fitted, corpus, run):
     matcher.fit(one_each, run)
     assert "not calibrated" in run.notes["warning"]
     assert np.isfinite(matcher.predict(corpus.unlabelled(), run)).all()
-
-
-def test_calibration_without_a_head_is_refused(whisper):
-    with pytest.raises(UserError, match="calibration.*take score=head"):
-        whisper(calibration=0.2, score="same-position")
 
 
 def test_silence_before_and_after_is_left_out_and_times_are_the_clips_own(

@@ -131,7 +131,7 @@ class Hearing:
             )
 
         at_once = CPU_SECONDS_AT_ONCE if compute.device.type == "cpu" else None
-        found = predict(numbers, mels.seconds, compute, quiet, capacity=at_once)
+        found = predict(numbers, mels.seconds, compute, capacity=at_once)
         return np.round(found, DECIMALS).astype(np.float32)
 
 

@@ -38,13 +38,3 @@ class Head(nn.Module):
             self.scale.copy_(torch.from_numpy(scale))
             self.linear.weight.copy_(torch.from_numpy(fitted.coef_))
             self.linear.bias.copy_(torch.from_numpy(fitted.intercept_))
-
-    def calibrate(self, logits: NDArray[np.float64], labels: NDArray[np.int8]) -> None:
-        """Scale and shift the logits as a logistic on clips not trained on says (Platt, 1999)."""
-        fitted = LogisticRegression(max_iter=1000).fit(logits[:, None], labels)
-        scale, shift = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-        if scale <= 0:  # too few clips to say
-            return
-        with torch.no_grad():
-            self.linear.weight.mul_(scale)
-            self.linear.bias.mul_(scale).add_(shift)
