@@ -185,6 +185,30 @@ def test_a_fold_that_another_job_ends_meanwhile_is_seen(
     assert Leaderboard.read(out / "leaderboard.json").row("toy").folds_done == 2
 
 
+def test_a_further_matcher_joins_the_table(
+    plugin: Plugin, command: Command, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    audiomatch.compare(corpus, "toy", folds=2, out=out)
+    both = audiomatch.compare(corpus, "toy:weak", folds=2, out=out)
+    assert {"toy", "toy:weak"} <= set(both.leaderboard.index) and Noting.fits == 4
+    assert both.difference("toy", "toy:weak").tie and both.record.row("toy").replayed_folds == 2
+    command("bench", corpus, "--matchers", "toy@strength=2", "--folds", 2, "--out", out)
+    assert {row.matcher for row in Leaderboard.read(out / "leaderboard.json").rows} >= {
+        *both.leaderboard.index,
+        "toy@strength=2",
+    }
+    file = next(f for f in (out / "folds").iterdir() if f.name.startswith("toy-weak"))
+    file.unlink()
+    code, _, err = command("bench", corpus, "--matchers", "toy", "--folds", 2, "--out", out)
+    assert code == 0 and "toy:weak is left out of the table: not all" in err
+    other = plugin(other=toy_plugin(Noting, "other"))
+    leave_out_slow_floors(other, monkeypatch)
+    code, _, err = command("bench", corpus, "--matchers", "other", "--folds", 2, "--out", out)
+    assert code == 0 and "toy, of which the run folder has folds, is left out: no matcher" in err
+    assert "toy" not in [r.matcher for r in Leaderboard.read(out / "leaderboard.json").rows]
+
+
 def test_a_run_folder_is_of_one_design(command: Command, corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert bench(command, corpus, "--folds", 3, "--out", out)[0] == 0

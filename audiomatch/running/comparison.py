@@ -20,7 +20,7 @@ from audiomatch.records import (
 )
 from audiomatch.report import write_report
 from audiomatch.results import Comparison
-from audiomatch.running.crossval import cross_validate, pooled_predictions
+from audiomatch.running.crossval import cross_validate, enter_kept, pooled_predictions
 from audiomatch.running.folder import RunFolder
 from audiomatch.running.jobs import Entrant
 from audiomatch.scoring import build_leaderboard
@@ -39,10 +39,10 @@ def run_comparison(
     """Compare `entrants` on `folds` and write the run folder at `path`.
 
     `data` is the record of the data, and of other data that are predicted where there are such.
-    `run.progress` shows each fold and names each plugin whose listener hook failed. With `only` no
-    other fold is computed, and the tables are written once the folder has all of them; the
-    comparison returned is of what there is. Raises `UserError` where the folder holds another
-    design.
+    `run.progress` shows each fold and names each plugin whose listener hook failed. Other matchers
+    of which the folder has all folds are in the tables too. With `only` no other fold is computed,
+    and the tables are written once the folder has all of them; the comparison returned is of what
+    there is. Raises `UserError` where the folder holds another design.
     """
     folder = RunFolder(path, run.progress.say)
     folder.claim(_record_of(folds))
@@ -54,14 +54,17 @@ def run_comparison(
         facts = {"matcher": result.matcher, "fold": result.fold, "result": result}
         problems.extend(registry.tell("audiomatch_fold_done", **facts))
 
-    results = cross_validate(entrants, folds, run, folder, executor, fold_done, only)
+    named = {entrant.label for entrant in entrants}
+    kept = enter_kept(registry, folder.matchers() - named, run.progress.say)
+    results = cross_validate(entrants, folds, run, folder, executor, fold_done, only, kept)
     detailed = pooled_predictions(results, folds)
     predictions = detailed.drop(columns=["task", "grade"])
     with run.progress.task("scoring", total=1, unit="tables") as task:
         leaderboard = build_leaderboard(detailed, results, seed=run.seed)
         task.advance()
     seconds = time.time() - started
-    complete = only is None or len(results) == len(entrants) * folds.k
+    own = sum(result.matcher in named for result in results)
+    complete = only is None or own == len(entrants) * folds.k
     if complete:
         folder.write_predictions(predictions)
         leaderboard.write(path / "leaderboard.json")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import replace
 
 import pandas as pd
 
-from audiomatch.errors import PluginError, blame_on
+from audiomatch.errors import PluginError, UserError, blame_on
 from audiomatch.folds import Folds
 from audiomatch.intake import data_digest
 from audiomatch.matcher import Run
@@ -17,7 +17,7 @@ from audiomatch.progress import Progress, QuietProgress
 from audiomatch.records import FoldResult
 from audiomatch.running.folder import FoldKey, RunFolder
 from audiomatch.running.jobs import Entrant, Job, run_job
-from audiomatch.spec import MatcherSpec
+from audiomatch.spec import MatcherSpec, parse_matcher
 
 
 def enter(registry: Registry, specs: Sequence[MatcherSpec]) -> list[Entrant]:
@@ -49,6 +49,19 @@ def enter(registry: Registry, specs: Sequence[MatcherSpec]) -> list[Entrant]:
     return entrants
 
 
+def enter_kept(
+    registry: Registry, names: Iterable[str], say: Callable[[str], None]
+) -> list[Entrant]:
+    """Return the matchers of those names that can still take part; `say` hears of the others."""
+    entrants = []
+    for name in sorted(names):
+        try:
+            entrants += [e for e in enter(registry, [parse_matcher(name)]) if e.label == name]
+        except UserError as error:
+            say(f"{name}, of which the run folder has folds, is left out: {error}")
+    return entrants
+
+
 def cross_validate(
     entrants: Sequence[Entrant],
     folds: Folds,
@@ -57,13 +70,15 @@ def cross_validate(
     executor: Executor,
     fold_done: Callable[[FoldResult], None] | None = None,
     only: int | None = None,
+    kept: Sequence[Entrant] = (),
 ) -> list[FoldResult]:
     """Fit and predict every fold of every matcher; return one result for each, in order.
 
     A finished fold found in `folder` is replayed; the others become jobs that `executor` runs. A
     job that fails becomes a failed result, and the others go on; an interrupt stops all, with
     every finished fold kept. `fold_done` hears each result as it comes. Of other folds than `only`
-    none is computed, and those are returned that the folder has when that one is done.
+    none is computed, and those are returned that the folder has when that one is done. Nor are
+    folds of `kept` matchers computed: one that has not all of its folds in the folder is left out.
     """
     work = _Work(folder, executor, run.progress, fold_done)
     splits = [folds.split(fold) for fold in range(folds.k)]
@@ -84,11 +99,17 @@ def cross_validate(
         work.wait()
         for entrant in entrants:
             for fold in set(range(folds.k)) - set(wanted):
-                work.replay(*job_of(entrant, fold))
+                work.replay(job_of(entrant, fold))
+        for entrant in kept:
+            if not work.replay(*(job_of(entrant, fold) for fold in range(folds.k))):
+                run.progress.say(
+                    f"{entrant.label} is left out of the table: not all of its folds are there as "
+                    "this code, seed and device make them"
+                )
     except BaseException:
         executor.shutdown(wait=False, cancel_futures=True)
         raise
-    order = [(entrant.label, fold) for entrant in entrants for fold in range(folds.k)]
+    order = [(entrant.label, fold) for entrant in (*entrants, *kept) for fold in range(folds.k)]
     return [work.results[place] for place in order if place in work.results]
 
 
@@ -107,16 +128,18 @@ class _Work:
         self._folder, self._executor, self._progress = folder, executor, progress
         self._fold_done = fold_done
 
-    def replay(self, job: Job, key: FoldKey) -> bool:
-        """Take the job's fold from the folder; return whether it is there."""
-        kept = self._folder.replay(key, job.held_out)
-        if kept is not None:
-            self._finish(kept)
-        return kept is not None
+    def replay(self, *jobs: tuple[Job, FoldKey]) -> bool:
+        """Take the folds of jobs from the folder where it has all; return whether it has."""
+        found = [self._folder.replay(key, job.held_out) for job, key in jobs]
+        kept = [result for result in found if result is not None]
+        if len(kept) == len(jobs):
+            for result in kept:
+                self._finish(result)
+        return len(kept) == len(jobs)
 
     def begin(self, job: Job, key: FoldKey) -> None:
         """Replay the job's fold or have it computed; gather what has ended."""
-        if not self.replay(job, key):
+        if not self.replay((job, key)):
             self._waiting[self._submit(job)] = job, key
         for future in [future for future in self._waiting if future.done()]:
             self._gather(future)

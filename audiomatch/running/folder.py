@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,14 @@ class RunFolder:
             else:
                 _check_same(before, design, self.path)
         design.write(file)
+
+    def matchers(self) -> set[str]:
+        """Name the matchers of which folds are kept; a file that cannot be read has none."""
+        names = set()
+        for file in (self.path / "folds").glob("*.json"):
+            with suppress(UserError):
+                names.add(KeptFold.read(file).matcher)
+        return names
 
     def replay(self, key: FoldKey, held_out: Clips) -> FoldResult | None:
         """Return the finished fold kept under `key`, or None where it is to be computed.
