@@ -57,7 +57,7 @@ def mean_log_p(clips: Clips, name: str, run: Run) -> pd.Series:
             [tokens[:count].mean() for tokens, count in zip(log_p, counts, strict=True)]
         )
 
-    scores = predict(score, mels.seconds, compute, run, capacity=120.0)
+    scores = predict(score, mels.seconds, compute, capacity=120.0)
     print(f"weights {weights.name}, sha256 {weights.digest[:16]}, pad {config.pad}\n")
     return pd.Series(scores, index=clips.frame.index)
 
