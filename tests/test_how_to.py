@@ -21,7 +21,7 @@ from tests.markdown import ROOT, SHELL, blocks, commands
 from tests.test_explain import made_up
 from tests.toys import Toy, ToyConfig, leave_out_slow_floors
 
-PAGES = ("compare", "your-corpus", "use-a-model", "explain", "weights", "combine")
+PAGES = ("compare", "your-data", "your-corpus", "use-a-model", "explain", "weights", "combine")
 STAND_INS = ("whisper", "xgboost", "lightgbm")
 
 
@@ -66,6 +66,8 @@ def place(plugin: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch, tmp_
     clips = pd.read_csv(write_corpus(tmp_path))
     clips["part"] = ["train"] * 24 + ["test"] * 12
     clips.to_csv(tmp_path / "clips.csv", index=False)
+    theirs = {"audio": "path", "expected_text": "sentence", "match": "label"}
+    clips.rename(columns=theirs).to_csv(tmp_path / "theirs.tsv", index=False, sep="\t")
     clips.iloc[24:].to_csv(tmp_path / "other.csv", index=False)
     spoken = clips[clips["match"] == 1].copy()
     spoken["expected_text"] += [f" {i}" for i in range(len(spoken))]

@@ -36,14 +36,14 @@ class Start:
     spaced: bool
 
 
-def read_delimited(text: str, name: str) -> pd.DataFrame:
+def read_delimited(text: str, name: str, *, quoted: bool = True) -> pd.DataFrame:
     """Return the rows, every cell as text; the index holds the line where each row begins.
 
-    Raises `UserError`, naming the row, where quotes do not pair or a row has not as many cells as
-    the header.
+    Where the cells are not `quoted`, a quote is a letter like any other. Raises `UserError`, naming
+    the row, where quotes do not pair or a row has not as many cells as the header.
     """
     start = find_start(text, name)
-    rows = _rows(text, start, name)
+    rows = _rows(text, start, name, quoted=quoted)
     header = _column_names(next(rows, (0, []))[1], name)
     plain = None if start.spaced else _read_plain(text, start, header)
     if plain is not None:
@@ -74,11 +74,15 @@ def find_start(text: str, name: str) -> Start:
     raise UserError(f"{name}: not readable as csv: no header line")
 
 
-def _rows(text: str, start: Start, name: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(text: str, start: Start, name: str, *, quoted: bool) -> Iterator[tuple[int, list[str]]]:
     """Yield the line where each row begins, counted from 1, and its cells; blank lines are not."""
     lines = io.StringIO(text[start.at :], newline="")
     reader = csv.reader(
-        lines, delimiter=start.delimiter, strict=True, skipinitialspace=start.spaced
+        lines,
+        delimiter=start.delimiter,
+        strict=True,
+        skipinitialspace=start.spaced,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
     )
     began = start.lines + 1
     try:

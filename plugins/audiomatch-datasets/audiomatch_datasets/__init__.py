@@ -1,0 +1,134 @@
+"""Dataset layouts of the field; what reads each is imported when it is opened."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audiomatch import hookimpl
+from audiomatch.datasets import DatasetInfo, find_manifest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from audiomatch.clips import Clips
+
+__version__ = "0.2.0"
+
+LHOTSE = re.compile(r"(^|[-_.])(cuts|supervisions)([-_.].*)?\.jsonl(\.gz)?$")
+AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3")
+TEXTS = (".txt", ".lab")
+
+
+def _opens(module: str) -> Callable[..., Clips]:
+    def open_(path: Path, labelled: bool | None, columns: Mapping[str, str] | None = None) -> Clips:
+        reader = importlib.import_module(f"audiomatch_datasets.{module}")
+        clips: Clips = reader.open_clips(path, labelled, columns)
+        return clips
+
+    return open_
+
+
+def _is_common_voice(path: Path) -> bool:
+    folder = path if path.is_dir() else path.parent
+    table = path if path.is_file() else path / "validated.tsv"
+    if table.suffix != ".tsv" or not table.is_file() or not (folder / "clips").is_dir():
+        return False
+    with table.open("rb") as file:  # a table of one's own may be called like one of theirs
+        return b"up_votes" in file.readline(10_000)
+
+
+def _is_kaldi(path: Path) -> bool:
+    return (path / "wav.scp").is_file() and (path / "text").is_file()
+
+
+def _is_lhotse(path: Path) -> bool:
+    files = path.iterdir() if path.is_dir() else [path]
+    return any(LHOTSE.search(file.name) for file in files)
+
+
+def _is_saved(path: Path) -> bool:
+    return (path / "dataset_dict.json").is_file() or (path / "state.json").is_file()
+
+
+def _has_texts_beside(path: Path) -> bool:
+    if not path.is_dir() or find_manifest(path) or any(path.glob("t*_metadata.csv")):
+        return False
+    return any(file.with_suffix(suffix).is_file() for file in _recordings(path) for suffix in TEXTS)
+
+
+def _recordings(path: Path) -> Iterator[Path]:
+    """Yield a recording of the folder, and of each folder in it: enough to recognise them."""
+    for folder in (path, *sorted(entry for entry in path.iterdir() if entry.is_dir())):
+        found = (file for file in folder.iterdir() if file.suffix.lower() in AUDIO)
+        yield from (file for _, file in zip(range(1), found, strict=False))
+
+
+def _write_json_lines(path: Path, target: Path, more: pd.DataFrame) -> None:
+    from audiomatch.datasets.tables import add_columns
+
+    add_columns(path, target, more)
+
+
+@hookimpl(tryfirst=True)
+def audiomatch_datasets() -> list[DatasetInfo]:
+    """Offer the layouts; those that say more of a folder stand first."""
+    return [
+        DatasetInfo(
+            "speechocean762",
+            "speechocean762 as published: WAVE/, train/, test/, resource/scores.json",
+            recognises=lambda path: (path / "resource" / "scores.json").is_file(),
+            open=_opens("speechocean"),
+            columns=True,
+        ),
+        DatasetInfo(
+            "common-voice",
+            "Common Voice: clips/ and validated.tsv, invalidated.tsv, or one .tsv of them",
+            recognises=_is_common_voice,
+            open=_opens("common_voice"),
+        ),
+        DatasetInfo(
+            "nemo",
+            "NeMo manifest: JSON lines in a .json, with audio_filepath and text",
+            recognises=lambda path: path.is_file() and path.name.lower().endswith(".json"),
+            open=_opens("nemo"),
+            columns=True,
+            write=_write_json_lines,
+        ),
+        DatasetInfo(
+            "kaldi",
+            "Kaldi folder: wav.scp, text, and segments, utt2spk, utt2label where they are",
+            recognises=_is_kaldi,
+            open=_opens("kaldi"),
+        ),
+        DatasetInfo(
+            "lhotse",
+            "Lhotse cuts, or supervisions with their recordings, .jsonl or .jsonl.gz",
+            recognises=_is_lhotse,
+            open=_opens("lhotse"),
+            columns=True,
+        ),
+        DatasetInfo(
+            "huggingface",
+            "Hugging Face dataset, saved by save_to_disk",
+            recognises=_is_saved,
+            open=_opens("huggingface"),
+            columns=True,
+        ),
+        DatasetInfo(
+            "excel",
+            "first sheet of an .xlsx",
+            recognises=lambda path: path.is_file() and path.suffix.lower() == ".xlsx",
+            open=_opens("excel"),
+            columns=True,
+        ),
+        DatasetInfo(
+            "texts-beside",
+            "folder of recordings, each with its text beside it: a.wav and a.txt or a.lab",
+            recognises=_has_texts_beside,
+            open=_opens("texts_beside"),
+        ),
+    ]
