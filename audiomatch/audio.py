@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import math
 import os
 import stat
@@ -14,14 +13,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
-import soundfile
-import soxr
 from numpy.typing import NDArray
 
 from audiomatch.datasets.audio_paths import hint_at
+from audiomatch.decoding import Decoded, check_header, decode
+from audiomatch.decoding.raw import MAX_SECONDS as MAX_SECONDS
+from audiomatch.decoding.raw import SAMPLE_RATE as SAMPLE_RATE
 from audiomatch.errors import ClipError, brief
 
 if TYPE_CHECKING:
@@ -30,18 +30,24 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SAMPLE_RATE = 16_000
-MAX_SECONDS = 30.0
-EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
+_IN_MEMORY = 64 * 2**20  # bytes; of larger files only what is wanted is read
+# By which the name of one clip is told from that of a table; what a file is its bytes tell.
+EXTENSIONS = (
+    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".webm",
+    ".m4a", ".mp4", ".mov", ".aac", ".3gp", ".amr", ".wma", ".mka", ".mkv",
+)  # fmt: skip
 
 
 def load_audio(
     path: str | Path, start: float = math.nan, end: float = math.nan
 ) -> NDArray[np.float32]:
-    """Return a clip as float32 of shape (samples,) at 16 kHz, channels averaged, in [-1, 1].
+    """Return a clip as float32 of shape (samples,) at 16 kHz, channels averaged, full scale at 1.
 
-    Reads WAV, FLAC, Ogg Vorbis and Opus, and MP3. Raises `ClipError` when the file is missing,
-    unreadable, empty, longer than 30 s, or holds values that are not finite.
+    Reads WAV, FLAC, Ogg Vorbis and Opus, MP3, AIFF, AU and CAF; with the extra `av` also WebM, MP4
+    and M4A, 3GP, AMR, WMA, and the sound of films. Where channels cancel each other the loudest is
+    taken. Raises `ClipError` when the file is missing, no audio, damaged, empty, longer than 30 s
+    (padding of a tenth of a second is cut off), or holds values that are not finite or are
+    integers written as floats.
 
     Args:
         path: the file.
@@ -76,10 +82,12 @@ class Recording(NamedTuple):
 
         Raises `ClipError` where the file cannot be read.
         """
-        with _opened(self.path) as file:
-            if self.whole:
-                return _hash(file)
+        with opened(self.path) as file:
             facts = os.fstat(file.fileno())
+            if self.whole:
+                if facts.st_size > _IN_MEMORY:  # a session, whose header tells that it is no clip
+                    check_header(file, str(self.path))
+                return _hash(file)
             key = facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
             return _of_segment(_file_digest(self.path, key), self.start, self.end)
 
@@ -88,15 +96,19 @@ class Recording(NamedTuple):
 
         Raises `ClipError`.
         """
-        if not self.whole:
+        return self.decode().samples
+
+    def decode(self) -> Decoded:
+        """Return the samples as `load` does, and what is to be said of them."""
+        with opened(self.path) as file:
+            if self.whole and os.fstat(file.fileno()).st_size <= _IN_MEMORY:
+                data = file.read()
+                if self.digest and hashlib.sha256(data).hexdigest() != self.digest:
+                    raise self._changed()
+                return decode(data, str(self.path))
             if self.digest and self.digest_now() != self.digest:
                 raise self._changed()
-            with _opened(self.path) as file:
-                return decode_audio(file, str(self.path), self.start, self.end)
-        data = read_clip(self.path)
-        if self.digest and hashlib.sha256(data).hexdigest() != self.digest:
-            raise self._changed()
-        return decode_audio(io.BytesIO(data), str(self.path))
+            return decode(file, str(self.path), self.start, self.end)
 
     def _changed(self) -> ClipError:
         return ClipError(f"{self.path} has changed since it was checked; start again")
@@ -195,9 +207,9 @@ def row_named(clips: Clips, position: int) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BufferedReader]:
+def opened(path: Path) -> Iterator[BufferedReader]:
     """Open an audio file. Raises `ClipError` where it cannot be read."""
-    if path == Path():
+    if str(path) == ".":
         raise ClipError("audio is empty")
     if "\0" in str(path):
         raise ClipError(f"cannot read {brief(str(path))}: its name holds a NUL character")
@@ -214,16 +226,10 @@ def _opened(path: Path) -> Iterator[BufferedReader]:
         raise ClipError(f"cannot read {brief(str(path))}: {error.strerror}") from None
 
 
-def read_clip(path: Path) -> bytes:
-    """Return the bytes of an audio file. Raises `ClipError` where it cannot be read."""
-    with _opened(path) as file:
-        return file.read()
-
-
 @functools.lru_cache(4096)
 def _file_digest(path: Path, _state: tuple[int, ...]) -> str:
     """Return the SHA-256 of a file, taken once for all its segments while its state is `_state`."""
-    with _opened(path) as file:
+    with opened(path) as file:
         return _hash(file)
 
 
@@ -233,45 +239,3 @@ def _hash(file: BufferedReader) -> str:
 
 def _of_segment(digest: str, start: float, end: float) -> str:
     return hashlib.sha256(f"{digest} {start!r} {end!r}".encode()).hexdigest()
-
-
-def decode_audio(
-    file: BinaryIO, name: str, start: float = math.nan, end: float = math.nan
-) -> NDArray[np.float32]:
-    """Decode an audio file, or a segment of it, as `load_audio` does; `name` is for the errors."""
-    if not file.seek(0, os.SEEK_END):
-        raise ClipError(f"{name} is empty (0 bytes)")
-    file.seek(0)
-    first = 0.0 if math.isnan(start) else start
-    if not 0 <= first < math.inf or end <= first:
-        raise ClipError(f"{name}: segment from {first:g} to {end:g} s; must be 0 <= start < end")
-    try:
-        with soundfile.SoundFile(file) as sound:
-            rate = sound.samplerate
-            if first:
-                if round(first * rate) >= sound.frames:
-                    raise ClipError(
-                        f"the segment starts at {first:g} s, after the end of {name} "
-                        f"({sound.frames / rate:g} s)"
-                    )
-                sound.seek(round(first * rate))
-            # Some formats do not say their length; one second more than allowed tells enough.
-            most = int((MAX_SECONDS + 1) * rate)
-            if math.isfinite(end):
-                most = min(most, round(end * rate) - round(first * rate))
-            samples = sound.read(most, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        reason = str(error).split(": ", 1)[-1].rstrip(".")
-        raise ClipError(f"{name} is not readable as audio ({reason})") from None
-    mono = samples.mean(axis=1)
-    if mono.size == 0:
-        raise ClipError(f"{name} holds no audio (0 samples)")
-    if mono.size > MAX_SECONDS * rate:
-        raise ClipError(f"{name} is longer than {MAX_SECONDS:.0f} s; cut it into shorter clips")
-    if not np.isfinite(mono).all():
-        raise ClipError(f"{name} holds samples that are not finite")
-    if rate != SAMPLE_RATE:
-        mono = soxr.resample(mono, rate, SAMPLE_RATE)
-        if mono.size == 0:
-            raise ClipError(f"{name} holds no audio (0 samples at 16 kHz)")
-    return np.ascontiguousarray(mono, dtype=np.float32)

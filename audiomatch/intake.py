@@ -54,7 +54,11 @@ def admit(clips: Clips, run: Run, skip_bad: bool = False, limit: int | None = No
         raise UserError(f"{clips.source}: no usable clip is left; the first: {lines[0]}")
     good = [fact for fact in found if not isinstance(fact, ClipError)]
     kept = clips.take(np.asarray([not isinstance(fact, ClipError) for fact in found]))
-    warnings = [f"{kept.where(i)}: {w}" for i, fact in enumerate(good) for w in fact.warnings]
+    warnings = [
+        f"{kept.where(i)}: {kept.paths[i].name} {said}"
+        for i, fact in enumerate(good)
+        for said in fact.warnings
+    ]
     facts = [[getattr(fact, name) for fact in good] for name in ("seconds", "digest", "sound")]
     return Intake(kept.with_audio_facts(*facts), lines, warnings)
 
@@ -118,7 +122,7 @@ def _with_digest(recording: Recording) -> Recording | ClipError:
 
 def _decode(recording: Recording) -> Fact | ClipError:
     try:
-        samples = recording.load()
+        samples, warnings = recording.decode()
     except ClipError as error:
         return error
-    return Fact(recording.digest, samples.size / SAMPLE_RATE, sound_digest(samples), [])
+    return Fact(recording.digest, samples.size / SAMPLE_RATE, sound_digest(samples), warnings)
