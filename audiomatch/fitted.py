@@ -85,7 +85,8 @@ class Model:
             task: of the clip, where the matcher was fitted on clips with tasks.
             grade: likewise.
         """
-        return float(self.predict(one_clip(audio, text, rate, task=task, grade=grade))[0])
+        say = self.run.progress.say
+        return float(self.predict(one_clip(audio, text, rate, task=task, grade=grade, say=say))[0])
 
     def explain(
         self,
@@ -116,7 +117,8 @@ class Model:
         self, audio: Any, text: str, *, rate: float | None = None, task: str = "", grade: str = ""
     ) -> Explanation:
         """Return what is known of every word of one clip; takes what `predict_one` takes."""
-        return self.explain(one_clip(audio, text, rate, task=task, grade=grade))[0]
+        say = self.run.progress.say
+        return self.explain(one_clip(audio, text, rate, task=task, grade=grade, say=say))[0]
 
     def check_explains(self) -> None:
         """Raise `UserError`, naming the matchers that explain, where this one does not."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from audiomatch import plugins
-from audiomatch.audio import SAMPLE_RATE, load_audio, sound_digest
+from audiomatch.audio import SAMPLE_RATE, Recording, sound_digest
 from audiomatch.clips import Clips
 from audiomatch.datasets import DEFAULT, choose_dataset
 from audiomatch.datasets.held import HeldFolder, is_packed
@@ -195,14 +195,14 @@ def _row(item: Any, number: int, folder: Path) -> dict[str, Any]:
 
 
 def _write_samples(samples: Any, rate: Any, file: Path, where: str) -> Path:
-    """Write `samples`, channels averaged, as a WAV file of float32.
+    """Write `samples` as a WAV file of float32.
 
     The file holds the samples alone, no time of writing, so that equal samples have equal digests.
     `where` names them in the `UserError` for what is no audio.
     """
     from scipy.io import wavfile
 
-    wavfile.write(file, _checked_rate(rate, where), _mono(samples, where))
+    wavfile.write(file, _checked_rate(rate, where), _full_scale_one(samples, where))
     return file
 
 
@@ -215,8 +215,8 @@ def _checked_rate(rate: Any, where: str) -> int:
     return int(rate)
 
 
-def _mono(samples: Any, where: str) -> NDArray[np.float32]:
-    """Return samples of shape (n,) or (n, channels) as float32 of shape (n,), full scale 1."""
+def _full_scale_one(samples: Any, where: str) -> NDArray[np.float32]:
+    """Return samples of shape (n,) or (n, channels) as float32, full scale 1."""
     try:
         array = np.asarray(samples)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -234,14 +234,22 @@ def _mono(samples: Any, where: str) -> NDArray[np.float32]:
             f"(samples, channels){hint}"
         )
     scale, silence = _SCALES.get(array.dtype.name, (1.0, 0.0))
-    flat = ((array - silence) / scale if scale != 1.0 else array).astype(np.float32)
-    return flat if flat.ndim == 1 else flat.mean(axis=1)
+    return ((array - silence) / scale if scale != 1.0 else array).astype(np.float32)
 
 
 def one_clip(
-    audio: Any, text: str, rate: float | None = None, *, task: str = "", grade: str = ""
+    audio: Any,
+    text: str,
+    rate: float | None = None,
+    *,
+    task: str = "",
+    grade: str = "",
+    say: Callable[[str], None],
 ) -> Clips:
-    """Return one clip: a file, or samples with their `rate`. Raises `UserError`."""
+    """Return one clip: a file, or samples with their `rate`; what is odd about it goes to `say`.
+
+    Raises `UserError`.
+    """
     if not isinstance(text, str) or not text.strip():
         raise UserError("TEXT is empty; say what the clip should say")
     held: tuple[object, ...] = ()
@@ -254,9 +262,11 @@ def one_clip(
         held = (folder,)
         file = _write_samples(audio, rate, folder.path / "clip.wav", "the clip")
     try:
-        samples = load_audio(file)
+        samples, warnings = Recording(file).decode()
     except ClipError as error:
         raise ClipError(str(error).replace(str(file), "the clip") if held else error) from None
+    for warning in warnings:
+        say(f"{'the clip' if held else file.name} {warning}")
     row = {"id": file.name, "audio": str(file.resolve()), "expected_text": text}
     clips = Clips(pd.DataFrame([{**row, "task": task, "grade": grade}]), source="one clip")
     clips.held = held

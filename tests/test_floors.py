@@ -157,7 +157,7 @@ def test_audio_statistics_are_kept_by_content(sounds, run, monkeypatch):
     clips = corpus(sounds, n=20).unlabelled()
     first = audio_features(clips, run)
     monkeypatch.setattr(
-        "audiomatch.audio.decode_audio", lambda file, name: pytest.fail(f"{name} decoded again")
+        "audiomatch.audio.decode", lambda data, name: pytest.fail(f"{name} decoded again")
     )
     np.testing.assert_array_equal(audio_features(clips.take([3, 1]), run), first[[3, 1]])
     monkeypatch.undo()

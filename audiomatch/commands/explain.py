@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,7 @@ def explain(
             raise UserError(
                 "--dataset, --columns, --limit and --skip-bad are for many clips; leave out TEXT"
             )
-        intake = Intake(one_clip(str(data), text), [])
+        intake = Intake(one_clip(str(data), text, say=partial(click.echo, err=True)), [])
     else:
         _check_many(data, out, picture)
     loaded = audiomatch.load(model, progress=True, **how)

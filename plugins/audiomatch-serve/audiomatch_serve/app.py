@@ -15,7 +15,8 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 import audiomatch_serve
-from audiomatch.audio import MAX_SECONDS, decode_audio
+from audiomatch.audio import MAX_SECONDS
+from audiomatch.decoding import decode
 from audiomatch.errors import UserError
 from audiomatch.fitted import Model
 from audiomatch_serve.answers import Answer, Health, Judgement, Limits, Problem
@@ -166,7 +167,7 @@ async def score(
         most = service.settings.text
         raise HTTPException(422, f"text has {len(text)} characters; at most {most} are taken")
     async with service.decoding:
-        samples = await asyncio.to_thread(decode_audio, audio.file, "the clip")
+        samples, _ = await asyncio.to_thread(decode, await audio.read(), "the clip")
     return await service.answer(Recording(samples, text, words))
 
 
