@@ -46,7 +46,7 @@ from audiomatch.commands.paths import OutputFolder, UserPath
 @click.option(
     "--out",
     type=OutputFolder(),
-    help="Run folder [runs/NAME-OF-DATA]; a second run goes on with it.",
+    help="Run folder [runs/NAME-OF-DATA]; a second run of the same folds goes on with it.",
 )
 @click.option(
     "--executor",
@@ -59,7 +59,8 @@ from audiomatch.commands.paths import OutputFolder, UserPath
 def bench(data: str | None, named: str, out: Path | None, as_json: bool, **how: Any) -> int:
     """Compare matchers on DATA (a manifest or folder; else mini-screener) by cross-validation.
 
-    The floors run beside them. Exit code 1 when a fold of a matcher failed.
+    The floors run beside them. With --split or --test one part is fitted on and another predicted.
+    Exit code 1 when a fold of a matcher failed.
     """
     import audiomatch
     from audiomatch.scoring import leaderboard_table
