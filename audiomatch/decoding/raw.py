@@ -18,6 +18,7 @@ MAX_SECONDS = 30.0
 PADDING_SECONDS = 0.1
 HIGHEST_RATE = 768_000
 MOST_CHANNELS = 64
+MOST_VALUES = 64 * 48_000  # a second, in all channels; of silence a small file holds far more
 
 Source = bytes | BufferedReader  # small files are in memory, of others only what is wanted is read
 
@@ -84,6 +85,8 @@ def check_stream(rate: int, channels: int) -> None:
         raise ClipError(f"has a sample rate of {rate} Hz; the highest read is {HIGHEST_RATE} Hz")
     if not 1 <= channels <= MOST_CHANNELS:
         raise ClipError(f"has {channels} channels; the most that are read is {MOST_CHANNELS}")
+    if rate * channels > MOST_VALUES:
+        raise ClipError(f"has {channels} channels of {rate} Hz, more than is read at a time")
 
 
 def opened(source: Source) -> BytesIO | BufferedReader:

@@ -88,6 +88,7 @@ class Service:
             **judged.model_dump(),
             id=uuid.uuid4().hex,
             seconds=recording.seconds,
+            warnings=list(recording.warnings),
             model=self.judge.name,
         )
         if self.settings.keep is not None:
@@ -167,8 +168,9 @@ async def score(
         most = service.settings.text
         raise HTTPException(422, f"text has {len(text)} characters; at most {most} are taken")
     async with service.decoding:
-        samples, _ = await asyncio.to_thread(decode, await audio.read(), "the clip")
-    return await service.answer(Recording(samples, text, words))
+        samples, warnings = await asyncio.to_thread(decode, await audio.read(), "the clip")
+    said = tuple(f"the clip {warning}" for warning in warnings)
+    return await service.answer(Recording(samples, text, words, said))
 
 
 async def health(request: Request) -> Response:

@@ -30,11 +30,13 @@ class Recording:
         samples: float32 of shape (n,) at 16 kHz.
         text: what it should say.
         words: whether to tell of the words, where the model can.
+        warnings: what is odd about the clip.
     """
 
     samples: NDArray[np.float32]
     text: str
     words: bool = True
+    warnings: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 import threading
@@ -9,7 +10,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 import audiomatch
 
@@ -37,6 +40,13 @@ def test_a_clip_is_judged_with_its_words(client, helpers):
     assert [word["said"] for word in found["words"]] == [True, True, False, True]
 
 
+def test_an_odd_clip_is_warned_of(client, helpers):
+    (warning,) = (
+        client().post("/v1/score", **helpers.form(helpers.tone(level=1e-4))).json()["warnings"]
+    )
+    assert warning.startswith("the clip is nearly silent")
+
+
 def test_words_can_be_left_out(client, helpers, ear):
     found = client().post("/v1/score", **helpers.form(words="false")).json()
     assert found["words"] is None and found["heard"] is None
@@ -51,7 +61,7 @@ def test_a_quiet_clip_is_a_mismatch(client, helpers):
 @pytest.mark.parametrize(
     ("fields", "status", "says"),
     [
-        ({"audio": b"no audio at all"}, 422, "the clip is not readable as audio"),
+        ({"audio": b"no audio at all"}, 422, "the clip is text, not audio"),
         ({"audio": b""}, 422, "the clip is empty"),
         ({"text": "   "}, 422, "text is empty"),
         ({"text": "x" * 50}, 422, "text has 50 characters; at most 40 are taken"),
@@ -71,6 +81,14 @@ def test_what_cannot_be_used_is_said_in_a_line(client, helpers, capsys, fields, 
 def test_a_long_clip_is_refused(client, helpers):
     detail = problem(client().post("/v1/score", **helpers.form(helpers.tone(31, rate=4000))), 422)
     assert "longer than 30 s" in detail
+
+
+def test_a_small_file_of_very_many_samples_is_refused(client, helpers):
+    """30 s of silence in 8 channels of 655 kHz are 165 kB, of which decoding makes 700 MB."""
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros((8192, 8)), 655_350, format="FLAC")
+    detail = problem(client().post("/v1/score", **helpers.form(file.getvalue())), 422)
+    assert "8 channels of 655350 Hz" in detail
 
 
 def test_other_bodies_are_refused(client, helpers):

@@ -214,6 +214,8 @@ function show(answer) {
   $("verdict-text").textContent = text;
   $("p-match").value = answer.p_match;
   $("p-match-text").textContent = answer.p_match.toFixed(2);
+  $("warnings").hidden = answer.warnings.length === 0;
+  $("warnings").textContent = `Mind that ${answer.warnings.join("; ")}.`;
   $("words-box").hidden = answer.words === null;
   $("words").replaceChildren(...(answer.words ?? []).map(wordItem));
   $("legend").hidden = (answer.words ?? []).every((word) => word.said);
