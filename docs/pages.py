@@ -33,6 +33,7 @@ from audiomatch.files import (
 )
 from audiomatch.folds import inner_folds, inner_split
 from audiomatch.matcher import Flag
+from audiomatch.negatives import WrongTexts
 from audiomatch.offers import Offer
 from audiomatch.progress import Progress
 from audiomatch.records import Record
@@ -60,7 +61,7 @@ FACE = (
 )
 API: dict[str, tuple[Any, ...]] = {
     "The contract": (Matcher, MatcherConfig, MatcherInfo, Flag, Run, Progress, DatasetInfo),
-    "The clips": (Clips, load_audio, map_audio, inner_split, inner_folds, Calibration),
+    "The clips": (Clips, load_audio, map_audio, inner_split, inner_folds, WrongTexts, Calibration),
     "Files and errors": (
         ArrayCache,
         computed_by,
