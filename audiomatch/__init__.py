@@ -13,18 +13,22 @@ if TYPE_CHECKING:
     from audiomatch.clips import Clips
     from audiomatch.errors import ClipError, NotFittedError, UserError, WeightsError
     from audiomatch.hookspecs import hookimpl
-    from audiomatch.matcher import Matcher, MatcherInfo, Run
+    from audiomatch.matcher import Matcher, MatcherInfo, ReadyModel, Run
+    from audiomatch.scored import ClipScore, CorpusScore, score
 
 __version__ = "0.2.0"
 __all__ = [
     "ClipError",
+    "ClipScore",
     "Clips",
     "Comparison",
+    "CorpusScore",
     "Evaluation",
     "Matcher",
     "MatcherInfo",
     "Model",
     "NotFittedError",
+    "ReadyModel",
     "Run",
     "UserError",
     "WeightsError",
@@ -34,13 +38,15 @@ __all__ = [
     "fit",
     "hookimpl",
     "load",
+    "score",
 ]
 _NAMES_OF = {
     "api": ("Comparison", "Evaluation", "Model", "compare", "evaluate", "fit", "load"),
     "clips": ("Clips",),
     "errors": ("ClipError", "NotFittedError", "UserError", "WeightsError"),
     "hookspecs": ("hookimpl",),
-    "matcher": ("Matcher", "MatcherInfo", "Run"),
+    "matcher": ("Matcher", "MatcherInfo", "ReadyModel", "Run"),
+    "scored": ("ClipScore", "CorpusScore", "score"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
 

@@ -29,6 +29,7 @@ from audiomatch.records import FitRecord, FoldSummary
 from audiomatch.results import Comparison, Evaluation
 from audiomatch.running.design import FOLDS, Design, Reading
 from audiomatch.spec import MatcherSpec, parse_matcher, parse_matchers
+from audiomatch.verdicts import LISTEN_COST, thresholds
 
 __all__ = ["Comparison", "Evaluation", "Model", "compare", "evaluate", "fit", "load"]
 
@@ -46,7 +47,7 @@ def load(
     """Return the model that `fit` saved in `folder`; raises `UserError`.
 
     Args:
-        folder: a model folder.
+        folder: a model folder, or `NAME:ready` for the model that the matcher's plugin carries.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         precision: number format of the models: `auto`, `fp32`, `bf16` or `fp16`.
         seed: the source of every random number.
@@ -71,6 +72,7 @@ def fit(
     columns: Mapping[str, str] | None = None,
     limit: int | None = None,
     skip_bad: bool = False,
+    listen_cost: float = LISTEN_COST,
     device: str = "auto",
     precision: Precision = "auto",
     seed: int = 0,
@@ -91,6 +93,7 @@ def fit(
         columns: which columns of the data are ours, as in `{"audio": "path", "match": "label"}`.
         limit: draw that many clips by the seed.
         skip_bad: go on without clips that cannot be used.
+        listen_cost: cost of listening to a clip, where a wrong verdict costs 1.
         device: as `load` takes it, and so are all that follow.
         precision: as above.
         seed: as above.
@@ -99,6 +102,7 @@ def fit(
         progress: as above.
     """
     spec = parse_matcher(matcher) if isinstance(matcher, str) else matcher
+    at = thresholds(listen_cost)
     made = plugins.registry().create(spec)
     design = Design(group=group, negatives=parse_kinds(negatives), split=split)
     run = make_run(device, precision, seed, workers, cache, progress)
@@ -110,6 +114,7 @@ def fit(
         fit_matcher(made, train, run)
     record = FitRecord(
         clips=len(train),
+        match_rate=float(train.labels.mean()),
         skipped=opened.skipped,
         data_digest=opened.digest,
         group=group,
@@ -121,7 +126,7 @@ def fit(
         seconds=time.perf_counter() - started,
         notes=run.notes,
     )
-    return Model(made, card_of(spec, plugins.registry().offer(spec), made, record), run)
+    return Model(made, card_of(spec, plugins.registry().offer(spec), made, record, at), run)
 
 
 def compare(
@@ -234,7 +239,7 @@ def _run_folder(data: Data | None, dataset: str | None) -> Path | None:
 
 def evaluate(
     model: Model | Place,
-    data: Data,
+    data: Data | None,
     *,
     group: str = BY_TEXT,
     dataset: str | None = None,

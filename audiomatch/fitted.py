@@ -140,7 +140,8 @@ class Model:
         """
         place = user_path(folder)
         spec = parse_matcher(self.card.matcher)
-        card = card_of(spec, plugins.registry().offer(spec), self.matcher, self.card.fit)
+        offer, old = plugins.registry().offer(spec), self.card
+        card = card_of(spec, offer, self.matcher, old.fit, old.thresholds)
         with caller_state():
             check_target(place)
             self.matcher.prepare_explain(self._fresh_run())

@@ -156,6 +156,21 @@ class Flag:
 
 
 @dataclass(frozen=True)
+class ReadyModel:
+    """A fitted model that a plugin carries, so that its matcher answers without labels.
+
+    It is a model folder as `fit` saves one; `audiomatch.load("NAME:ready")` loads it.
+
+    Attributes:
+        folder: where it is, as `"package:folder"`.
+        digest: the SHA-256 of its files (`audiomatch.model.digest_of_folder`), which is checked.
+    """
+
+    folder: str
+    digest: str
+
+
+@dataclass(frozen=True)
 class MatcherInfo:
     """What a plugin says of a matcher without importing its model code.
 
@@ -175,6 +190,7 @@ class MatcherInfo:
         member: the preset by which it is a member of an `ensemble` whose members are not named;
             None where it is not.
         flags: options that `bench` and `fit` take as flags of their own.
+        ready: a fitted model that the plugin carries.
     """
 
     name: str
@@ -187,3 +203,4 @@ class MatcherInfo:
     renamed_presets: Mapping[str, str] = field(default_factory=dict)
     member: str | None = None
     flags: tuple[Flag, ...] = ()
+    ready: ReadyModel | None = None

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 from pathlib import Path
 
 import audiomatch
-from audiomatch.errors import UserError, blame_on
+from audiomatch.errors import PluginError, UserError, blame_on
 from audiomatch.files import atomic_folder
 from audiomatch.matcher import Matcher
 from audiomatch.offers import Offer
 from audiomatch.plugins import Registry
-from audiomatch.records import FitRecord, ModelCard, PluginRecord
+from audiomatch.records import FitRecord, ModelCard, PluginRecord, Thresholds
 from audiomatch.spec import MatcherSpec, parse_matcher
 
 CARD = "audiomatch.json"
+READY = ":ready"  # after a matcher's name: the model that its plugin carries
 
 
 def check_target(folder: Path) -> None:
@@ -23,7 +26,11 @@ def check_target(folder: Path) -> None:
 
 
 def card_of(
-    spec: MatcherSpec, offer: Offer, matcher: Matcher, fit: FitRecord | None = None
+    spec: MatcherSpec,
+    offer: Offer,
+    matcher: Matcher,
+    fit: FitRecord | None = None,
+    thresholds: Thresholds | None = None,
 ) -> ModelCard:
     """Return the card of a matcher as it is now."""
     return ModelCard(
@@ -32,6 +39,7 @@ def card_of(
         plugin=PluginRecord(distribution=offer.plugin.distribution, version=offer.plugin.version),
         audiomatch=audiomatch.__version__,
         fit=fit,
+        thresholds=thresholds,
     )
 
 
@@ -46,7 +54,9 @@ def save_model(folder: Path, matcher: Matcher, card: ModelCard) -> None:
 def load_model(folder: Path, registry: Registry) -> tuple[Matcher, ModelCard]:
     """Return the matcher that `folder` holds and its card. Raises `UserError`."""
     if not folder.exists():
-        raise UserError(f"no such model folder: {folder}")
+        if len(folder.parts) > 1 or not folder.name.endswith(READY):
+            raise UserError(f"no such model folder: {folder}")
+        folder = ready_folder(folder.name.removesuffix(READY), registry)
     if not (folder / CARD).is_file():
         raise UserError(
             f"{folder}: not a model folder ({CARD} is missing); make one with "
@@ -64,3 +74,37 @@ def load_model(folder: Path, registry: Registry) -> tuple[Matcher, ModelCard]:
     with blame_on(f"{folder}: the model cannot be read"):
         matcher.load(folder)
     return matcher, card
+
+
+def ready_folder(name: str, registry: Registry) -> Path:
+    """Return the model folder that the plugin of the matcher `name` carries.
+
+    Raises `UserError` where it carries none, `PluginError` where the folder is not as it was
+    published.
+    """
+    offer = registry.offer(MatcherSpec(name))
+    if offer.info.ready is None:
+        there = ", ".join(ready_names(registry)) or "none"
+        raise UserError(f"{name}{READY}: its plugin carries no fitted model; there is: {there}")
+    package, _, inside = offer.info.ready.folder.partition(":")
+    spec = importlib.util.find_spec(package)
+    places = (spec.submodule_search_locations or []) if spec else []
+    folder = next((Path(p) / inside for p in places if (Path(p) / inside).is_dir()), None)
+    if folder is None or digest_of_folder(folder) != offer.info.ready.digest:
+        raise PluginError(
+            f"{name}{READY}: the files are not those of {offer.plugin}; install it again"
+        )
+    return folder
+
+
+def ready_names(registry: Registry) -> list[str]:
+    """Return the names of the fitted models that plugins carry."""
+    return [name + READY for name, offer in registry.matchers().items() if offer.info.ready]
+
+
+def digest_of_folder(folder: Path) -> str:
+    """Return the SHA-256 over the names and contents of the files in `folder`."""
+    whole = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        whole.update(f"{file.name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\0".encode())
+    return whole.hexdigest()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
 
 from audiomatch.errors import PluginError, UserError, blame_on
-from audiomatch.matcher import Flag, Ignored, Kind, Matcher, MatcherInfo
+from audiomatch.matcher import Flag, Ignored, Kind, Matcher, MatcherInfo, ReadyModel
 from audiomatch.spec import DEFAULT_PRESET
 
 if TYPE_CHECKING:
@@ -154,6 +154,7 @@ def _wrong_field(info: MatcherInfo) -> str | None:
         ),
         "member": (isinstance(info.member, str | None), "the name of a preset"),
         "flags": (flags, "a tuple of Flag"),
+        "ready": (isinstance(info.ready, ReadyModel | None), "a ReadyModel"),
     }
     for name, (good, wanted) in expected.items():
         if not good:

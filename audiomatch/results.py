@@ -75,14 +75,14 @@ class Evaluation:
         # In a notebook rich would show the table itself, and write nothing into the stream.
         console = Console(file=stream, width=_WIDTH, force_jupyter=False, color_system=None)
         console.print(leaderboard_table(self.record))
-        lines = (line.rstrip() for line in [*stream.getvalue().splitlines(), *self._notes()])
+        lines = (line.rstrip() for line in [*stream.getvalue().splitlines(), *self.notes()])
         return "\n".join(lines).strip("\n")
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<div>{escape(line)}</div>" for line in self._notes())
+        notes = "".join(f"<div>{escape(line)}</div>" for line in self.notes())
         return html_table(self.record) + notes
 
-    def _notes(self) -> list[str]:
+    def notes(self) -> list[str]:
         """Return what to know of the table, below it."""
         return [f"{row.label}: {text}" for row in self.record.rows for text in row.warnings]
 
@@ -123,6 +123,7 @@ class Comparison(Evaluation):
         ]
         return [*failed, *self.run.listener_errors]
 
-    def _notes(self) -> list[str]:
+    def notes(self) -> list[str]:
+        """Return what to know of the table, and where the run folder is."""
         warnings = filter(None, [self.run.folds.warning])
-        return [*super()._notes(), *warnings, f"Run folder: {self.folder}"]
+        return [*super().notes(), *warnings, f"Run folder: {self.folder}"]

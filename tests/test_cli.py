@@ -127,7 +127,7 @@ def test_bad_clips_are_named_or_skipped(
         (["fit", "toy", "DATA", "--out", "HERE"], "holds files that are not a model"),
         (["predict", "DATA", "DATA", "--out", "p.csv"], "not a model folder"),
         (["predict", "nowhere", "DATA", "--out", "p.csv"], "no such model folder"),
-        (["predict", "nowhere", "DATA", "--out", "p.txt"], "must end in .csv or .parquet"),
+        (["predict", "nowhere", "DATA", "--out", "p.txt"], "must end in .csv, .jsonl or .parquet"),
         (["benhc"], "benhc"),
     ],
 )

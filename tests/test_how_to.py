@@ -11,17 +11,29 @@ import pandas as pd
 import pytest
 from pydantic import ConfigDict
 
-from audiomatch import MatcherInfo, hookimpl
+import audiomatch
+from audiomatch import MatcherInfo, ReadyModel, hookimpl
 from audiomatch.clips import Clips
 from audiomatch.explanation import Explanation
 from audiomatch.matcher import Flag, Run
+from audiomatch.model import digest_of_folder
 from audiomatch.plugins import Registry
 from tests.conftest import write_corpus, write_tone
 from tests.markdown import ROOT, SHELL, blocks, commands
 from tests.test_explain import made_up
 from tests.toys import Toy, ToyConfig, leave_out_slow_floors
 
-PAGES = ("compare", "your-data", "your-corpus", "use-a-model", "explain", "weights", "combine")
+PAGES = (
+    "compare",
+    "your-data",
+    "your-corpus",
+    "use-a-model",
+    "check-a-corpus",
+    "screen",
+    "explain",
+    "weights",
+    "combine",
+)
 STAND_INS = ("whisper", "xgboost", "lightgbm")
 
 
@@ -41,8 +53,7 @@ class StandIn(Toy):
         return [made_up(i, text, wrong=0) for i, text in zip(clips.ids, clips.texts, strict=True)]
 
 
-@hookimpl
-def audiomatch_matchers() -> list[MatcherInfo]:
+def stand_ins(ready: ReadyModel | None) -> list[MatcherInfo]:
     return [
         MatcherInfo(
             name,
@@ -51,19 +62,34 @@ def audiomatch_matchers() -> list[MatcherInfo]:
             presets={"quick": {}},
             explains=True,
             flags=(Flag("warm-up", "warm_up", "DATA", "Speech to learn from first."),),
+            ready=ready if name == "whisper" else None,
         )
         for name in STAND_INS
     ]
 
 
+def _offer(plugin: Callable[..., Registry], ready: ReadyModel | None) -> Registry:
+    module = ModuleType("stand_ins")
+
+    @hookimpl
+    def audiomatch_matchers() -> list[MatcherInfo]:
+        return stand_ins(ready)
+
+    module.audiomatch_matchers = audiomatch_matchers  # type: ignore[attr-defined]
+    return plugin(stand_ins=module)
+
+
 @pytest.fixture
 def place(plugin: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder with the files that the pages name, and stand-ins for the matchers."""
-    module = ModuleType("stand_ins")
-    module.audiomatch_matchers = audiomatch_matchers  # type: ignore[attr-defined]
-    made = plugin(stand_ins=module)
-    leave_out_slow_floors(made, monkeypatch)
     clips = pd.read_csv(write_corpus(tmp_path))
+    _offer(plugin, None)
+    (tmp_path / "carrier").mkdir()
+    (tmp_path / "carrier" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    ready = audiomatch.fit("whisper", tmp_path / "manifest.csv").save(tmp_path / "carrier" / "kept")
+    made = _offer(plugin, ReadyModel("carrier:kept", digest_of_folder(ready)))
+    leave_out_slow_floors(made, monkeypatch)
     clips["part"] = ["train"] * 24 + ["test"] * 12
     clips.to_csv(tmp_path / "clips.csv", index=False)
     theirs = {"audio": "path", "expected_text": "sentence", "match": "label"}

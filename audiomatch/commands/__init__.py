@@ -5,6 +5,8 @@ COMMANDS = {
     "bench": "audiomatch.commands.bench:bench",
     "fit": "audiomatch.commands.fit:fit",
     "predict": "audiomatch.commands.predict:predict",
+    "score": "audiomatch.commands.score:score",
+    "evaluate": "audiomatch.commands.evaluate:evaluate",
     "explain": "audiomatch.commands.explain:explain",
     "check": "audiomatch.commands.check:check",
     "new-plugin": "audiomatch.commands.new_plugin:new_plugin",

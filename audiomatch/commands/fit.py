@@ -33,6 +33,14 @@ from audiomatch.commands.paths import OutputFolder
     required=True,
     help="Folder for the model.",
 )
+@click.option(
+    "--listen-cost",
+    type=float,
+    default=0.05,
+    show_default=True,
+    metavar="COST",
+    help="Cost of listening to a clip, where a wrong verdict costs 1: decides what is a verdict.",
+)
 @run_options
 def fit(matcher: str, data: str | None, out: Path, as_json: bool, **how: Any) -> None:
     """Fit MATCHER on all of DATA (else mini-screener) and save the model."""

@@ -42,12 +42,13 @@ def matchers(name: str | None, as_json: bool) -> None:
             "matcher": name,
             "presets": sorted({"default", *offer.info.presets}),
             "kind": offer.info.kind,
+            "ready": f"{name}:ready" if offer.info.ready else "",
             "summary": f"broken: {offer.problem}" if offer.problem else offer.info.summary,
             "plugin": str(offer.plugin),
         }
         for name, offer in registry().matchers().items()
     ]
-    _show("Matchers", ["matcher", "presets", "summary", "plugin"], rows, as_json)
+    _show("Matchers", ["matcher", "presets", "ready", "summary", "plugin"], rows, as_json)
 
 
 def _show_matcher(name: str, as_json: bool) -> None:

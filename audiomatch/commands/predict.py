@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from audiomatch.commands.options import data_options, data_path, run_options
 from audiomatch.commands.output import print_json
 from audiomatch.commands.paths import OutputFile, UserPath
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from audiomatch.fitted import Model
+    from audiomatch.inputs import Opened
+    from audiomatch.intake import Intake
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+STDOUT = Path("-")
+# Of a clip's own columns those that are written beside its prediction, where they are there.
+SHOWN = ("expected_text", "speaker")
 
 
 @click.command()
@@ -19,9 +31,9 @@ from audiomatch.commands.paths import OutputFile, UserPath
 @click.option(
     "--out",
     type=OutputFile(),
-    required=True,
-    help="File for the predictions, .csv or .parquet.",
+    help="File for the predictions: .csv, .jsonl or .parquet; - for CSV on standard output.",
 )
+@click.option("--text", help="DATA is one clip that should say this; its P(match) is printed.")
 @run_options
 def predict(
     model: Path,
@@ -30,25 +42,33 @@ def predict(
     columns: dict[str, str] | None,
     limit: int | None,
     skip_bad: bool,
-    out: Path,
+    out: Path | None,
+    text: str | None,
     as_json: bool,
     **how: Any,
 ) -> None:
-    """Predict with MODEL, a folder that `fit` saved, on DATA (else mini-screener).
+    """Predict with MODEL on DATA (else mini-screener): a folder that `fit` saved, or NAME:ready.
 
-    Writes a row a clip in the order of DATA: id and p_match (filename and score for the drivendata
-    layout).
+    Writes a row a clip in the order of DATA: id, p_match, verdict, expected_text and speaker (for
+    the drivendata layout filename and score alone, in the order of submission_format.csv where it
+    is there). A clip that --skip-bad leaves out has a row without p_match, or with the share of
+    matches that MODEL was fitted on.
     """
-    import pandas as pd
-
     import audiomatch
     from audiomatch.datasets.tables import write_table
     from audiomatch.errors import UserError
-    from audiomatch.inputs import take_in
+    from audiomatch.inputs import one_clip, open_data, take_in
 
-    if out.suffix.lower() not in (".csv", ".parquet"):
-        raise UserError(f"--out {out}: must end in .csv or .parquet")
+    if text is None:
+        _check_out(out)
+    elif out or dataset or columns or limit or skip_bad:
+        raise UserError("--text is for one clip, whose P(match) is printed; leave out the others")
     loaded = audiomatch.load(model, progress=True, **how)
+    if text is not None:
+        clip = one_clip(str(data), text, say=loaded.run.progress.say)
+        p_match = float(loaded.predict(clip)[0])
+        print_json({"p_match": p_match}) if as_json else click.echo(f"{p_match:.6f}")
+        return
     intake, opened = take_in(
         data_path(data),
         loaded.run,
@@ -58,18 +78,71 @@ def predict(
         skip_bad=skip_bad,
         limit=limit,
     )
-    clips = intake.clips
     started = time.perf_counter()
-    p_match = loaded.predict(clips)
+    table = _table(loaded, intake, opened, limit)
     seconds = time.perf_counter() - started
-    name, score = opened.columns
-    write_table(out, pd.DataFrame({name: clips.ids, score: p_match}))
-    label = loaded.card.matcher
+    if open_data(data_path(data), None, dataset, columns).clips.labelled:
+        loaded.run.progress.say("DATA has labels: `audiomatch evaluate MODEL DATA` scores by them")
+    if out == STDOUT:
+        click.echo(table.to_csv(index=False), nl=False)
+        return
+    assert out is not None
+    write_table(out, table)
+    label, count = loaded.card.matcher, len(intake.clips)
     if as_json:
-        facts = {"out": str(out), "matcher": label, "clips": len(clips)}
+        facts = {"out": str(out), "matcher": label, "clips": count}
         print_json({**facts, "skipped": intake.skipped, "seconds": seconds})
-    else:
-        click.echo(
-            f"{label}: {len(clips)} clips in {seconds:.1f} s "
-            f"({len(clips) / max(seconds, 1e-9):.1f} clips/s), written to {out}"
+        return
+    click.echo(
+        f"{label}: {count} clips in {seconds:.1f} s "
+        f"({count / max(seconds, 1e-9):.1f} clips/s), written to {out}"
+    )
+
+
+def _check_out(out: Path | None) -> None:
+    from audiomatch.errors import UserError
+
+    if out is None:
+        raise UserError("the predictions go into a file: name it with --out FILE.csv")
+    if out != STDOUT and out.suffix.lower() not in SUFFIXES:
+        raise UserError(
+            f"--out {out}: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, or be -"
         )
+
+
+def _table(model: Model, intake: Intake, opened: Opened, limit: int | None) -> pd.DataFrame:
+    """Return what is written: a row for each clip asked for, those left out by --skip-bad too."""
+    import pandas as pd
+
+    from audiomatch.scored import verdicts
+
+    clips, everything = intake.clips, opened.clips
+    p_match = model.predict(clips)
+    name, score = opened.columns
+    found = pd.DataFrame({name: clips.ids, score: p_match})
+    submission = opened.columns != ("id", "p_match")
+    if not submission:
+        found["verdict"] = verdicts(model, clips, p_match)
+        found = found.assign(**{c: clips[c].to_numpy() for c in SHOWN if c in clips.frame})
+    if intake.skipped and limit is None:
+        found = found.set_index(name).reindex(everything.ids).rename_axis(name).reset_index()
+        said = "have no p_match"
+        rate = model.card.fit.match_rate if model.card.fit else None
+        if submission and rate is not None:
+            found[score] = found[score].fillna(rate)
+            said = f"have the share of matches that the model was fitted on, {rate:.3f}"
+        model.run.progress.say(f"the {len(intake.skipped)} clips left out {said}")
+    return _in_order_of_format(found, name, Path(opened.source)) if submission else found
+
+
+def _in_order_of_format(found: pd.DataFrame, name: str, folder: Path) -> pd.DataFrame:
+    """Return the rows in the order of submission_format.csv, where it lies in the folder."""
+    from audiomatch.datasets.tables import read_table
+
+    file = folder / "submission_format.csv"
+    if not file.is_file():
+        return found
+    wanted = read_table(file)[name]
+    if set(wanted) != set(found[name]):
+        return found
+    return found.set_index(name).loc[wanted].reset_index()

@@ -17,7 +17,7 @@ from audiomatch.records.leaderboard import (
     Scores,
     TaskScores,
 )
-from audiomatch.records.model import FitRecord, ModelCard, PluginRecord
+from audiomatch.records.model import FitRecord, ModelCard, PluginRecord, Thresholds
 from audiomatch.records.run import DataRecord, FoldsMade, FoldsRecord, RunRecord
 
 __all__ = [
@@ -44,4 +44,5 @@ __all__ = [
     "RunRecord",
     "Scores",
     "TaskScores",
+    "Thresholds",
 ]

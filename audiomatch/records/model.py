@@ -18,6 +18,7 @@ class FitRecord(Record):
     """What a model was fitted on, and how."""
 
     clips: int = Field(description="clips that it learned from")
+    match_rate: float | None = Field(default=None, description="share of matches among them")
     skipped: tuple[str, ...] = Field(default=(), description="a line for each clip left out")
     data_digest: str = Field(description="SHA-256 of the clips, audio by content")
     group: str = Field(
@@ -38,6 +39,16 @@ class FitRecord(Record):
     )
 
 
+class Thresholds(Record):
+    """When P(match) is a verdict."""
+
+    mismatch: float = Field(description="at most this: `mismatch`")
+    match: float = Field(description="at least this: `match`; between the two, `listen`")
+    listen_cost: float = Field(
+        description="what listening to a clip costs, where a wrong verdict costs 1"
+    )
+
+
 class ModelCard(FileRecord):
     """`audiomatch.json`: which matcher a model folder holds, and how it was fitted."""
 
@@ -47,4 +58,7 @@ class ModelCard(FileRecord):
     audiomatch: str = Field(description="the version of audiomatch that saved it")
     fit: FitRecord | None = Field(
         default=None, description="how it was fitted; none for a member of an ensemble"
+    )
+    thresholds: Thresholds | None = Field(
+        default=None, description="when P(match) is a verdict; none for those of the default cost"
     )

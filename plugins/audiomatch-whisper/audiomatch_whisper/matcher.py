@@ -14,10 +14,12 @@ from audiomatch_torch import (
     Weights,
     load_into,
     load_tensors,
+    read_config,
     save_tensors,
 )
 from numpy.typing import NDArray
 
+from audiomatch.audio import map_audio
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch.explanation import Explanation
@@ -26,9 +28,11 @@ from audiomatch.further import further_digest
 from audiomatch.matcher import Run
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.explain.explainer import Explainer
-from audiomatch_whisper.net.weights import find_whisper, load_whisper
+from audiomatch_whisper.explain.unsaid import lower_unsaid, speech_frames
+from audiomatch_whisper.net.weights import find_whisper, load_whisper, packaged_whisper
 from audiomatch_whisper.score.pipeline import Pipeline
 from audiomatch_whisper.score.scorer import Scorer
+from audiomatch_whisper.sound.speech_check import SpeechCheck
 from audiomatch_whisper.train import lora
 from audiomatch_whisper.train.fine_tune import fine_tune
 from audiomatch_whisper.train.transcribe_first import (
@@ -40,6 +44,8 @@ from audiomatch_whisper.train.transcribe_first import (
 # What an option needs beyond the package; each is its extra too.
 LIBRARIES = {"lora": "peft", "augment": "audiomentations"}
 HEAD = "head.safetensors"
+# In place of the Whisper where it is an installed package's as it stands: size and digest.
+REFERENCE = "weights.json"
 
 
 class WhisperMatcher(TorchMatcher[Scorer]):
@@ -51,6 +57,7 @@ class WhisperMatcher(TorchMatcher[Scorer]):
     def __init__(self, config: WhisperConfig) -> None:
         super().__init__(config)
         self._explainer: Explainer | None = None
+        self._check = SpeechCheck()
 
     def sources(self) -> dict[str, Weights]:
         """Find the Whisper, once the libraries that the options need are there."""
@@ -99,6 +106,7 @@ class WhisperMatcher(TorchMatcher[Scorer]):
             own = Pipeline(model.eval(), held_out, config, compute)
             self.calibrate(own.logits("calibrate"), held_out, every)
         self._explainer = Explainer(model, config).remember(train, compute.run.seed)
+        self._check = SpeechCheck.of(train, compute.run)
 
     def _hold_out(self, train: Clips, run: Run) -> tuple[Clips, Clips | None]:
         """Split off the clips that calibrate; none where they would leave only one label."""
@@ -139,6 +147,10 @@ class WhisperMatcher(TorchMatcher[Scorer]):
             mixed=True,
         )
 
+    def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
+        """Return the calibrated probability of each clip, low where nobody speaks."""
+        return self._check.cap(super().predict(clips, run), clips, run)
+
     def logits(self, model: Scorer, clips: Clips, compute: Compute) -> NDArray[np.float64]:
         """Return what the head makes of each clip's features."""
         return Pipeline(model, clips, self.config, compute).logits("predict")
@@ -146,7 +158,11 @@ class WhisperMatcher(TorchMatcher[Scorer]):
     def explain(self, clips: Clips, run: Run) -> list[Explanation]:
         """Return each clip's words with P(said), times by attention, and what was heard."""
         with self.computing(run) as (_, compute):
-            return self.fitted(self._explainer).explain(clips, compute)
+            found = self.fitted(self._explainer).explain(clips, compute, self.calibration)
+        if not self._check.on:
+            return [lower_unsaid(one, None) for one in found]
+        frames = map_audio(clips, speech_frames, run, "speech")
+        return [lower_unsaid(*pair) for pair in zip(found, frames, strict=True)]
 
     def prepare_explain(self, run: Run) -> None:
         """Calibrate P(said), which `explain` does otherwise when it is first asked."""
@@ -162,15 +178,23 @@ class WhisperMatcher(TorchMatcher[Scorer]):
         if model.head is not None:
             save_tensors(model.head.state_dict(), folder / HEAD)
         self.fitted(self._explainer).save(folder)
+        self._check.save(folder)
 
     def read(self, folder: Path) -> Scorer:
         """Restore what `write` wrote."""
-        weights = Weights(str(folder), folder, (folder / "model.safetensors",))
-        scorer = Scorer(load_whisper(weights), self.config)
+        scorer = Scorer(load_whisper(_weights_of(folder)), self.config)
         if scorer.head is not None:
             load_into(scorer.head, load_tensors(folder / HEAD), str(folder / HEAD))
         self._explainer = Explainer(scorer, self.config).load(folder)
+        self._check = SpeechCheck.load(folder)
         return scorer
+
+
+def _weights_of(folder: Path) -> Weights:
+    """Return the Whisper of a model folder: its own, or the package's that it refers to."""
+    if (folder / REFERENCE).is_file():
+        return packaged_whisper(**read_config(folder, REFERENCE))
+    return Weights(str(folder), folder, (folder / "model.safetensors",))
 
 
 def require_libraries(config: WhisperConfig) -> None:

@@ -12,6 +12,7 @@ import torch
 from audiomatch_torch import Compute, load_into, load_tensors, save_tensors
 from numpy.typing import NDArray
 
+from audiomatch.calibration import Calibration
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch.explanation import Explanation, TokenEvidence, WordEvidence
@@ -105,16 +106,21 @@ class Explainer:
         self._head = head
         return head
 
-    def explain(self, clips: Clips, compute: Compute) -> list[Explanation]:
-        """Return each clip's words with P(said), times, and what was heard in their place."""
+    def explain(
+        self, clips: Clips, compute: Compute, calibration: Calibration
+    ) -> list[Explanation]:
+        """Return each clip's words with P(said), times, and what was heard in their place.
+
+        P(match) is the `calibration` of the scorer's logit.
+        """
         pipeline = Pipeline(self._scorer, clips, self._config, compute)
         head = self.calibrate(compute).to(compute.device)
         found: dict[int, Explanation] = {}
 
         def keep(heard: _Heard) -> None:
             targets = pipeline.targets_of(heard.clips)
-            p_match = self._scorer(heard.cache, targets, heard.owner, heard.silent).double()
-            p_match = p_match.sigmoid().tolist()
+            logits = self._scorer(heard.cache, targets, heard.owner, heard.silent)
+            p_match = calibration(logits.double().cpu().numpy()).tolist()
             others = spell_alternatives(
                 self._scorer,
                 heard.cache,

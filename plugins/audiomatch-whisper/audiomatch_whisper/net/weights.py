@@ -126,6 +126,16 @@ def _packaged(size: str) -> Weights | None:
     return None
 
 
+def packaged_whisper(size: str, digest: str) -> Weights:
+    """Return the weights of an installed package that have this digest; raises `WeightsError`."""
+    weights = _packaged(size)
+    if weights is None:
+        raise WeightsError(f"needs the weights of Whisper {size}: {HOW[size]}")
+    if weights.digest != digest:
+        raise WeightsError(f"{weights.folder}: not the weights that this model was fitted with")
+    return weights
+
+
 def load_whisper(asked: str | Weights, size: str = SIZE) -> Whisper:
     """Load a Whisper, in `eval` mode; raises `WeightsError` where it is none, or damaged.
 

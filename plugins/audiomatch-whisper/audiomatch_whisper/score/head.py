@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from audiomatch_torch import without_autocast
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 
@@ -30,6 +29,8 @@ class Head(nn.Module):
 
     def fit(self, evidence: NDArray[np.float64], labels: NDArray[np.int8]) -> None:
         """Start from the logistic regression on the evidence of the untrained model."""
+        from sklearn.linear_model import LogisticRegression  # seconds, which predicting has not
+
         mean, scale = evidence.mean(0), evidence.std(0)
         scale[scale < 1e-6] = 1.0
         fitted = LogisticRegression(max_iter=1000).fit((evidence - mean) / scale, labels)

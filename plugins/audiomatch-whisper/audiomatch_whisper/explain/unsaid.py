@@ -1,0 +1,59 @@
+"""Words that cannot have been said: nobody speaks, or the speech was over before them.
+
+A Whisper completes sentences: given half of a text it expects the rest, and finds a place for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiomatch.explanation import Explanation, WordEvidence
+from audiomatch.speech import FEWEST, FRAME, THRESHOLD, speech_probabilities
+from audiomatch_whisper.sound.speech_check import CEILING
+
+FRAME_SECONDS = FRAME / 16_000
+AROUND = 0.1  # seconds: attention and detector differ by so much
+SHORTEST = 0.05  # seconds that a last word takes
+
+
+def speech_frames(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return in which frames of the voice activity detector somebody speaks, (frames,)."""
+    return speech_probabilities(samples) > THRESHOLD
+
+
+def lower_unsaid(one: Explanation, frames: NDArray[np.bool_] | None) -> Explanation:
+    """Return the explanation with a low P(said) for words that cannot have been said.
+
+    Args:
+        one: of a clip.
+        frames: its `speech_frames`; None where the detector is not believed.
+    """
+    silent = frames is not None and frames.sum() < FEWEST
+    reached = _reached(one.words)
+    words = tuple(
+        word
+        if i < reached and not silent and (frames is None or _spoken(word, frames))
+        else replace(word, probability=min(word.probability, CEILING))
+        for i, word in enumerate(one.words)
+    )
+    if not silent:
+        return replace(one, words=words)
+    return replace(one, words=words, p_match=min(one.p_match, CEILING), heard="")
+
+
+def _reached(words: tuple[WordEvidence, ...]) -> int:
+    """Return how many words come before the last ones, for which no time was left."""
+    count = len(words)
+    while count and words[count - 1].end - words[count - 1].start < SHORTEST:
+        count -= 1
+    return count
+
+
+def _spoken(word: WordEvidence, frames: NDArray[np.bool_]) -> bool:
+    """Say whether somebody speaks where the word is."""
+    first = int(max(0.0, word.start - AROUND) / FRAME_SECONDS)
+    last = int((word.end + AROUND) / FRAME_SECONDS) + 1
+    return bool(frames[first:last].any())

@@ -1,0 +1,222 @@
+"""Answers without labels: models that plugins carry, verdicts, and estimates of a corpus."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import audiomatch
+from audiomatch import MatcherInfo, ReadyModel, UserError, hookimpl
+from audiomatch.clips import Clips
+from audiomatch.datasets.mini_screener import open_mini_screener
+from audiomatch.model import digest_of_folder
+from audiomatch.plugins import Registry
+from audiomatch.prior import CorpusEstimates
+from audiomatch.speech import has_speech
+from audiomatch.verdicts import thresholds
+from tests.toys import Toy, toy_plugin
+
+Command = Callable[..., tuple[int, str, str]]
+Plugin = Callable[..., Registry]
+
+
+class Ear(Toy):
+    """P(match) is what the clip's name says."""
+
+    def predict(self, clips: Clips, run: audiomatch.Run) -> np.ndarray:
+        names = [path.stem for path in clips.paths]
+        return np.array([int(name) / 1000 if name.isdigit() else 0.5 for name in names])
+
+
+@pytest.fixture
+def ready(
+    plugin: Plugin, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, str]:
+    """A plugin whose package carries a fitted model; the model's folder and its digest."""
+    plugin(toy=toy_plugin(Ear))
+    (tmp_path / "carrier").mkdir()
+    (tmp_path / "carrier" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    folder = audiomatch.fit("toy", corpus).save(tmp_path / "carrier" / "kept")
+    digest = digest_of_folder(folder)
+    module = ModuleType("toy")
+
+    @hookimpl
+    def audiomatch_matchers() -> list[MatcherInfo]:
+        return [MatcherInfo("toy", "a toy", lambda: Ear, ready=ReadyModel("carrier:kept", digest))]
+
+    module.audiomatch_matchers = audiomatch_matchers  # type: ignore[attr-defined]
+    plugin(toy=module)
+    return folder, digest
+
+
+def test_a_ready_model_is_listed_loaded_by_name_and_checked(
+    ready: tuple[Path, str], command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    listed = json.loads(command("matchers", "--json")[1])
+    assert {row["matcher"]: row["ready"] for row in listed}["toy"] == "toy:ready"
+    assert audiomatch.load("toy:ready").card.fit is not None
+    assert command("predict", "toy:ready", corpus, "--out", tmp_path / "p.csv")[0] == 0
+    (ready[0] / "rate.txt").write_text("0.9")
+    code, _, err = command("predict", "toy:ready", corpus, "--out", tmp_path / "p.csv")
+    assert code == 2 and "toy:ready" in err and "install it again" in err
+
+
+def test_a_matcher_without_a_ready_model_says_which_have_one(
+    plugin: Plugin, command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    plugin(toy=toy_plugin())
+    code, _, err = command("predict", "toy:ready", corpus, "--out", tmp_path / "p.csv")
+    assert code == 2 and err.count("\n") == 1 and "there is: none" in err
+    code, _, err = command("score", corpus, "--out", tmp_path / "p.csv")
+    assert code == 2 and "--model FOLDER" in err
+
+
+def test_score_writes_the_clips_with_verdicts_and_what_is_left_out_beside_it(
+    ready: tuple[Path, str], command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "scored.csv"
+    code, said, err = command("score", corpus, "--out", out, "--drop", "0.25", "--json")
+    assert code == 0, err
+    facts = json.loads(said)
+    kept, dropped = pd.read_csv(out), pd.read_csv(tmp_path / "scored-dropped.csv")
+    assert len(kept) == facts["kept"] == 27 and len(dropped) == 9
+    assert dropped["p_match"].is_monotonic_increasing
+    assert dropped["p_match"].max() < kept["p_match"].min()
+    assert set(kept["speaker"]) <= {f"s{i}" for i in range(5)}
+    assert facts["warning"] and 0 <= facts["wrong"]["low"] <= facts["wrong"]["high"] <= 1
+    assert set(kept["verdict"]) == {"mismatch"}  # all of them are under 0.05
+    for name in ("all.jsonl", "all.parquet"):
+        assert command("score", corpus, "--out", tmp_path / name, "--worst-first")[0] == 0
+    lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert [line["p_match"] for line in lines] == sorted(line["p_match"] for line in lines)
+
+
+def test_score_of_one_clip_says_where_nobody_speaks(
+    ready: tuple[Path, str], command: Command, tmp_path: Path
+) -> None:
+    spoken = open_mini_screener(None, True).paths[0]
+    voice, tone = tmp_path / "990.ogg", tmp_path / "991.wav"
+    shutil.copy(spoken, voice)
+    soundfile.write(tone, 0.3 * np.sin(np.arange(16000) / 6), 16000)
+    assert audiomatch.score(voice, "moon").verdict == "match"
+    assert json.loads(command("score", tone, "moon", "--json")[1])["verdict"] == "no speech"
+    samples, rate = soundfile.read(spoken)
+    assert audiomatch.score(samples, "moon", rate=rate).verdict == "listen"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["clip.wav"], "what it should say"),
+        (["data"], "--out"),
+        (["data", "--out", "x.csv", "--keep", "2"], "between 0 and 1"),
+        (["data", "--out", "x.csv", "--keep", "0.5", "--drop", "0.1"], "one of them"),
+        (["clip.wav", "moon", "--out", "x.csv"], "TEXT"),
+    ],
+)
+def test_score_refuses_in_one_line(command: Command, arguments: list[str], said: str) -> None:
+    code, _, err = command("score", *arguments)
+    assert code == 2 and err.count("\n") == 1 and said in err
+
+
+def test_evaluate_scores_a_model_and_predict_says_that_it_can(
+    ready: tuple[Path, str], command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    code, out, _ = command("evaluate", "toy:ready", corpus, "--json")
+    assert code == 0 and 0 <= json.loads(out)["rows"][0]["auroc"] <= 1
+    assert "AUROC" in command("evaluate", "toy:ready", corpus)[1]
+    code, out, err = command("predict", "toy:ready", corpus, "--out", "-")
+    assert code == 0 and out.startswith("id,p_match,verdict,expected_text,speaker\n")
+    assert "audiomatch evaluate" in err
+    clip = corpus.parent / "035.wav"
+    assert command("predict", "toy:ready", clip, "--text", "soup")[1] == "0.035000\n"
+
+
+def test_skip_bad_keeps_a_row_for_every_clip_asked(
+    ready: tuple[Path, str], command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    (corpus.parent / "003.wav").write_bytes(b"")
+    out = tmp_path / "p.csv"
+    code, _, err = command("predict", "toy:ready", corpus, "--out", out, "--skip-bad")
+    read = pd.read_csv(out)
+    assert (
+        code == 0
+        and len(read) == 36
+        and read["p_match"].isna().tolist() == [i == 3 for i in range(36)]
+    )
+    assert "no p_match" in err
+    layout = tmp_path / "dd"
+    shutil.copytree(corpus.parent, layout / "test")
+    names = [f"{i:03}.wav" for i in range(4)]
+    pd.DataFrame({"filename": names, "task": "t", "expected_text": "moon", "grade": "KG"}).to_csv(
+        layout / "test_metadata.csv", index=False
+    )
+    (layout / "submission_format.csv").write_text(
+        "filename,score\n" + "".join(f"{name},0.0\n" for name in reversed(names))
+    )
+    code, _, err = command("predict", "toy:ready", layout, "--out", out, "--skip-bad")
+    read = pd.read_csv(out)
+    assert read["filename"].tolist() == names[::-1]
+    assert read["score"].tolist() == [0.5, 0.002, 0.001, 0.0] and "0.500" in err
+
+
+def test_the_card_keeps_the_thresholds_of_the_cost(
+    plugin: Plugin, command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    plugin(toy=toy_plugin(Ear))
+    model = tmp_path / "model"
+    assert command("fit", "toy", corpus, "--out", model, "--listen-cost", "0.2")[0] == 0
+    card = json.loads((model / "audiomatch.json").read_text())
+    assert card["thresholds"] == {"mismatch": 0.2, "match": 0.8, "listen_cost": 0.2}
+    assert card["fit"]["match_rate"] == 0.5
+    again = audiomatch.load(model).save(tmp_path / "again")
+    assert json.loads((again / "audiomatch.json").read_text())["thresholds"] == card["thresholds"]
+    code, _, err = command("fit", "toy", corpus, "--out", model, "--listen-cost", "0.7")
+    assert code == 2 and "listen_cost 0.7" in err
+
+
+@given(cost=st.floats(0.001, 0.5))
+def test_a_verdict_costs_less_than_listening(cost: float) -> None:
+    at = thresholds(cost)
+    assert at.mismatch <= cost and 1 - at.match <= cost + 1e-12
+    with pytest.raises(UserError, match="listen_cost"):
+        thresholds(cost + 0.5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(wrong=st.floats(0.02, 0.5), seed=st.integers(0, 99))
+def test_the_share_of_wrong_texts_is_found_of_calibrated_probabilities(
+    wrong: float, seed: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    labels = generator.random(4000) >= wrong
+    # Two normal densities: of a classifier fitted on halves, the logit is 2 * 1.5 * x.
+    x = generator.normal(np.where(labels, 1.5, -1.5))
+    found = CorpusEstimates(1 / (1 + np.exp(-3 * x)), 0.5)
+    assert abs(1 - found.rate - wrong) < 0.03
+    best = found.adapted >= np.quantile(found.adapted, wrong)
+    estimate = found.matches_among(best)
+    assert estimate.low <= estimate.value <= estimate.high
+    assert abs(estimate.value - labels[best].mean()) < 0.03
+
+
+@pytest.mark.parametrize("seconds", [0.3, 3])
+def test_only_speech_is_speech(seconds: float) -> None:
+    generator = np.random.default_rng(0)
+    time = np.arange(int(seconds * 16000)) / 16000
+    noise = generator.standard_normal(len(time))
+    pink = np.fft.irfft(np.fft.rfft(noise) / np.sqrt(np.arange(len(time) // 2 + 1) + 1), len(time))
+    chord = sum(np.sin(2 * np.pi * hertz * time) for hertz in (262, 330, 392))
+    for sound in (0 * time, 0.1 * noise, 0.3 * pink, 0.1 * chord, 0.3 * np.sin(2765 * time)):
+        assert not has_speech(sound.astype(np.float32))
