@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomatch.clips import Clips
-from audiomatch.errors import UserError
+from audiomatch.datasets.cells import text_cells
+from audiomatch.errors import DataWarning, UserError
 
 NO_GROUPS = "none"
 BY_TEXT = "expected_text"
@@ -131,7 +132,16 @@ def _groups(clips: Clips, group: str) -> list[str]:
             f"--group {group}: {clips.source} has no such column; "
             f"there is: {', '.join(columns)}, or {NO_GROUPS}"
         )
-    return clips[group].astype(str).tolist()
+    groups = text_cells(clips[group], group, clips.where, loose=True)
+    without = [position for position, name in enumerate(groups) if not name.strip()]
+    if 0 < len(without) < len(clips):
+        warnings.warn(
+            f"--group {group}: {len(without)} of {len(clips)} clips have none and are kept "
+            f"together; the first: {clips.where(without[0])}",
+            DataWarning,
+            stacklevel=4,
+        )
+    return groups
 
 
 def inner_split(

@@ -14,6 +14,7 @@ import pytest
 import audiomatch
 from audiomatch import UserError
 from audiomatch.errors import DataWarning
+from audiomatch.folds import group_clips
 from audiomatch.inputs import open_data
 from tests.conftest import write_tone
 
@@ -127,3 +128,17 @@ def test_audio_inside_parquet_is_read(corpus: Path, tmp_path: Path) -> None:
     held = inside.paths[0]
     del inside
     assert not held.exists()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_clips_without_a_group_are_kept_together_and_said(corpus: Path, suffix: str) -> None:
+    frame = pd.read_csv(corpus)
+    frame["speaker"] = [None, None, 1.0, 2.0, 3.0, 4.0] * 6
+    file = corpus.with_suffix(f".{suffix}")
+    frame.to_csv(file, index=False) if suffix == "csv" else frame.to_parquet(file)
+    with pytest.warns(DataWarning, match=r"--group speaker: 12 of 36 clips have none .* row [12] "):
+        grouped = group_clips(open_data(file, True).clips, "speaker")
+    assert grouped.groups[:2] == ["", ""] and len(set(grouped.groups)) == 5
+    frame["speaker"] = [[1]] * 36
+    with pytest.raises(UserError, match="speaker is no text but a list"):
+        group_clips(open_data(frame, True).clips, "speaker")

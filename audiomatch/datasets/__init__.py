@@ -93,7 +93,8 @@ def choose_dataset(
             return info, path
     raise UserError(
         f"{data}: no known layout; give a manifest (.csv, .tsv, .jsonl or .parquet), a folder with "
-        "manifest.csv or train_metadata.csv, or say --dataset NAME (see `audiomatch datasets`)"
+        "manifest.csv or train_metadata.csv, or say --dataset NAME (see `audiomatch datasets`); "
+        "for Kaldi, NeMo, Lhotse, … pip install 'audiomatch-toolkit[datasets]'"
     )
 
 

@@ -24,15 +24,15 @@ def find_audio(folder: str, name: str) -> str:
     """
     plain = _join(folder, name)
     if not _exists(plain):
-        for spelling in _spellings(name):
-            other = _join(folder, spelling)
+        for spelling in dict.fromkeys(_spellings(name)):
+            other = plain if spelling == name else _join(folder, spelling)
             if other != plain and _exists(other):
                 return other
     return plain
 
 
 def _spellings(name: str) -> Iterator[str]:
-    bases = [name, unquote(name)]
+    bases = [name] if "%" not in name else [name, unquote(name)]
     if name.lower().startswith("file:"):
         bases = [unquote(urlsplit(name).path)]
     for base in bases:
