@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_HASHING = Lock()  # threads that read segments of one file wait for the first to hash it
 _IN_MEMORY = 64 * 2**20  # bytes; of larger files only what is wanted is read
 # By which the name of one clip is told from that of a table; what a file is its bytes tell.
 EXTENSIONS = (
@@ -89,7 +91,9 @@ class Recording(NamedTuple):
                     check_header(file, str(self.path))
                 return _hash(file)
             key = facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
-            return _of_segment(_file_digest(self.path, key), self.start, self.end)
+            with _HASHING:
+                digest = _file_digest(self.path, key)
+            return _of_segment(digest, self.start, self.end)
 
     def load(self) -> NDArray[np.float32]:
         """Return the samples as `load_audio` does, where the file is what intake saw.

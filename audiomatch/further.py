@@ -31,14 +31,14 @@ def further_digest(data: str) -> str:
 
 
 def keep_apart(further: Iterable[str], clips: Clips, run: Run) -> None:
-    """Raise `UserError` where audio of further data, by SHA-256, is among `clips`.
+    """Raise `UserError` where a sound of further data is among `clips`, in whatever file.
 
     Every clip that is compared is held out once, so a matcher would have learned from it.
     """
-    compared = set(clips.digests)
+    compared = set(clips.sounds)
     for data in dict.fromkeys(further):
         own = open_further(data, run)
-        shared = sum(digest in compared for digest in own.digests)
+        shared = sum(sound in compared for sound in own.sounds)
         if shared:
             raise UserError(
                 f"{data}: the audio of {shared} of its {len(own)} clips is among the clips "

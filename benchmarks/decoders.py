@@ -60,21 +60,25 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--against", type=Path)
-    against = parser.parse_args().against
+    parser.add_argument("--only", help="suffixes, comma-separated; none for the speed alone")
+    chosen = parser.parse_args()
+    only = None if chosen.only is None else chosen.only.split(",")
     if not shutil.which("ffmpeg"):
         raise SystemExit("needs the program ffmpeg")
     clips = open_data("mini-screener", labelled=False).clips
     sound = load_audio(clips.paths[3])
     with tempfile.TemporaryDirectory() as folder:
-        _print_agreement(sound, Path(folder))
-        if against:
-            _print_speed(np.resize(sound, 3 * 16_000), Path(folder), against)
+        _print_agreement(sound, Path(folder), only)
+        if chosen.against:
+            _print_speed(np.resize(sound, 3 * 16_000), Path(folder), chosen.against)
 
 
-def _print_agreement(sound: NDArray[np.float32], folder: Path) -> None:
+def _print_agreement(sound: NDArray[np.float32], folder: Path, only: list[str] | None) -> None:
     print("| container | codec | files | largest difference | longer than ffmpeg's, ms | |")
     print("| --- | --- | --- | --- | --- | --- |")
     for suffix, codec in BY_SOUNDFILE + BY_FFMPEG:
+        if only is not None and suffix not in only:
+            continue
         found: list[Compared] = []
         refused: list[str] = []
         for file in _files(sound, folder, suffix, codec):

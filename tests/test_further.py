@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import soundfile
 from pydantic import Field
 
 from audiomatch import Matcher, MatcherInfo, Run, UserError
@@ -141,8 +142,9 @@ def test_a_flag_with_the_name_of_a_commands_own_is_left_out(
 def test_audio_of_the_clips_compared_is_refused(
     bench: Any, corpus: Path, further: Path, tmp_path: Path, option: str
 ) -> None:
-    for i in (1, 4):
-        (further / f"{i}.wav").write_bytes((corpus.parent / f"00{i}.wav").read_bytes())
+    (further / "1.wav").write_bytes((corpus.parent / "001.wav").read_bytes())
+    samples, rate = soundfile.read(corpus.parent / "004.wav", dtype="int16")
+    soundfile.write(further / "4.wav", samples, rate, format="FLAC")  # other bytes, the same sound
     says = f"{further}: the audio of 2 of its 6 clips is among the clips compared"
     named = f"warm@warm_up={further}"
     answer = {
