@@ -15,6 +15,7 @@ _BEGINNING, _LAST = 2, 4  # flags of an Ogg page (RFC 3533)
 _PREFIX = 65_536  # bytes before a header that are looked through
 _MAGIC = re.compile(rb"RIFF....WAVE|fLaC\0\0\0\x22|OggS\0\x02", re.DOTALL)
 # The tag of an encoder lies in the first frame of an MP3, after its header and side information.
+_FIRST_FRAME = 2_048  # bytes in which the tag is, padding before it included
 _MP3_TAGS, _MP3_BEFORE = (b"Xing", b"Info"), (36, 21, 13)
 
 
@@ -27,7 +28,8 @@ class Parts(NamedTuple):
 
 def tagged(head: bytes) -> bool:
     """Return whether an MP3 has its encoder's tag, which says how long it is."""
-    return bool(_mp3_frames(head))
+    first = _after_id3(head)
+    return bool(_mp3_frames(head[first : first + _FIRST_FRAME]))
 
 
 def split(data: bytes, kind: Kind) -> Parts:
@@ -43,10 +45,15 @@ def split(data: bytes, kind: Kind) -> Parts:
 
 
 def _has_prefix(data: bytes, kind: Kind) -> bool:
-    if data[:3] == b"ID3" and len(data) > 10:
-        after = 10 + (data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9])
-        return _MAGIC.match(data, after) is not None
-    return not kind.name
+    after = _after_id3(data)
+    return _MAGIC.match(data, after) is not None if after else not kind.name
+
+
+def _after_id3(data: bytes) -> int:
+    """Return where an ID3 tag at the start ends; 0 where there is none."""
+    if data[:3] != b"ID3" or len(data) < 10:
+        return 0
+    return 10 + (data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9])
 
 
 def _one(data: bytes) -> Parts:
