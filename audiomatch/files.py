@@ -75,6 +75,8 @@ def check_not_input(target: Path, inputs: Iterable[Path], option: str) -> None:
     """
     if os.path.exists(target):  # noqa: PTH110  (False where Path's own raises)
         for path in inputs:
+            if not path.exists():
+                continue
             if target.samefile(path) or target.resolve() in path.resolve().parents:
                 what = "holds" if target.is_dir() and path.is_file() else "is"
                 raise UserError(f"{option} {target}: {what} the input {path}; name another")

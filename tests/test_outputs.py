@@ -81,3 +81,14 @@ def test_a_folder_that_holds_the_data_is_no_output(
     with pytest.raises(audiomatch.UserError, match="holds the input"):
         audiomatch.compare(corpus, "prior", out=corpus.parent)
     assert inside.is_file()
+
+
+def test_what_is_dropped_is_not_written_over_the_data(
+    corpus: Path, model: Path, command: Command, tmp_path: Path
+) -> None:
+    data = corpus.with_name("best-dropped.csv")
+    shutil.copy(corpus, data)
+    out = corpus.with_name("best.csv")
+    code, _, err = command("score", data, "--model", model, "--keep", "0.5", "--out", out)
+    assert code == 2 and "best-dropped.csv: is the input" in err
+    assert data.read_bytes() == corpus.read_bytes()

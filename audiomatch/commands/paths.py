@@ -58,6 +58,8 @@ def check_outputs(context: click.Context) -> None:
     }
     if any(output.exists() for output in outputs.values()):
         inputs = input_paths(registry().datasets(), given.get("data"), given.get("dataset"))
+        if isinstance(given.get("test"), str | Path):
+            inputs += input_paths(registry().datasets(), str(given["test"]), None)
         model = given.get("model")
         if isinstance(model, Path) and model.is_dir():
             inputs += [model, *model.rglob("*")]

@@ -95,6 +95,7 @@ def score(
 def _check_many(data: str | None, out: Path | None, keep: float | None, drop: float | None) -> None:
     from audiomatch.audio import EXTENSIONS
     from audiomatch.errors import UserError
+    from audiomatch.files import check_not_input, user_path
 
     if data is not None and data.lower().endswith(EXTENSIONS):
         raise UserError(f"{data} is one clip: say after it, in quotes, what it should say")
@@ -104,6 +105,8 @@ def _check_many(data: str | None, out: Path | None, keep: float | None, drop: fl
         raise UserError(f"--out {out}: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     if keep is not None and drop is not None:
         raise UserError("--keep and --drop say the same; give one of them")
+    if data is not None and (keep or drop):
+        check_not_input(_dropped(out), [user_path(data)], "beside --out")
     for name, share in (("keep", keep), ("drop", drop)):
         if share is not None and not 0 < share < 1:
             raise UserError(f"--{name} {share}: must be between 0 and 1")
@@ -123,7 +126,7 @@ def _write(found: CorpusScore, out: Path, share: float, worst_first: bool) -> di
     _write_own(found, out)
     if kept.all() and not worst_first:
         return facts
-    dropped = out.with_name(f"{out.stem}-dropped{out.suffix}")
+    dropped = _dropped(out)
     _rearrange(out, int((~kept).sum()), dropped, worst_first)
     if kept.all():
         return facts
@@ -133,6 +136,10 @@ def _write(found: CorpusScore, out: Path, share: float, worst_first: bool) -> di
         "dropped": str(dropped),
         "right_among_dropped": asdict(found.estimates.matches_among(~kept)),
     }
+
+
+def _dropped(out: Path) -> Path:
+    return out.with_name(f"{out.stem}-dropped{out.suffix}")
 
 
 def _write_own(found: CorpusScore, out: Path) -> None:

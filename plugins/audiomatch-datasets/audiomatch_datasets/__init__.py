@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 LHOTSE = re.compile(r"(^|[-_.])(cuts|supervisions)([-_.].*)?\.jsonl(\.gz)?$")
-AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 TEXTS = (".txt", ".lab")
 
 
@@ -62,8 +61,10 @@ def _has_texts_beside(path: Path) -> bool:
 
 def _recordings(path: Path) -> Iterator[Path]:
     """Yield a recording of the folder, and of each folder in it: enough to recognise them."""
+    from audiomatch.audio import EXTENSIONS
+
     for folder in (path, *sorted(entry for entry in path.iterdir() if entry.is_dir())):
-        found = (file for file in folder.iterdir() if file.suffix.lower() in AUDIO)
+        found = (file for file in folder.iterdir() if file.suffix.lower() in EXTENSIONS)
         yield from (file for _, file in zip(range(1), found, strict=False))
 
 

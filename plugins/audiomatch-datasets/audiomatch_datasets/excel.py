@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,12 @@ import pandas as pd
 from audiomatch.clips import Clips
 from audiomatch.datasets.manifest import clips_of_table
 from audiomatch.errors import UserError
+
+# What openpyxl and the libraries below it raise for a file that is no workbook.
+_DAMAGED = (
+    AttributeError, EOFError, KeyError, IndexError, OSError, SyntaxError, TypeError, ValueError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 def open_clips(path: Path, labelled: bool | None, columns: Mapping[str, str] | None) -> Clips:
@@ -22,9 +29,13 @@ def open_clips(path: Path, labelled: bool | None, columns: Mapping[str, str] | N
     if len(rows) < 2:
         raise UserError(f"{path}: no rows")
     (_, header), *body = rows
-    names = [str(cell).strip() if cell is not None else f"Unnamed: {i}"
-             for i, cell in enumerate(header)]  # fmt: skip
-    frame = pd.DataFrame([cells for _, cells in body], columns=names, dtype=object)
+    names = [_name(cell, i) for i, cell in enumerate(header)]
+    for row, cells in body:
+        if any(map(_said, cells[len(names) :])):
+            raise UserError(f"{path.name}, row {row}: has more cells than the header")
+    missing = (None,) * len(names)
+    filled = [(*cells, *missing)[: len(names)] for _, cells in body]
+    frame = pd.DataFrame(filled, columns=names, dtype=object)
     frame.index = pd.Index([row for row, _ in body])
     return clips_of_table(frame, path.parent, path.name, labelled, columns)
 
@@ -33,7 +44,6 @@ def _rows(path: Path) -> list[tuple[int, tuple[object, ...]]]:
     """Return the number and the cells of each row that is not empty."""
     try:
         from openpyxl import load_workbook
-        from openpyxl.utils.exceptions import InvalidFileException
     except ImportError:
         raise UserError(
             f"{path}: needs openpyxl: pip install 'audiomatch-datasets[excel]'"
@@ -45,16 +55,13 @@ def _rows(path: Path) -> list[tuple[int, tuple[object, ...]]]:
             (row, values) for row, values in enumerate(cells, start=1) if any(map(_said, values))
         ]
         book.close()
-    except (
-        OSError,
-        KeyError,
-        ValueError,
-        IndexError,
-        zipfile.BadZipFile,
-        InvalidFileException,
-    ) as error:
+    except _DAMAGED as error:
         raise UserError(f"{path}: not readable as xlsx: {str(error)[:200]}") from None
     return found
+
+
+def _name(cell: object, position: int) -> str:
+    return str(cell).strip() if _said(cell) else f"Unnamed: {position}"
 
 
 def _said(cell: object) -> bool:

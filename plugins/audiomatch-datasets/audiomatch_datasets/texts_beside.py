@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from audiomatch.audio import EXTENSIONS
 from audiomatch.clips import Clips
 from audiomatch.datasets.manifest import clips_of_table
 from audiomatch.datasets.tables import read_text
 from audiomatch.errors import UserError
-from audiomatch_datasets import AUDIO, TEXTS
+from audiomatch_datasets import TEXTS
 
 
 def open_clips(path: Path, labelled: bool | None, _columns: Mapping[str, str] | None) -> Clips:
@@ -19,7 +20,7 @@ def open_clips(path: Path, labelled: bool | None, _columns: Mapping[str, str] | 
 
     There are no labels. Raises `UserError` for a recording without its text, or with two.
     """
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in AUDIO)
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in EXTENSIONS)
     names = [file.relative_to(path).as_posix() for file in files]
     texts = [_text(file) for file in files]
     frame = pd.DataFrame({"audio": names, "expected_text": texts}, index=names)

@@ -286,3 +286,45 @@ def test_a_manifest_goes_first(tmp_path: Path) -> None:
     (tmp_path / "clips").mkdir()
     (tmp_path / "own.tsv").write_text(row.replace(",", "\t"))
     assert opened(tmp_path / "own.tsv").dataset == "manifest"
+
+
+def test_a_short_row_of_a_sheet_is_named(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for row in [("audio", "expected_text"), ("a.wav",), ("b.wav", "two", "three")]:
+        sheet.append(row)
+    book.save(tmp_path / "clips.xlsx")
+    with pytest.raises(UserError, match="clips.xlsx, row 2 .*expected_text is empty"):
+        opened(tmp_path / "clips.xlsx")
+
+
+@pytest.mark.filterwarnings("ignore::audiomatch.errors.DataWarning")
+@pytest.mark.parametrize(
+    ("sample", "damaged"),
+    [
+        (common_voice, "validated.tsv"),
+        (nemo, "train_manifest.json"),
+        (kaldi, "wav.scp"),
+        (kaldi, "segments"),
+        (kaldi, "text"),
+        (lhotse_cuts, "corpus_cuts_train.jsonl.gz"),
+        (speechocean, "resource/scores.json"),
+        (saved, "train/state.json"),
+        (saved, "train/data-00000-of-00001.arrow"),
+        (excel, "clips.xlsx"),
+    ],
+)
+def test_damaged_files_give_one_line(tmp_path: Path, sample: Sample, damaged: str) -> None:
+    data, file = sample(tmp_path), tmp_path / damaged
+    whole = file.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        content = bytearray(whole[: rng.integers(1, len(whole) + 1)])
+        for at in rng.integers(0, len(content), 3):
+            content[at] = rng.integers(0, 256)
+        file.write_bytes(content)
+        try:
+            opened(data)
+        except UserError as error:
+            assert "\n" not in str(error) and len(str(error)) < 600
