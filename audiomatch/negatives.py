@@ -63,13 +63,16 @@ class Wrong(NamedTuple):
 
 
 class WrongTexts:
-    """Makes wrong texts out of some texts' own words, and whole texts, of the same speech."""
+    """Makes wrong texts out of some texts' own words, and whole texts, of the same speech.
 
-    def __init__(self, texts: Sequence[str]) -> None:
+    `spare` words are put in too, as if each were said once.
+    """
+
+    def __init__(self, texts: Sequence[str], spare: Sequence[str] = SPARE) -> None:
         self._texts = sorted(set(texts))
         words = [word for text in texts for word in text.split() if letters(word)]
         # By how often they are said: a rare word would be known by its rarity.
-        self._words = sorted([*words, *SPARE])
+        self._words = sorted([*words, *spare])
 
     def make(self, text: str, generator: np.random.Generator, *, swap: bool = True) -> Wrong:
         """Make a text that differs from `text` in what is heard, of any kind or none but `swap`."""
@@ -213,7 +216,9 @@ def _make(
 ) -> dict[int, Wrong]:
     """Return a wrong text for each of a fold's clips, by their `rows` in the whole."""
     ids, texts, recordings = clips.ids, clips.texts, clips.sounds
-    maker, pool = WrongTexts(texts), sorted(texts)
+    own = {letters(word) for text in texts for word in text.split()}
+    # Spare words are in the mismatches of every fold, so that texts alone would tell them.
+    maker, pool = WrongTexts(texts, SPARE if len(own) < len(SPARE) else ()), sorted(texts)
     content = zip(recordings, texts, strict=True)
     keys = [hashlib.sha256(f"{seed}\0{r}\0{letters(t)}".encode()).hexdigest() for r, t in content]
     made = {}

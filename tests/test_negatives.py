@@ -99,6 +99,12 @@ def test_folds_keep_texts_apart_as_before(k: int, seed: int) -> None:
         assert {w for text in held_out.texts for w in text.split()} <= own | set(SPARE)
 
 
+def test_spare_words_are_put_in_only_where_words_are_few() -> None:
+    words = [f"word{letter}" for letter in "abcdefgh"]
+    made = with_mismatches(one_part(matches(words * 9)), ("replace", "insert"), 0)
+    assert {word for text in made.clips.texts for word in text.split()} == set(words)
+
+
 def test_ids_of_made_clips_are_new_ones() -> None:
     clips = matches(["moon", "soup", "hat"]).with_column("id", ["a", "a#2", "b"])
     made = with_mismatches(one_part(clips), ("swap",), 0)
