@@ -22,6 +22,7 @@ from audiomatch.inputs import Data, Opened, one_clip, take_in
 from audiomatch.matcher import Matcher
 from audiomatch.model import ready_names
 from audiomatch.prior import CorpusEstimates
+from audiomatch.records import Thresholds
 from audiomatch.speech import without_speech
 from audiomatch.verdicts import Verdict, give_verdicts, thresholds
 
@@ -138,7 +139,7 @@ def score(
     if not isinstance(model, Model):
         model = load(ready_model() if model is None else model)
     if text is not None:
-        return _score_clip(model, one_clip(data, text, rate, say=model.run.progress.say))
+        return score_clips(model, one_clip(data, text, rate, say=model.run.progress.say))[0]
     with caller_state():
         intake, opened = take_in(
             data,
@@ -170,19 +171,26 @@ def ready_model() -> str:
 
 def verdicts(model: Model, clips: Clips, p_match: NDArray[np.float64]) -> list[Verdict]:
     """Return the verdict on each clip; a match or a doubt only where somebody speaks."""
-    at = model.card.thresholds or thresholds()
+    at = thresholds_of(model)
     asked = np.flatnonzero(p_match > at.mismatch)
     silent = np.zeros(len(clips), dtype=bool)
     silent[asked] = without_speech(clips.take(asked), model.run)
     return give_verdicts(p_match, silent, at)
 
 
-def _score_clip(model: Model, clips: Clips) -> ClipScore:
+def thresholds_of(model: Model) -> Thresholds:
+    """Return the thresholds that the model was fitted with."""
+    return model.card.thresholds or thresholds()
+
+
+def score_clips(model: Model, clips: Clips, *, words: bool = True) -> list[ClipScore]:
+    """Return what is said of each clip; with `words` of each word too, where the model can."""
     explains = type(model.matcher).explain is not Matcher.explain
-    said = model.explain(clips)[0] if explains else None
-    p_match = said.p_match if said else float(model.predict(clips)[0])
-    at = model.card.thresholds or thresholds()
-    (verdict,) = give_verdicts(np.array([p_match]), without_speech(clips, model.run), at)
-    if verdict == "match" and said and said.words[said.worst].probability <= at.mismatch:
-        verdict = "listen"  # the text as a whole fits, but a word of it was not said
-    return ClipScore(verdict, p_match, said)
+    told = model.explain(clips) if words and explains else [None] * len(clips)
+    p_match = np.array([one.p_match for one in told if one] or model.predict(clips))
+    at = thresholds_of(model)
+    found = give_verdicts(p_match, without_speech(clips, model.run), at)
+    for i, one in enumerate(told):
+        if found[i] == "match" and one and one.words[one.worst].probability <= at.mismatch:
+            found[i] = "listen"  # the text as a whole fits, but a word of it was not said
+    return [ClipScore(*row) for row in zip(found, p_match.tolist(), told, strict=True)]

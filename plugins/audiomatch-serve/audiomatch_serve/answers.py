@@ -6,8 +6,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from audiomatch.explanation import Explanation, WordEvidence
-from audiomatch_serve.verdict import Verdict, is_said
+from audiomatch.explanation import WordEvidence
+from audiomatch.scored import ClipScore
+from audiomatch.verdicts import Verdict
+
+SAID = 0.5  # from this P on a word counts as said
 
 
 class Word(BaseModel):
@@ -28,7 +31,7 @@ class Word(BaseModel):
             start=word.start,
             end=word.end,
             p_said=word.probability,
-            said=is_said(word.probability),
+            said=word.probability >= SAID,
             heard=word.heard,
         )
 
@@ -42,12 +45,13 @@ class Judgement(BaseModel):
     words: list[Word] | None = Field(None, description="the words, where the model tells of them")
 
     @classmethod
-    def of(cls, p_match: float, verdict: Verdict, told: Explanation | None) -> Judgement:
-        """Make it of P(match), what that means, and what is told of the words."""
+    def of(cls, one: ClipScore) -> Judgement:
+        """Make it of what is said of a clip."""
+        told = one.explanation
         if told is None:
-            return cls(p_match=p_match, verdict=verdict)
+            return cls(p_match=one.p_match, verdict=one.verdict)
         words = [Word.of(word) for word in told.words]
-        return cls(p_match=p_match, verdict=verdict, heard=told.heard, words=words)
+        return cls(p_match=one.p_match, verdict=one.verdict, heard=told.heard, words=words)
 
 
 class Answer(Judgement):

@@ -93,7 +93,9 @@ def serve(
     timeout: float,
     **how: Any,
 ) -> None:
-    """Serve MODEL, a folder that `fit` saved, to programs (JSON) and to people (a page).
+    """Serve MODEL to programs (JSON) and to people (a page).
+
+    MODEL is a folder that `fit` saved, or NAME:ready for the model that a matcher's plugin carries.
 
     Ctrl-C or SIGTERM stops it, once the requests that it has taken on are answered.
     """

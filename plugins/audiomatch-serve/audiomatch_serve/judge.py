@@ -18,8 +18,8 @@ from audiomatch.fitted import Model
 from audiomatch.inputs import open_data
 from audiomatch.intake import admit
 from audiomatch.matcher import Matcher
+from audiomatch.scored import score_clips
 from audiomatch_serve.answers import Judgement
-from audiomatch_serve.verdict import give_verdicts
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,7 @@ class Judge:
             clips = open_data(data, labelled=False).clips
             with _unnumbered(clips):
                 clips = admit(clips, model.run).clips
-                told = model.explain(clips) if words else [None] * len(clips)
-                p_match = np.array([one.p_match for one in told if one] or model.predict(clips))
-                verdicts = give_verdicts(p_match)
-            rows = zip(p_match.tolist(), verdicts, told, strict=True)
-            return [Judgement.of(p, verdict, one) for p, verdict, one in rows]
+                return [Judgement.of(one) for one in score_clips(model, clips, words=words)]
 
     @contextmanager
     def _forgetful(self) -> Iterator[Model]:

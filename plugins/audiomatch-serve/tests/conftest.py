@@ -11,6 +11,7 @@ import httpx2 as httpx
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from audiomatch_serve.app import make_app
 from audiomatch_serve.settings import Settings
 from starlette.testclient import TestClient
@@ -21,6 +22,7 @@ from audiomatch.config import MatcherConfig
 from audiomatch.errors import UserError
 from audiomatch.explanation import Explanation, TokenEvidence, WordEvidence
 from audiomatch.fitted import Model
+from audiomatch.inputs import open_data
 from audiomatch.records import ModelCard, PluginRecord
 
 TEXT = "the little dog ran"
@@ -78,7 +80,7 @@ class Ear(Matcher):
 def _words(text):
     return tuple(
         WordEvidence(
-            word, 0.1 if word == "dog" else 0.9, -1.0, 0.1 * i, 0.1 * (i + 1),
+            word, 0.04 if word == "dog" else 0.9, -1.0, 0.1 * i, 0.1 * (i + 1),
             (TokenEvidence(word, -1.0, 0.1 * i, 0.1 * (i + 1)),),
             "cat" if word == "dog" else word, "",
         )
@@ -132,9 +134,18 @@ def tone(seconds=0.5, level=0.75, rate=16_000, kind="WAV"):
     return file.getvalue()
 
 
+def speech(level=0.75, rate=16_000, kind="WAV"):
+    """Return the bytes of a file with speech whose loudest sample is `level`."""
+    wave = load_audio(open_data("mini-screener", labelled=False).clips.paths[0])
+    wave = soxr.resample(wave, 16_000, rate)
+    file = io.BytesIO()
+    soundfile.write(file, level / np.abs(wave).max() * wave, rate, format=kind)
+    return file.getvalue()
+
+
 def form(audio=None, text=TEXT, **fields):
     """Return a request's form."""
-    audio = tone() if audio is None else audio
+    audio = speech() if audio is None else audio
     return {"files": {"audio": ("../../etc/passwd", audio)}, "data": {"text": text, **fields}}
 
 
@@ -143,7 +154,9 @@ def helpers():
     """The functions above."""
     from types import SimpleNamespace
 
-    return SimpleNamespace(form=form, tone=tone, serving=serving, wait_until_warm=wait_until_warm)
+    return SimpleNamespace(
+        form=form, tone=tone, speech=speech, serving=serving, wait_until_warm=wait_until_warm
+    )
 
 
 @contextmanager

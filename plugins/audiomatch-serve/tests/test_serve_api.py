@@ -32,17 +32,18 @@ def test_a_clip_is_judged_with_its_words(client, helpers):
     assert response.status_code == 200
     found = response.json()
     assert found["p_match"] == pytest.approx(0.75, abs=1e-3)
-    assert (found["verdict"], found["model"], found["seconds"]) == ("match", "ear", 0.5)
+    assert (found["verdict"], found["model"]) == ("listen", "ear")
+    assert found["seconds"] == pytest.approx(3.06, abs=0.01) and found["warnings"] == []
     assert found["heard"] == "the little cat ran" and len(found["id"]) == 32
     dog = found["words"][2]
-    assert dog == {"word": "dog", "start": 0.2, "end": pytest.approx(0.3), "p_said": 0.1,
+    assert dog == {"word": "dog", "start": 0.2, "end": pytest.approx(0.3), "p_said": 0.04,
                    "said": False, "heard": "cat"}  # fmt: skip
     assert [word["said"] for word in found["words"]] == [True, True, False, True]
 
 
 def test_an_odd_clip_is_warned_of(client, helpers):
     (warning,) = (
-        client().post("/v1/score", **helpers.form(helpers.tone(level=1e-4))).json()["warnings"]
+        client().post("/v1/score", **helpers.form(helpers.speech(level=1e-4))).json()["warnings"]
     )
     assert warning.startswith("the clip is nearly silent")
 
@@ -53,9 +54,23 @@ def test_words_can_be_left_out(client, helpers, ear):
     assert found["p_match"] == pytest.approx(0.75, abs=1e-3)
 
 
-def test_a_quiet_clip_is_a_mismatch(client, helpers):
-    quiet = helpers.form(helpers.tone(level=0.2, kind="FLAC"))
-    assert client().post("/v1/score", **quiet).json()["verdict"] == "mismatch"
+@pytest.mark.parametrize(
+    ("level", "text", "verdict"),
+    [
+        (0.97, "moon", "match"),
+        (0.97, "the dog ran", "listen"),  # a word was not said
+        (0.5, "moon", "listen"),
+        (0.03, "moon", "mismatch"),
+    ],
+)
+def test_the_verdict_is_that_of_score(client, helpers, level, text, verdict):
+    clip = helpers.form(helpers.speech(level, kind="FLAC"), text)
+    assert client().post("/v1/score", **clip).json()["verdict"] == verdict
+
+
+def test_a_clip_in_which_nobody_speaks_is_no_match(client, helpers):
+    tone = helpers.form(helpers.tone(level=0.97), "moon")
+    assert client().post("/v1/score", **tone).json()["verdict"] == "no speech"
 
 
 @pytest.mark.parametrize(
@@ -214,9 +229,9 @@ def test_metrics_count(client, helpers):
     for line in (
         'audiomatch_requests_total{status="200"} 1.0',
         'audiomatch_requests_total{status="422"} 1.0',
-        'audiomatch_verdicts_total{verdict="match"} 1.0',
+        'audiomatch_verdicts_total{verdict="listen"} 1.0',
         "audiomatch_request_seconds_count 2.0",
-        "audiomatch_clip_seconds_sum 0.5",
+        "audiomatch_clip_seconds_sum 3.0",
     ):
         assert line in text
 
@@ -241,7 +256,7 @@ def test_what_is_kept_is_a_manifest(client, helpers, tmp_path):
 
     clips = open_data(folder / "answers.jsonl", labelled=False).clips
     assert clips.texts == ["the little dog ran"] * 2
-    assert clips.seconds.tolist() == [0.5, 0.5]
+    assert clips.seconds == pytest.approx([3.06, 3.06], abs=0.01)
 
 
 def test_a_clip_that_cannot_be_kept_is_no_fault_of_the_callers(client, helpers, tmp_path):

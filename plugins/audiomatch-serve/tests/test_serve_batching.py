@@ -10,7 +10,10 @@ import pytest
 from audiomatch_serve.batching import Batcher
 from audiomatch_serve.judge import Judge, Recording
 
+import audiomatch
+from audiomatch.audio import load_audio
 from audiomatch.errors import UserError
+from audiomatch.inputs import open_data
 
 
 def recordings(count, seed=0):
@@ -33,6 +36,21 @@ def test_what_is_judged_together_is_as_if_alone(model):
     assert [one.p_match for one in together] == pytest.approx([o.p_match for o in alone], abs=1e-6)
     assert together == alone
     assert [one.words is None for one in together] == [not one.words for one in many]
+
+
+@pytest.mark.slow
+def test_the_ready_whisper_tells_of_many_what_it_tells_of_one():
+    clips = open_data("mini-screener", labelled=False).clips.take([0, 40, 80])
+    many = [
+        Recording(load_audio(path), text)
+        for path, text in zip(clips.paths, clips.texts, strict=True)
+    ]
+    judge = Judge(audiomatch.load("whisper:ready"))
+    for one, alone in zip(judge(many), (judge([one])[0] for one in many), strict=True):
+        assert one.p_match == pytest.approx(alone.p_match, abs=1e-6)
+        assert (one.verdict, one.heard) == (alone.verdict, alone.heard)
+        said = [word.p_said for word in alone.words]
+        assert [word.p_said for word in one.words] == pytest.approx(said, abs=1e-6)
 
 
 def test_one_that_cannot_be_judged_spoils_no_other(model):
