@@ -119,9 +119,12 @@ def _slope(
     if t_squared <= 0:
         return 0.0, 0.0
     scores = (z - np.average(z, weights=p * (1 - p))) * (y - p)
+    scores -= scores.mean()  # without the pull of the prior, which is the same for every group
     count = int(groups.max()) + 1
     between = float(np.sum(np.bincount(groups, scores, minlength=count) ** 2))
-    effect = between / float(np.sum(scores**2)) * count / max(count - 1, 1)
+    alone = float(np.sum(scores**2))
+    differ = alone > ROUNDING * y.size
+    effect = between / alone * count / max(count - 1, 1) if differ else 1.0
     cost = (1 + 2 * choices) * max(1.0, effect)
     return slope, max(0.0, 1.0 - cost / t_squared)
 

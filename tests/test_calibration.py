@@ -114,6 +114,17 @@ def test_choices_and_groups_make_it_more_careful() -> None:
     )
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_groups_that_agree_cost_nothing(count: int) -> None:
+    """Where labels are told apart the prior pulls on all clips alike, whatever their group."""
+    logits = np.array([1.28, 0.2, 1.31, -0.2, 1.12, 1.28, 0.2, 1.31, -0.2, 1.12])
+    labels = np.array([1, 0, 1, 0, 1, 1, 0, 1, 0, 1])
+    alone = Calibration.fit(logits, labels)
+    made = Calibration.fit(logits, labels, groups=np.arange(10) // 5 % count)
+    assert made.slope == pytest.approx(alone.slope, rel=0.02)
+    assert log_loss(made(logits), labels) < 0.35
+
+
 def test_it_does_not_overfit_few_clips_without_signal() -> None:
     losses = []
     for seed in range(50):

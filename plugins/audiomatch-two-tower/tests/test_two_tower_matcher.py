@@ -70,7 +70,8 @@ def test_the_seed_decides_the_numbers(fitted, corpus, run, options):
 def test_it_learns_what_lengths_tell_and_the_text_matters(fitted, corpus, run):
     matcher = fitted(epochs=14, batch_size=8, head_lr=2e-3, width=16, hidden=32, dropout=0)
     p = matcher.predict(corpus.unlabelled(), run)
-    assert -np.log(np.where(corpus.labels, p, 1 - p)).mean() < 0.5
+    # Ten clips calibrate it, so what it learnt is drawn to the base rate.
+    assert -np.log(np.where(corpus.labels, p, 1 - p)).mean() < 0.55
     swapped = corpus.with_column("expected_text", corpus.texts[1:] + corpus.texts[:1])
     assert np.abs(matcher.predict(swapped.unlabelled(), run) - p).mean() > 0.05
 
