@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from importlib.resources import files
 from typing import Annotated, Any
 
@@ -14,7 +15,6 @@ from fastapi import FastAPI, File, Form, Request, UploadFile
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-import audiomatch_serve
 from audiomatch.audio import MAX_SECONDS
 from audiomatch.decoding import decode
 from audiomatch.errors import UserError
@@ -127,7 +127,7 @@ def make_app(
     app = FastAPI(
         title="audiomatch",
         summary="Does this recording say this text?",
-        version=audiomatch_serve.__version__,
+        version=version("audiomatch-serve"),
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
@@ -200,7 +200,7 @@ async def metrics(request: Request) -> Response:
 
 def _file(name: str, kind: str) -> Callable[[], Any]:
     """Return what answers with a file of the page, read once."""
-    content = (files(audiomatch_serve) / "page" / name).read_bytes()
+    content = (files("audiomatch_serve") / "page" / name).read_bytes()
 
     async def answer() -> Response:
         return Response(content, media_type=kind)
