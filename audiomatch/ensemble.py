@@ -17,7 +17,7 @@ from audiomatch import plugins
 from audiomatch.clips import Clips
 from audiomatch.config import MatcherConfig
 from audiomatch.errors import UserError
-from audiomatch.folds import NO_GROUPS, make_folds
+from audiomatch.folds import make_folds
 from audiomatch.matcher import Matcher, Run
 from audiomatch.model import card_of, load_model, save_model
 from audiomatch.running.identity import computed_by, digest_of
@@ -159,9 +159,9 @@ class Ensemble(Matcher):
         return self._stack(_predict(self.members, clips, run))
 
     def _inner_predictions(self, train: Clips, run: Run) -> Probabilities:
-        groups = len(set(train.groups))
-        k = min(self.config.inner_folds, groups if groups > 1 else len(train))
-        folds = make_folds(train, k, "" if groups > 1 else NO_GROUPS, run.seed)
+        whole = train if len(set(train.groups)) > 1 else train.with_groups(train.ids)
+        k = min(self.config.inner_folds, len(set(whole.groups)))
+        folds = make_folds(whole, k, "", run.seed)
         out = np.empty((len(train), len(self.members)))
         with run.progress.task("inner folds", total=k, unit="folds") as task:
             for fold in range(k):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from audiomatch.clips import Clips
@@ -16,6 +18,8 @@ from audiomatch.errors import DataWarning, UserError
 
 NO_GROUPS = "none"
 BY_TEXT = "expected_text"
+Codes = NDArray[np.int64]
+_DEALS = 5
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,9 @@ class Folds:
 def make_folds(clips: Clips, k: int, group: str = BY_TEXT, seed: int = 0) -> Folds:
     """Split labelled clips into `k` folds of nearly equal size.
 
-    `group` is `expected_text` (grouped by the normalised text), any other column, `none` for plain
-    shuffled k-fold, or empty for the groups that the clips have. The seed decides how groups of
-    equal size are dealt out. Raises `UserError` when there are fewer groups than folds or a
-    training part would have one class.
+    `group` is as for `group_clips`. Folds are as alike in size and in both labels as whole groups
+    allow; they depend on the clips and the seed, not on the order of rows. Raises `UserError` when
+    there are fewer groups than folds or a training part would have one class.
     """
     folds = deal_folds(clips, k, group, seed)
     check_classes(folds)
@@ -82,56 +85,127 @@ def check_classes(folds: Folds) -> None:
 
 def deal_folds(clips: Clips, k: int, group: str = BY_TEXT, seed: int = 0) -> Folds:
     """Split clips as `make_folds` does, whatever their labels."""
-    from sklearn.model_selection import GroupKFold, KFold
-
     if k < 2:
         raise UserError(f"--folds {k}: at least 2")
     grouped = group_clips(clips, group)
-    names = np.asarray(grouped.groups, dtype=object)
-    of = np.empty(len(clips), dtype=np.int64)
-    if group == NO_GROUPS:
-        if len(clips) < k:
-            raise UserError(f"{clips.source}: {len(clips)} clips cannot fill {k} folds")
-        splits = KFold(k, shuffle=True, random_state=seed).split(names)
-    else:
-        _, codes = np.unique(names, return_inverse=True)
-        found = int(codes.max()) + 1
-        if found < k:
-            raise UserError(
-                f"{clips.source}: {found} group{'s' * (found != 1)} by {group!r} cannot fill "
-                f"{k} folds; take --folds {found} or fewer, or another --group"
-                if found > 1
-                else f"{clips.source}: all clips are in one group by {group!r}; "
-                "take another --group"
-            )
-        dealt = np.random.default_rng(seed).permutation(found)[codes]
-        splits = GroupKFold(k).split(names, groups=dealt)
-    for fold, (_, held_out) in enumerate(splits):
-        of[held_out] = fold
+    codes = np.unique(np.asarray(grouped.groups, dtype=object), return_inverse=True)[1]
+    found = int(codes.max()) + 1
+    if found < k:
+        raise _too_few(grouped, group, found, k)
+    of = _deal(codes, clips.labels, k, seed)
     return Folds(grouped, of, k, group)
+
+
+def _too_few(clips: Clips, group: str, found: int, k: int) -> UserError:
+    named = found if group in ("", NO_GROUPS) else len({*_columns(clips, group)[0]})
+    by = f"{group!r}" if named == found else f"{group!r} and recording"
+    if found > 1:
+        return UserError(
+            f"{clips.source}: {found} groups by {by} cannot fill {k} folds; "
+            f"take --folds {found} or fewer, or another --group"
+        )
+    other = (
+        "another --group"
+        if named == found
+        else "--group audio, which keeps recordings apart, not texts"
+    )
+    return UserError(f"{clips.source}: all clips are in one group by {by}; take {other}")
+
+
+def _deal(groups: Codes, labels: NDArray[np.int8], k: int, seed: int) -> Codes:
+    """Deal groups, numbered from 0, out to `k` folds, none empty; return the fold of each clip.
+
+    The first deal whose folds are alike, within a clip or 5%, else the best of some: first by how
+    many training parts lack a class, then by how far a fold's size or labels are from the mean.
+    """
+    best, least = groups, (k + 1, np.inf)
+    for of in _deals(groups, labels, k, seed):
+        uneven = _unevenness(of, labels, k)
+        if len(np.unique(of)) == k and uneven < least:
+            best, least = of, uneven
+        if least <= (0, 0.05):
+            break
+    return _mended(best, groups, labels, k)
+
+
+def _unevenness(of: Codes, labels: NDArray[np.int8], k: int) -> tuple[int, float]:
+    counts = np.zeros((k, 2))  # of each label in each fold
+    np.add.at(counts, (of, labels), 1)
+    lacking = int(((counts == counts.sum(0)) & (counts > 0)).sum())
+    counts = np.column_stack([counts, counts.sum(1)])
+    mean = counts.mean(axis=0)
+    apart = np.maximum(np.abs(counts - mean) - 1, 0) / np.maximum(mean, 1)
+    return lacking, float(apart.max())
+
+
+def _mended(of: Codes, groups: Codes, labels: NDArray[np.int8], k: int) -> Codes:
+    """Spread a label that lies in one fold alone over two, where it is in two groups."""
+    for label in (0, 1):
+        folds, held = np.unique(of[labels == label]), np.unique(groups[labels == label])
+        if len(folds) == 1 and len(held) > 1:
+            others = [fold for fold in range(k) if fold != folds[0]]
+            moved = [np.where(groups == group, fold, of) for group in held for fold in others]
+            of = min(moved, key=lambda one: _unevenness(one, labels, k))
+    return of
+
+
+def _deals(groups: Codes, labels: NDArray[np.int8], k: int, seed: int) -> Iterator[Codes]:
+    """Give deals: by labels and by size, in turn.
+
+    scikit-learn's splitter by labels may leave a fold empty (scikit-learn#34828), which that by
+    size never does; in its turn it knows nothing of labels.
+    """
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+    rows, rng = np.arange(len(groups)), np.random.default_rng(seed)
+    for state in [seed, *rng.integers(2**32, size=_DEALS - 1).tolist()]:
+        splitters: list[tuple[Any, Codes]] = []
+        if k <= np.bincount(labels).max():
+            splitters.append((StratifiedGroupKFold(k, shuffle=True, random_state=state), groups))
+        splitters.append((GroupKFold(k), rng.permutation(int(groups.max()) + 1)[groups]))
+        for splitter, dealt in splitters:
+            of = np.empty(len(groups), dtype=np.int64)
+            with warnings.catch_warnings():
+                # A rare class cannot be in every fold.
+                warnings.filterwarnings("ignore", message="The least populated class")
+                for fold, (_, held_out) in enumerate(splitter.split(rows, labels, dealt)):
+                    of[held_out] = fold
+            yield of
 
 
 def group_clips(clips: Clips, group: str) -> Clips:
     """Return the clips with the groups that folds, and splits inside a matcher, never split.
 
-    `group` is as for `make_folds`. Raises `UserError` where there is no such column.
+    Clips are in one group where they are alike in a column that `group` names, or are one recording
+    (`Clips.sounds`, known after intake), directly or by way of others. A group is called by the
+    first of its values.
+
+    Args:
+        clips: the clips.
+        group: a column; several with + between; `expected_text`, as `text_key` folds it; `none` for
+            recordings alone; or empty for the groups that the clips have.
+
+    Raises:
+        UserError: there is no such column.
     """
-    return clips.with_groups(_groups(clips, group))
-
-
-def _groups(clips: Clips, group: str) -> list[str]:
-    if group == NO_GROUPS:
-        return clips.ids
     if not group:
-        return clips.groups
-    if group == BY_TEXT:
-        return clips.text_groups
-    if group not in clips.frame.columns or group == "match":
+        return clips.with_groups(clips.groups)
+    columns = [clips.ids] if group == NO_GROUPS else _columns(clips, group)
+    return clips.with_groups(_joined([*columns, clips.sounds] if clips.admitted else columns))
+
+
+def _columns(clips: Clips, group: str) -> list[list[str]]:
+    names = [group] if group in clips.frame.columns else group.split("+")
+    if not set(names) <= set(clips.frame.columns) - {"match"}:
         columns = [c for c in map(str, clips.frame.columns) if c not in ("match", "audio", "id")]
         raise UserError(
             f"--group {group}: {clips.source} has no such column; "
             f"there is: {', '.join(columns)}, or {NO_GROUPS}"
         )
+    return [clips.text_groups if name == BY_TEXT else _cells(clips, name) for name in names]
+
+
+def _cells(clips: Clips, group: str) -> list[str]:
     groups = text_cells(clips[group], group, clips.where, loose=True)
     without = [position for position, name in enumerate(groups) if not name.strip()]
     if 0 < len(without) < len(clips):
@@ -142,6 +216,23 @@ def _groups(clips: Clips, group: str) -> list[str]:
             stacklevel=4,
         )
     return groups
+
+
+def _joined(columns: Sequence[Sequence[str]]) -> list[str]:
+    """Return for each row the least of the first column's values in its connected component."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    rows = np.arange(len(columns[0]))
+    edges, nodes = [], len(rows)  # from each row to each of its values
+    for values in columns:
+        edges.append(nodes + np.unique(np.asarray(values, dtype=object), return_inverse=True)[1])
+        nodes = int(edges[-1].max()) + 1
+    ends = np.tile(rows, len(columns)), np.concatenate(edges)
+    graph = coo_array((np.ones(len(ends[0])), ends), shape=(nodes, nodes))
+    component = connected_components(graph, directed=False)[1][: len(rows)]
+    joined: list[str] = pd.Series(columns[0]).groupby(component).transform("min").tolist()
+    return joined
 
 
 def inner_split(
@@ -192,22 +283,9 @@ def inner_folds(
     clip held out once and no fold empty, with classes as balanced as groups allow. With fewer
     groups than `k` there is a fold a group; with a single group the split is by clip.
     """
-    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
-
-    rows = np.arange(len(train))
     groups = np.unique(np.asarray(train.groups, dtype=object), return_inverse=True)[1]
     if int(groups.max()) + 1 < 2:
-        groups = rows
+        groups = np.arange(len(train))
     k = min(max(2, k), int(groups.max()) + 1)
-    if k > int(np.bincount(train.labels).max()):
-        return list(GroupKFold(k).split(rows, groups=groups))  # too few clips to balance classes
-    with warnings.catch_warnings():
-        # A rare class cannot be in every fold; the splitter spreads it as well as it can.
-        warnings.filterwarnings("ignore", message="The least populated class")
-        splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
-        folds = list(splitter.split(rows, train.labels, groups))
-    if all(len(held_out) for _, held_out in folds):
-        return folds
-    # It may leave a fold empty (scikit-learn#34828), which sizes alone never do.
-    dealt = np.random.default_rng(seed).permutation(int(groups.max()) + 1)[groups]
-    return list(GroupKFold(k).split(rows, groups=dealt))
+    of = _deal(groups, train.labels, k, seed)
+    return [(np.flatnonzero(of != fold), np.flatnonzero(of == fold)) for fold in range(k)]

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from audiomatch import UserError
@@ -58,6 +59,73 @@ def test_texts_are_grouped_as_they_normalise() -> None:
     folds = make_folds(clips, 2)
     assert len(set(folds.clips.groups)) == 2
     assert len({int(f) for f in folds.of[::4]} | {int(f) for f in folds.of[1::4]}) == 1
+
+
+def admitted(clips: Clips, sounds: list[str]) -> Clips:
+    return clips.with_audio_facts([1.0] * len(clips), sounds, sounds)
+
+
+def test_clips_of_one_recording_share_a_fold_by_way_of_others_too() -> None:
+    clips = make_clips(list("abcdefgh"), [0, 1] * 4, speaker=list("xxyyzzww"))
+    sounds = ["1", "2", "2", "3", "4", "5", "6", "7"]
+    groups = make_folds(admitted(clips, sounds), 2).clips.groups
+    assert groups == ["a", "b", "b", "d", "e", "f", "g", "h"]
+    groups = make_folds(admitted(clips, sounds), 2, "speaker").clips.groups
+    assert groups == ["x"] * 4 + ["z"] * 2 + ["w"] * 2
+    groups = make_folds(admitted(clips, sounds), 2, "none").clips.groups
+    assert groups == ["c0", "c1", "c1", "c3", "c4", "c5", "c6", "c7"]
+
+
+def test_columns_joined_by_plus_are_all_kept_apart() -> None:
+    clips = make_clips(["a", "A!", "b", "c", "d"], [0, 1, 0, 1, 0], speaker=list("xyyzw"))
+    assert make_folds(clips, 2, "speaker+expected_text").clips.groups == list("xxxzw")
+    assert make_folds(clips, 2, "expected_text+speaker").clips.groups == list("aaacd")
+    with pytest.raises(UserError, match=r"--group speaker\+age: test.csv has no such column"):
+        make_folds(clips, 2, "speaker+age")
+
+
+def test_texts_and_recordings_that_join_all_clips_are_refused() -> None:
+    clips = make_clips(["a", "b", "b", "a"], [0, 1, 0, 1])
+    with pytest.raises(
+        UserError, match="one group by 'expected_text' and recording.*--group audio"
+    ):
+        make_folds(admitted(clips, ["1", "1", "2", "2"]), 2)
+
+
+@st.composite
+def unequal(draw: st.DrawFn) -> tuple[Clips, int]:
+    """Groups of any size and share of matches, each label in two of them at least."""
+    counts = draw(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=8))
+    counts = [pair for pair in counts if sum(pair)]
+    for label in (0, 1):
+        assume(sum(pair[label] > 0 for pair in counts) > 1)
+    rows = [(f"t{i}", y) for i, pair in enumerate(counts) for y in (0, 1) for _ in range(pair[y])]
+    texts, labels = zip(*rows, strict=True)
+    return make_clips(list(texts), list(labels)), draw(st.integers(2, len(counts)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(unequal(), st.integers(0, 2**32 - 1), st.randoms(use_true_random=False))
+def test_what_can_be_split_is_split_whatever_the_order_of_rows(
+    made: tuple[Clips, int], seed: int, random: Random
+) -> None:
+    clips, k = made
+    folds = make_folds(clips, k, seed=seed)
+    assert set(folds.of) == set(range(k))
+    order = list(range(len(clips)))
+    random.shuffle(order)
+    again = make_folds(clips.take(order), k, seed=seed)
+    assert again.of.tolist() == folds.of[order].tolist()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_folds_are_alike_in_size_and_labels(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    numbers = rng.integers(0, 60, 300)
+    labels = (rng.random(300) < np.where(numbers < 12, 0.9, 0.1)).astype(int)
+    folds = make_folds(make_clips([f"t{i}" for i in numbers], labels.tolist()), 5, seed=seed)
+    assert np.ptp(np.bincount(folds.of)) <= 6
+    assert np.ptp(np.bincount(folds.of, labels)) <= 6
 
 
 def test_group_by_column_and_none() -> None:
