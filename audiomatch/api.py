@@ -164,7 +164,8 @@ def compare(
             (samples, rate, text, match).
         matchers: their names as on the command line, `NAME[:PRESET][@key=value]…`.
         folds: how many.
-        group: clips alike in this column share a fold; `none` for plain folds.
+        group: clips alike in this column (`a+b`: in either) share a fold, as those of one recording
+            do; `none` for recordings alone.
         negatives: mismatches to make of data that are matches alone, one of each: `swap` (another
             clip's text), `replace`, `insert`, `delete` (a word), `sound` (a letter) or `edit` (any
             of these but `swap`); of several a like number. See `audiomatch.negatives`.

@@ -31,7 +31,9 @@ from audiomatch.commands.paths import OutputFolder, UserPath
     help="Matchers to compare (NAME[:PRESET][@key=value]…), with commas between.",
 )
 @click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Folds.")
-@group_option("Clips alike in it share a fold; 'none' for plain folds.")
+@group_option(
+    "Clips alike in it (A+B: in either) share a fold, as those of one recording do; or 'none'."
+)
 @negatives_option
 @split_option("Fit on the rows where it is train, predict those where it is test; no folds.")
 @click.option(

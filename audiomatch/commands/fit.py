@@ -24,7 +24,9 @@ from audiomatch.commands.paths import OutputFolder
 @click.command(cls=MatcherCommand)
 @click.argument("matcher")
 @data_options
-@group_option("Clips alike in it stay together where a matcher splits them; 'none' for no groups.")
+@group_option(
+    "Clips alike in it (A+B: in either) stay together where a matcher splits them; or 'none'."
+)
 @negatives_option
 @split_option("Fit on the rows where it is train; leave out the others.")
 @click.option(
