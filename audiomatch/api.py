@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from audiomatch import plugins
@@ -191,7 +192,7 @@ def compare(
     """
     from audiomatch.further import keep_apart
     from audiomatch.running.comparison import run_comparison
-    from audiomatch.running.crossval import enter
+    from audiomatch.running.crossval import enter, refusals
     from audiomatch.running.executors import make_executor
 
     specs = _specs(matchers)
@@ -207,7 +208,8 @@ def compare(
     run = make_run(device, precision, seed, workers, cache, progress)
     with caller_state():
         entrants = enter(plugins.registry(), specs)
-        reading = Reading(columns=columns, limit=limit, skip_bad=skip_bad)
+        refuses = partial(refusals, plugins.registry(), entrants, run)
+        reading = Reading(columns=columns, limit=limit, skip_bad=skip_bad, refuses=refuses)
         made, records = design.open(data, run, reading, dataset)
         if place is None:
             place = Path("runs") / f"{records[0].dataset}-{records[0].digest[:8]}"

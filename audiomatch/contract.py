@@ -18,6 +18,17 @@ from audiomatch.matcher import Matcher, Run
 from audiomatch.text import written_words
 
 
+def refused_clips(matcher: Matcher, clips: Clips, run: Run) -> list[str | None]:
+    """Return for each clip why the matcher cannot take it, None where it can.
+
+    Raises `ValueError` where the matcher gives another number of reasons.
+    """
+    found = matcher.refuses(clips.unlabelled().normalised(), run)
+    if len(found) != len(clips):
+        raise ValueError(f"refuses gave {len(found)} reasons for {len(clips)} clips")
+    return found
+
+
 def fit_matcher(matcher: Matcher, train: Clips, run: Run) -> None:
     """Fit a matcher on labelled clips."""
     matcher.fit(train.normalised(), run)

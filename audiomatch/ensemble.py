@@ -145,6 +145,11 @@ class Ensemble(Matcher):
         found = (data for member in self.members for data in member.matcher.further_data())
         return list(dict.fromkeys(found))
 
+    def refuses(self, clips: Clips, run: Run) -> list[str | None]:
+        """Return for each clip why the first member that cannot take it refuses it."""
+        found = [member.matcher.refuses(clips, run) for member in self.members]
+        return [next(filter(None, reasons), None) for reasons in zip(*found, strict=True)]
+
     def fit(self, train: Clips, run: Run) -> None:
         """Train the stack on inner folds if there is one, then every member on all of `train`."""
         if self.config.method != "mean":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from audiomatch.datasets.held import HeldFolder, is_packed
 from audiomatch.datasets.manifest import clips_of_table
 from audiomatch.errors import ClipError, UserError
 from audiomatch.files import user_path
-from audiomatch.intake import Intake, admit
+from audiomatch.intake import Intake, admit, leave_out
 from audiomatch.matcher import Run
 
 Clip = tuple[ArrayLike, float, str] | tuple[ArrayLike, float, str, int]
@@ -96,13 +96,21 @@ def take_in(
     columns: Mapping[str, str] | None = None,
     skip_bad: bool = False,
     limit: int | None = None,
+    refuses: Callable[[Clips], list[str | None]] | None = None,
 ) -> tuple[Intake, Opened]:
-    """Open the data and check its clips; those left out by `skip_bad` are told to the progress."""
+    """Open the data and check its clips; those left out by `skip_bad` are told to the progress.
+
+    `refuses` says of each clip why it cannot be used even so, None where it can.
+    """
     opened = open_data(data, labelled, dataset, columns)
-    if opened.clips.admitted and limit is None:
-        return Intake(opened.clips, []), opened
     try:
-        intake = admit(opened.clips, run, skip_bad, limit)
+        if opened.clips.admitted and limit is None:
+            intake = Intake(opened.clips, [])
+        else:
+            intake = admit(opened.clips, run, skip_bad, limit)
+        if refuses is not None:
+            clips, lines = leave_out(intake.clips, refuses(intake.clips), skip_bad)
+            intake = replace(intake, clips=clips, skipped=[*intake.skipped, *lines])
     except ClipError as error:
         raise ClipError(f"{error}; --skip-bad goes on without") from None
     count = len(intake.skipped)

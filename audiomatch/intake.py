@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -45,15 +46,9 @@ def admit(clips: Clips, run: Run, skip_bad: bool = False, limit: int | None = No
         drawn = np.random.default_rng(run.seed).choice(len(clips), limit, replace=False)
         clips = clips.take(np.sort(drawn))
     found = _inspect(clips, run)
-    bad = [i for i, fact in enumerate(found) if isinstance(fact, ClipError)]
-    lines = [f"{clips.where(i)}: {found[i]}" for i in bad]
-    if bad and not skip_bad:
-        more = f" ({len(bad) - 1} more like it)" if len(bad) > 1 else ""
-        raise ClipError(f"{lines[0]}{more}")
-    if len(bad) == len(clips):
-        raise UserError(f"{clips.source}: no usable clip is left; the first: {lines[0]}")
+    reasons = [str(fact) if isinstance(fact, ClipError) else None for fact in found]
+    kept, lines = leave_out(clips, reasons, skip_bad)
     good = [fact for fact in found if not isinstance(fact, ClipError)]
-    kept = clips.take(np.asarray([not isinstance(fact, ClipError) for fact in found]))
     warnings = [
         f"{kept.where(i)}: {kept.paths[i].name} {said}"
         for i, fact in enumerate(good)
@@ -61,6 +56,22 @@ def admit(clips: Clips, run: Run, skip_bad: bool = False, limit: int | None = No
     ]
     facts = [[getattr(fact, name) for fact in good] for name in ("seconds", "digest", "sound")]
     return Intake(kept.with_audio_facts(*facts), lines, warnings)
+
+
+def leave_out(
+    clips: Clips, reasons: Sequence[str | None], skip_bad: bool
+) -> tuple[Clips, list[str]]:
+    """Return the clips that nothing speaks against, and a line for each of the others.
+
+    Raises `ClipError` naming the first of these, unless `skip_bad`.
+    """
+    lines = [f"{clips.where(i)}: {reason}" for i, reason in enumerate(reasons) if reason]
+    if lines and not skip_bad:
+        more = f" ({len(lines) - 1} more like it)" if len(lines) > 1 else ""
+        raise ClipError(f"{lines[0]}{more}")
+    if len(lines) == len(clips):
+        raise UserError(f"{clips.source}: no usable clip is left; the first: {lines[0]}")
+    return clips.take(np.array([not reason for reason in reasons])), lines
 
 
 def data_digest(clips: Clips) -> str:

@@ -91,6 +91,14 @@ class Matcher(ABC):
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote; `predict` then gives the same numbers."""
 
+    def refuses(self, clips: Clips, run: Run) -> list[str | None]:  # noqa: ARG002
+        """Return for each clip why the matcher cannot take it, None where it can; optional.
+
+        Asked of the options alone, before `fit` and before any fold: a clip beyond the limits of
+        one of the matchers compared is refused by row, or left out for all of them. Runs no model.
+        """
+        return [None] * len(clips)
+
     def explain(self, clips: Clips, run: Run) -> list[Explanation]:  # noqa: ARG002
         """Return for each clip what is known of every word of its text; optional.
 

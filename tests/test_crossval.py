@@ -236,3 +236,25 @@ def test_weights_are_asked_for_before_any_work(
     plugin(toy=toy_plugin(Weightless))
     code, _, err = bench(command, corpus, tmp_path / "run")
     assert code == 2 and "no weights 'x'" in err and "Traceback" not in err
+
+
+class OfFewWords(Toy):
+    """Takes no text of more than one word."""
+
+    def refuses(self, clips: Clips, run: Run) -> list[str | None]:
+        return [f"{text!r} is long" if " " in text else None for text in clips.texts]
+
+
+def test_what_one_matcher_refuses_is_left_out_for_all_before_any_fold(
+    plugin: Plugin, command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    plugin(toy=toy_plugin(OfFewWords))
+    table = pd.read_csv(corpus)
+    long = table["expected_text"].str.contains(" ")
+    assert 0 < long.sum() < len(table) - 6
+    code, _, err = bench(command, corpus, tmp_path / "run")
+    assert code == 2 and OfFewWords.fits == 0 and not (tmp_path / "run" / "folds.json").exists()
+    assert "row" in err and "toy: " in err and " is long" in err and "--skip-bad" in err
+    code, board, err = bench(command, corpus, tmp_path / "run", "--skip-bad")
+    assert code == 0 and f"left out {long.sum()} clips" in err
+    assert {r["n"] for r in board["rows"]} == {len(table) - long.sum()}

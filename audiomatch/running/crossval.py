@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pandas as pd
 
+from audiomatch.clips import Clips
+from audiomatch.contract import refused_clips
 from audiomatch.errors import PluginError, UserError, blame_on
 from audiomatch.folds import Folds
 from audiomatch.intake import data_digest
@@ -60,6 +62,25 @@ def enter_kept(
         except UserError as error:
             say(f"{name}, of which the run folder has folds, is left out: {error}")
     return entrants
+
+
+def refusals(
+    registry: Registry, entrants: Sequence[Entrant], run: Run, clips: Clips
+) -> list[str | None]:
+    """Return for each clip why the first matcher that cannot take it refuses it; else None."""
+    found: list[str | None] = [None] * len(clips)
+    for entrant in entrants:
+        if entrant.fault:
+            continue
+        try:
+            with blame_on(f"matcher {entrant.label!r} of {entrant.plugin}"):
+                matcher = registry.create(entrant.spec)
+                for i, reason in enumerate(refused_clips(matcher, clips, run)):
+                    if reason and not found[i]:
+                        found[i] = f"{entrant.label}: {reason}"
+        except PluginError as error:  # its folds will tell
+            run.progress.say(str(error))
+    return found
 
 
 def cross_validate(

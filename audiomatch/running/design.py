@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ class Reading:
     columns: Mapping[str, str] | None = None
     limit: int | None = None
     skip_bad: bool = False
+    refuses: Callable[[Clips], list[str | None]] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Design:
     ) -> tuple[Clips, DataRecord]:
         """Open data with labels; where mismatches are made, data without any are all matches."""
         labelled = None if self.negatives else True
-        intake, opened = take_in(data, run, labelled, dataset=dataset, **asdict(reading))
+        intake, opened = take_in(data, run, labelled, dataset=dataset, **vars(reading))
         clips = intake.clips
         if not clips.labelled:
             run.progress.say(f"{clips.source}: no column 'match'; each clip is taken as a match")

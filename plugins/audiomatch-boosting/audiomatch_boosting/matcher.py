@@ -115,6 +115,11 @@ class BoostingMatcher(Matcher):
         hearing = self.hearing()
         return {self.library: self.version()} | (hearing.fingerprint() if hearing else {})
 
+    def refuses(self, clips: Clips, run: Run) -> list[str | None]:
+        """Name texts that the Whisper of the features `asr` does not hold."""
+        hearing = self.hearing()
+        return super().refuses(clips, run) if hearing is None else hearing.refuses(clips)
+
     def hearing(self) -> Hearing | None:
         """Return what computes the features `asr`; None without.
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from audiomatch.clips import Clips
 from audiomatch.folds import inner_split
+from audiomatch.matcher import Run
 from audiomatch_clap.config import ClapConfig
 from audiomatch_clap.embeddings import Pairs, embed
 from audiomatch_clap.loading import find, load, restore
@@ -36,6 +37,7 @@ FINE_TUNE_LR, SCRATCH_LR = 1e-5, 1e-3
 CLIP_NORM = 1.0
 CPU_CROPS_AT_ONCE = 16
 SCORE = "score.safetensors"
+ALWAYS_HELD = 100  # bytes of a text that every text tower holds
 Embed = Callable[[NDArray[np.int64]], tuple[Tensor, Tensor]]
 
 
@@ -65,6 +67,13 @@ class ClapMatcher(TorchMatcher[ClapScorer]):
     def sources(self) -> dict[str, Weights]:
         """Find the weights of both towers."""
         return {"weights": find(self.config)}
+
+    def refuses(self, clips: Clips, run: Run) -> list[str | None]:
+        """Name texts of more tokens than the text tower holds; loads it where one may be."""
+        if max(len(text.encode()) for text in clips.texts) < ALWAYS_HELD:
+            return super().refuses(clips, run)
+        towers = self.start().towers
+        return towers.text.refuses(clips, towers.most_tokens)
 
     def start(self) -> ClapScorer:
         """Make the towers and what compares their embeddings."""

@@ -77,12 +77,15 @@ class TextEncoder:
         encoded = self.tokenizer.encode_batch(clips.texts)
         out = [np.array(one.ids, dtype=np.int64) for one in encoded]
         for i, ids in enumerate(out):
-            if len(ids) > most:
-                raise UserError(
-                    f"{clips.where(i)}: expected_text has {len(ids)} tokens; "
-                    f"this CLAP's text tower holds {most}"
-                )
+            problem = _too_long(len(ids), most)
+            if problem:
+                raise UserError(f"{clips.where(i)}: {problem}")
         return out
+
+    def refuses(self, clips: Clips, most: int) -> list[str | None]:
+        """Say of each clip's text whether it has over `most` tokens."""
+        encoded = self.tokenizer.encode_batch(clips.texts)
+        return [_too_long(len(one.ids), most) for one in encoded]
 
     def stack(self, texts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
         """Stack ids of unequal number, padded on the right: int64 of shape (n, padded)."""
@@ -90,6 +93,11 @@ class TextEncoder:
         for row, ids in zip(out, texts, strict=True):
             row[: len(ids)] = ids
         return out
+
+
+def _too_long(tokens: int, most: int) -> str | None:
+    found = f"expected_text has {tokens} tokens; this CLAP's text tower holds {most}"
+    return found if tokens > most else None
 
 
 def tokenizer_files(folder: Path) -> tuple[Path, ...]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from audiomatch.clips import Clips
+from audiomatch.errors import UserError
 from audiomatch_two_tower.config import TwoTowerConfig
 from audiomatch_two_tower.features import Sounds
 from audiomatch_two_tower.towers import Towers
@@ -37,6 +38,9 @@ class TowerInputs:
     ) -> None:
         """Load the clips; with `keep` a frozen audio encoder runs once a clip, here."""
         self.towers, self.compute = towers, compute
+        for i, problem in enumerate(towers.text.refuses(clips.texts)):
+            if problem:
+                raise UserError(f"{clips.where(i)}: {problem}")
         self.sounds = Sounds(clips, towers.audio.prepare, towers.audio.rate, compute.run)
         self.padded = self.sounds.padded
         seconds = np.log(np.maximum(self.sounds.seconds, 0.01))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from audiomatch.clips import Clips
 from audiomatch.folds import inner_split
+from audiomatch.matcher import Run
 from audiomatch_two_tower.config import TwoTowerConfig
 from audiomatch_two_tower.fitting import fit_towers
 from audiomatch_two_tower.inputs import TowerInputs
@@ -26,6 +27,7 @@ from audiomatch_two_tower.text import find_text, read_text_tower
 from audiomatch_two_tower.towers import Towers
 
 COMPARISON = "comparison.safetensors"
+ALWAYS_HELD = 100  # characters of a text that every text tower reads whole
 
 
 class TwoTowerMatcher(TorchMatcher[Towers]):
@@ -40,6 +42,12 @@ class TwoTowerMatcher(TorchMatcher[Towers]):
             "audio_weights": find_audio(self.config),
             "text_weights": find_text(self.config.text_weights),
         }
+
+    def refuses(self, clips: Clips, run: Run) -> list[str | None]:
+        """Name texts of more tokens than the text tower reads; loads it where one may be."""
+        if max(map(len, clips.texts)) < ALWAYS_HELD:
+            return super().refuses(clips, run)
+        return read_text_tower(self.weights["text_weights"]).refuses(clips.texts)
 
     def start(self) -> Towers:
         """Make both towers; one from scratch is trained, a pretrained one where asked for."""

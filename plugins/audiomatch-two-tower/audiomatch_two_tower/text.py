@@ -66,6 +66,19 @@ class TextTower(nn.Module):
         embedding: Tensor = self.model(inputs)["sentence_embedding"]
         return embedding
 
+    def refuses(self, texts: Sequence[str]) -> list[str | None]:
+        """Say of each text whether it has more tokens than are read: the library cuts the rest."""
+        room = self.model.max_seq_length
+        if room is None or max(map(len, texts)) + 2 <= room:  # a token is a character at least
+            return [None] * len(texts)
+        ids = self.model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
+        return [
+            f"expected_text has {len(one)} tokens; this text tower holds {room}"
+            if len(one) > room
+            else None
+            for one in ids
+        ]
+
     def tune(self, trained: bool) -> None:
         """Let all be trained, or nothing; never a BERT's pooler, which the embedding leaves out."""
         for name, parameter in self.named_parameters():

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from audiomatch_torch import Weights
 from torch import Tensor
 
 from audiomatch.clips import Clips
@@ -45,10 +46,16 @@ __all__ = [
     "load_whisper",
     "log_mel",
     "mel_extractor",
+    "refused_texts",
     "score_tokens",
     "texts_of",
     "transcribe",
 ]
+
+
+def refused_texts(clips: Clips, weights: Weights) -> list[str | None]:
+    """Say of each clip's text whether it is too long for a Whisper that is not loaded yet."""
+    return _targets.refused_texts(clips, weights, lambda tokenizer: tokenizer.own_prompt)
 
 
 def texts_of(clips: Clips, whisper: Whisper) -> ClipTexts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,7 +32,8 @@ from audiomatch_whisper.explain.explainer import Explainer
 from audiomatch_whisper.explain.unsaid import lower_unsaid, speech_frames
 from audiomatch_whisper.net.weights import find_whisper, load_whisper, packaged_whisper
 from audiomatch_whisper.score.pipeline import Pipeline
-from audiomatch_whisper.score.scorer import Scorer
+from audiomatch_whisper.score.scorer import Scorer, prompt_of
+from audiomatch_whisper.score.targets import refused_texts
 from audiomatch_whisper.sound.speech_check import SpeechCheck
 from audiomatch_whisper.train import lora
 from audiomatch_whisper.train.fine_tune import fine_tune
@@ -76,6 +78,10 @@ class WhisperMatcher(TorchMatcher[Scorer]):
         """Return what is transcribed first beyond the training part."""
         data = corpus_of(self.config)
         return [] if data is None else [data]
+
+    def refuses(self, clips: Clips, run: Run) -> list[str | None]:  # noqa: ARG002 - the contract's
+        """Name texts of more tokens than the decoder holds."""
+        return refused_texts(clips, self.weights["weights"], partial(prompt_of, self.config))
 
     def start(self) -> Scorer:
         """Make the Whisper and a head that has not been fitted."""

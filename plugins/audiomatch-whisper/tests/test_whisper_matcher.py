@@ -9,6 +9,7 @@ import torch
 from audiomatch_whisper.backbone import texts_of
 
 from audiomatch import Run
+from audiomatch.contract import refused_clips
 from audiomatch.errors import UserError
 
 FAST = {"epochs": 2, "batch_size": 4, "lr": 1e-3}
@@ -179,3 +180,9 @@ def test_runs_on_a_gpu_in_bf16(whisper, folders, corpus, tmp_path):
     matcher.fit(corpus, run)
     assert np.isfinite(matcher.predict(corpus.unlabelled(), run)).all()
     assert run.notes["peak_gpu_memory_mb"] > 0
+
+
+def test_a_text_that_the_decoder_does_not_hold_is_named_before_any_fit(whisper, corpus, run):
+    clips = corpus.take([0, 1]).with_column("expected_text", ["moon", "no " * 200])
+    refused = refused_clips(whisper(weights="scratch", size="tiny"), clips, run)
+    assert refused[0] is None and "600 tokens; this Whisper's decoder holds 44" in str(refused[1])

@@ -21,6 +21,7 @@ from audiomatch_whisper.backbone import (
     encode,
     find_whisper,
     load_whisper,
+    refused_texts,
     score_tokens,
     texts_of,
     transcribe,
@@ -60,6 +61,10 @@ class Hearing:
     def fingerprint(self) -> dict[str, str]:
         """Return the digest of the weights."""
         return {"asr_weights_digest": self.weights.digest}
+
+    def refuses(self, clips: Clips) -> list[str | None]:
+        """Name texts that are too long for the Whisper, None for the others."""
+        return refused_texts(clips, self.weights)
 
     def check(self, state: Mapping[str, Any], where: Path) -> None:
         """Raise `UserError` where a saved fingerprint is of other weights."""

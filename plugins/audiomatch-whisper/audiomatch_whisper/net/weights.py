@@ -29,6 +29,7 @@ from audiomatch_whisper.text.tokenizer import WhisperTokenizer
 
 HEAD_WIDTH = 64
 SIZE = "tiny.en"
+POSITIONS = 448  # of the decoder of every Whisper that was published
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,16 @@ def load_whisper(asked: str | Weights, size: str = SIZE) -> Whisper:
     model.tie_weights()
     load_into(model, tensors, source)
     return _whisper(model, tokenizer)
+
+
+def read_text_side(weights: Weights) -> tuple[WhisperTokenizer, int]:
+    """Return the tokenizer, and how many tokens the decoder holds, without reading a tensor."""
+    if weights.folder is None:
+        return WhisperTokenizer.of_bytes(), POSITIONS
+    tokenizer = WhisperTokenizer.read(weights.folder)
+    if weights.files[0].name.startswith("model.bin"):
+        return tokenizer, POSITIONS
+    return tokenizer, int(read_shape(weights.folder).max_target_positions)
 
 
 def mel_extractor(mels: int) -> WhisperFeatureExtractor:

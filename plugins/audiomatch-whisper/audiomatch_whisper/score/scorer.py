@@ -23,8 +23,14 @@ from audiomatch_whisper.score.head import Head
 from audiomatch_whisper.score.targets import Target, TargetBatch
 from audiomatch_whisper.score.tokens import same_position_logit, score_tokens
 from audiomatch_whisper.sound.log_mel import log_mel
+from audiomatch_whisper.text.tokenizer import WhisperTokenizer
 
 SILENCE_SECONDS = 1.0
+
+
+def prompt_of(config: WhisperConfig, tokenizer: WhisperTokenizer) -> tuple[int, ...]:
+    """Return the ids before every text, by the option `prompt`."""
+    return tokenizer.own_prompt if config.prompt == "own" else tokenizer.prompt
 
 
 class Scorer(nn.Module):
@@ -49,7 +55,7 @@ class Scorer(nn.Module):
         self.model = whisper.model
         self.head = Head(len(ScoreFeatures._fields)) if config.score == "head" else None
         tokenizer = whisper.tokenizer
-        self.prompt = tokenizer.own_prompt if config.prompt == "own" else tokenizer.prompt
+        self.prompt = prompt_of(config, tokenizer)
         layers, trained = self.model.config.encoder_layers, config.encoder_layers
         trained = -(-layers // 4) if trained == "quarter" else trained
         self.frozen_layers = None if trained == "all" else max(0, layers - trained)

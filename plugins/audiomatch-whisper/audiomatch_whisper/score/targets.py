@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from audiomatch_torch import Weights
 from numpy.typing import NDArray
 from torch import Tensor
 
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch_whisper.net.prefix_tree import PrefixTree
-from audiomatch_whisper.net.weights import Whisper
+from audiomatch_whisper.net.weights import Whisper, read_text_side
+from audiomatch_whisper.text.tokenizer import WhisperTokenizer
 from audiomatch_whisper.text.words import TokenizedText
 
 
@@ -121,6 +123,24 @@ class ClipTexts:
     of_clip: NDArray[np.int64]
 
 
+def too_long(text: str, tokenizer: WhisperTokenizer, room: int) -> str | None:
+    """Say that a text has more tokens than `room`, None where it has not."""
+    if len(text.encode()) < room:  # a token is a byte at least, and a space comes first
+        return None
+    tokens = len(TokenizedText.of(text, tokenizer).ids)
+    whose = "this Whisper's decoder holds"
+    return f"expected_text has {tokens} tokens; {whose} {room}" if tokens > room else None
+
+
+def refused_texts(
+    clips: Clips, weights: Weights, prompt: Callable[[WhisperTokenizer], tuple[int, ...]]
+) -> list[str | None]:
+    """Say of each clip's text whether it is too long for a Whisper whose tensors are not loaded."""
+    tokenizer, longest = read_text_side(weights)
+    room = longest - len(prompt(tokenizer)) - 1
+    return [too_long(text, tokenizer, room) for text in clips.texts]
+
+
 def texts_of(clips: Clips, whisper: Whisper, prompt: tuple[int, ...]) -> ClipTexts:
     """Tokenize the text of each clip.
 
@@ -133,13 +153,10 @@ def texts_of(clips: Clips, whisper: Whisper, prompt: tuple[int, ...]) -> ClipTex
         if text in number:
             continue
         number[text] = len(texts)
+        problem = too_long(text, whisper.tokenizer, room)
+        if problem:
+            raise UserError(f"{clips.where(i)}: {problem}")
         texts.append(TokenizedText.of(text, whisper.tokenizer))
-        tokens = len(texts[-1].ids)
-        if tokens > room:
-            raise UserError(
-                f"{clips.where(i)}: expected_text has {tokens} tokens; "
-                f"this Whisper's decoder holds {room}"
-            )
     return ClipTexts(
         texts=tuple(texts),
         targets=tuple(Target.of(text, prompt, whisper.tokenizer.end) for text in texts),
