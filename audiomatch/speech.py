@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FRAME = 512  # samples at 16 kHz, 32 ms: what the detector takes
 THRESHOLD = 0.5  # of the probability that a frame holds speech
-FEWEST = 4  # frames of speech in a clip that holds any; melodies reach 3, real speech 10
+FEWEST = 5  # frames in a row of speech; melodies reach 3, real speech at least 8
 _threads = threading.local()
 
 
@@ -29,11 +29,16 @@ def speech_probabilities(samples: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def has_speech(samples: NDArray[np.float32]) -> bool:
-    """Whether a clip at 16 kHz holds at least 128 ms of speech; stops where it has heard them."""
-    found = 0
-    for probability in _each_frame(samples):
-        found += probability > THRESHOLD
-        if found == FEWEST:
+    """Whether a clip at 16 kHz holds 160 ms of speech in a row; stops where it has heard them."""
+    return hold_speech(probability > THRESHOLD for probability in _each_frame(samples))
+
+
+def hold_speech(frames: Iterable[bool]) -> bool:
+    """Whether enough frames in a row hold speech, given whether each does."""
+    in_a_row = 0
+    for speech in frames:
+        in_a_row = in_a_row + 1 if speech else 0
+        if in_a_row == FEWEST:
             return True
     return False
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import audiomatch
 from audiomatch import MatcherInfo, ReadyModel, UserError, hookimpl
+from audiomatch.audio import load_audio
 from audiomatch.clips import Clips
 from audiomatch.datasets.mini_screener import open_mini_screener
 from audiomatch.model import digest_of_folder
@@ -220,3 +221,15 @@ def test_only_speech_is_speech(seconds: float) -> None:
     chord = sum(np.sin(2 * np.pi * hertz * time) for hertz in (262, 330, 392))
     for sound in (0 * time, 0.1 * noise, 0.3 * pink, 0.1 * chord, 0.3 * np.sin(2765 * time)):
         assert not has_speech(sound.astype(np.float32))
+
+
+def test_a_melody_is_no_speech_and_a_voice_is() -> None:
+    generator = np.random.default_rng(0)
+    notes = []
+    for _ in range(12):
+        time = np.arange(int(16000 * generator.uniform(0.15, 0.5))) / 16000
+        hertz = 220 * 2 ** (generator.integers(0, 24) / 12)
+        tones = [np.sin(2 * np.pi * hertz * k * time) / k**1.5 for k in range(1, 7)]
+        notes.append(0.2 * np.exp(-3 * time) * np.sum(tones, axis=0))
+    assert not has_speech(np.concatenate(notes).astype(np.float32))
+    assert has_speech(load_audio(open_mini_screener(None, True).paths[0]))

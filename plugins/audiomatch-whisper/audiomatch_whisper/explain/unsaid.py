@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomatch.explanation import Explanation, WordEvidence
-from audiomatch.speech import FEWEST, FRAME, THRESHOLD, speech_probabilities
+from audiomatch.speech import FRAME, THRESHOLD, hold_speech, speech_probabilities
 from audiomatch_whisper.sound.speech_check import CEILING
 
 FRAME_SECONDS = FRAME / 16_000
@@ -31,7 +31,7 @@ def lower_unsaid(one: Explanation, frames: NDArray[np.bool_] | None) -> Explanat
         one: of a clip.
         frames: its `speech_frames`; None where the detector is not believed.
     """
-    silent = frames is not None and frames.sum() < FEWEST
+    silent = frames is not None and not hold_speech(frames.tolist())
     reached = _reached(one.words)
     words = tuple(
         word
