@@ -149,6 +149,10 @@ class Registry:
         """Return the options of the preset that `spec` names, perhaps by an older name."""
         presets = {DEFAULT_PRESET: {}, **info.presets}
         name = info.renamed_presets.get(spec.preset, spec.preset)
+        if info.ready and spec.preset == "ready":
+            raise UserError(
+                f"{spec} is fitted already; score, predict, explain, evaluate and serve take it"
+            )
         if name not in presets:
             raise unknown(f"preset of {spec.name}", spec.preset, presets)
         if name != spec.preset:

@@ -228,7 +228,7 @@ def test_contract(sounds, tmp_path: Path, name):
 
 
 @pytest.mark.parametrize("name", FLOORS)
-@pytest.mark.parametrize("texts", [["a", "a"], ["a", "b"], ["?", "!"], ["a", "b", "c", "d", "e"]])
+@pytest.mark.parametrize("texts", [["a", "a"], ["a", "b"], ["1", "2"], ["a", "b", "c", "d", "e"]])
 def test_tiny_data(sounds, run, name, texts):
     frame = pd.DataFrame({"id": [f"{i}" for i in range(len(texts))], "expected_text": texts})
     frame["audio"] = [str(sounds / f"{i:03}.wav") for i in range(len(texts))]

@@ -185,7 +185,7 @@ def test_a_clip_that_cannot_be_read_names_data_and_row(bench: Any, further: Path
     (further / "2.wav").unlink()
     code, _, err = bench("warm", "--warm-up", further)
     assert code == 2 and where in _last(err) and "no such audio file" in err
-    (further / "manifest.csv").write_text("audio,text\n0.wav,moon\n")
+    (further / "manifest.csv").write_text("audio,said\n0.wav,moon\n")
     code, _, err = bench("warm", "--warm-up", further)
     assert code == 2 and f"{further}: manifest.csv: no column 'expected_text'" in _last(err)
     code, _, err = bench("warm", "--warm-up", further / "none")

@@ -12,8 +12,9 @@ import click
 import pytest
 
 from audiomatch.cli import cli
+from audiomatch.model import READY
 from audiomatch.plugins import registry
-from audiomatch.spec import NAME, parse_matcher, parse_matchers
+from audiomatch.spec import NAME, MatcherSpec, parse_matcher, parse_matchers
 from tests.markdown import (
     PAGES,
     RECORDS,
@@ -83,7 +84,9 @@ def test_matchers_named_in_the_text_have_the_presets_and_options(page: Path) -> 
     known = registry().matchers()
     for code in spans(page):
         name = re.match(r"([a-z][a-z0-9-]*)[:@]\S+$", code)
-        if name and name[1] in known and "…" not in code and not re.search(r"=[A-Z]", code):
+        if name and code.endswith(READY):
+            assert registry().offer(MatcherSpec(name[1])).info.ready is not None
+        elif name and name[1] in known and "…" not in code and not re.search(r"=[A-Z]", code):
             registry().create(parse_matcher(code))
 
 

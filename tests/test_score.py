@@ -68,6 +68,8 @@ def test_a_ready_model_is_listed_loaded_by_name_and_checked(
     assert {row["matcher"]: row["ready"] for row in listed}["toy"] == "toy:ready"
     assert audiomatch.load("toy:ready").card.fit is not None
     assert command("predict", "toy:ready", corpus, "--out", tmp_path / "p.csv")[0] == 0
+    code, _, err = command("bench", corpus, "--matchers", "toy:ready")
+    assert code == 2 and "toy:ready is fitted already" in err
     (ready[0] / "rate.txt").write_text("0.9")
     code, _, err = command("predict", "toy:ready", corpus, "--out", tmp_path / "p.csv")
     assert code == 2 and "toy:ready" in err and "install it again" in err

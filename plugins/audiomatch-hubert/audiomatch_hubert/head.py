@@ -24,6 +24,7 @@ class EvidenceHead(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    unread: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,12 +33,13 @@ class EvidenceHead(nn.Module):
         self.log_slope = nn.Parameter(torch.zeros((), dtype=torch.float64))
         self.rest = nn.Parameter(torch.zeros(len(NAMES) - 1, dtype=torch.float64))
         self.offset = nn.Parameter(torch.zeros((), dtype=torch.float64))
+        self.register_buffer("unread", torch.zeros((), dtype=torch.float64))
 
     def forward(self, evidence: Tensor) -> Tensor:
-        """Evidence, float64 (n, 3), to logits (n,); a text without evidence gets the offset."""
-        none = (evidence == 0).all(1, keepdim=True)
-        own = torch.where(none, 0.0, (evidence.to(self.mean.device) - self.mean) / self.scale)
-        return self.log_slope.exp() * own[:, 0] + own[:, 1:] @ self.rest + self.offset
+        """Evidence, float64 (n, 3), to logits (n,); a text without evidence gets `unread`."""
+        own = (evidence.to(self.mean.device) - self.mean) / self.scale
+        logits = self.log_slope.exp() * own[:, 0] + own[:, 1:] @ self.rest + self.offset
+        return torch.where((evidence == 0).all(1), self.unread, logits)
 
     def fit(self, evidence: NDArray[np.float64], labels: NDArray[np.int8]) -> None:
         """Start from the logistic regression on evidence (n, 3) and labels (n,)."""
@@ -52,6 +54,7 @@ class EvidenceHead(nn.Module):
             self.log_slope.fill_(float(np.log(max(weights[0], LEAST_SLOPE))))
             self.rest.copy_(torch.from_numpy(weights[1:]))
             self.offset.fill_(offset)
+            self.unread.fill_(offset)  # until the calibrated model's own is known
 
 
 def _logistic(

@@ -149,7 +149,7 @@ def test_bad_corpora_are_one_line(fitted, further, whisper):
         fitted(transcribe_first=str(further("mismatches", match=0)))
     data = further("gone")
     (data.parent / "clip2.wav").unlink()
-    where = r"gone/m.csv, row 4 \(id 'c2'\): no such audio file: .*clip2.wav$"
+    where = r"gone/m.csv, row 4 \(id 'c2'\): no such audio file: .*clip2.wav; did you mean"
     with pytest.raises(UserError, match=where):
         fitted(transcribe_first=str(data))
     with pytest.raises(UserError, match=where):
