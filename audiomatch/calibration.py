@@ -80,6 +80,10 @@ class Calibration:
         z = self.slope * np.asarray(logits, np.float64) + self.offset
         return np.asarray(expit(z), np.float64)
 
+    def logit_of(self, probability: float) -> float:
+        """Return the logit of a probability in (0, 1); 0 where all logits have the same."""
+        return float(logit(probability) - self.offset) / self.slope if self.slope else 0.0
+
     def to_json(self) -> dict[str, float]:
         """Return what `from_json` takes."""
         return {"slope": self.slope, "offset": self.offset}

@@ -138,6 +138,13 @@ def test_it_does_not_overfit_few_clips_without_signal() -> None:
     assert np.mean(losses) < 0.005
 
 
+def test_a_probability_has_a_logit() -> None:
+    made = Calibration(1.25, -0.5)
+    assert made(np.array([made.logit_of(0.3)])).tolist() == pytest.approx([0.3])
+    alike = Calibration.fit(np.zeros(4), np.array([0, 1, 1, 1]))
+    assert alike.slope == 0 and alike.logit_of(0.3) == 0
+
+
 def test_json_in_and_out() -> None:
     made = Calibration(1.25, -0.5)
     assert Calibration.from_json(json.loads(json.dumps(made.to_json()))) == made

@@ -73,9 +73,7 @@ class HubertCTCMatcher(TorchMatcher[CTCScorer]):
             part = train.take(kept)
             self.calibrate(self.logits(model, part, compute), part, train)
         # A text that cannot be read is as likely as any: its calibrated probability is the rate.
-        rate = float(train.labels.mean())
-        level = float(np.log(rate / (1 - rate)))
-        model.head.unread.fill_((level - self.calibration.offset) / self.calibration.slope)
+        model.head.unread.fill_(self.calibration.logit_of(float(train.labels.mean())))
 
     def logits(self, model: CTCScorer, clips: Clips, compute: Compute) -> NDArray[np.float64]:
         """Return what the head makes of each clip's evidence."""

@@ -113,6 +113,13 @@ def test_a_text_without_known_characters_is_as_likely_as_any(clips, tmp_path):
     assert run.notes["texts_without_known_characters"] == len(clips)
 
 
+def test_texts_that_cannot_be_read_alone_give_the_base_rate(clips, tmp_path):
+    unread = clips.with_column("expected_text", ["13 21"] * len(clips))
+    matcher, run = fitted(unread, tmp_path)
+    rate = clips.labels.mean()
+    assert matcher.predict(unread.unlabelled(), run) == pytest.approx(rate, abs=0.02)
+
+
 def test_a_missing_clip_is_named_by_its_row(clips, tmp_path):
     clips.paths[3].unlink()
     with pytest.raises(UserError, match="row 5"):
