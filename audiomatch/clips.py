@@ -34,6 +34,7 @@ class Clips:
         """Check and type `frame`; `source` names the file in errors. Raises `UserError`."""
         self.source = source
         self.held: tuple[object, ...] = ()  # what has to live as long as they: their files
+        self.withheld = False  # whether they have labels, which were taken out
         self.known: dict[str, NDArray[Any]] = {}
         missing = [name for name in REQUIRED if name not in frame.columns]
         if missing:
@@ -188,7 +189,9 @@ class Clips:
 
     def unlabelled(self) -> Clips:
         """Return the same clips with `match` taken out."""
-        return self._like(self.frame.drop(columns="match", errors="ignore"), self.known)
+        bare = self._like(self.frame.drop(columns="match", errors="ignore"), self.known)
+        bare.withheld = self.withheld or self.labelled
+        return bare
 
     def normalised(self) -> Clips:
         """Return the same clips, each `expected_text` in its normal form, as matchers see them."""
@@ -243,6 +246,6 @@ class Clips:
 
     def _like(self, frame: pd.DataFrame, known: dict[str, NDArray[Any]]) -> Clips:
         other = object.__new__(Clips)
-        other.source, other.held = self.source, self.held
+        other.source, other.held, other.withheld = self.source, self.held, self.withheld
         other.frame, other.known = frame, known
         return other

@@ -13,10 +13,9 @@ from audiomatch.matcher import Matcher
 from audiomatch.offers import Offer
 from audiomatch.plugins import Registry
 from audiomatch.records import FitRecord, ModelCard, PluginRecord, Thresholds
-from audiomatch.spec import MatcherSpec, parse_matcher
+from audiomatch.spec import READY, MatcherSpec, parse_matcher
 
 CARD = "audiomatch.json"
-READY = ":ready"  # after a matcher's name: the model that its plugin carries
 
 
 def check_target(folder: Path) -> None:

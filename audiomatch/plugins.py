@@ -21,7 +21,7 @@ from audiomatch.hookspecs import DISTRIBUTION, PROJECT
 from audiomatch.matcher import Matcher, MatcherInfo
 from audiomatch.offers import Offer, Plugin, checked_offer
 from audiomatch.running.executors import ExecutorInfo
-from audiomatch.spec import DEFAULT_PRESET, MatcherSpec
+from audiomatch.spec import DEFAULT_PRESET, READY, MatcherSpec
 
 T = TypeVar("T")
 # What is offered under a name, and by whom; more than one is a clash.
@@ -149,7 +149,7 @@ class Registry:
         """Return the options of the preset that `spec` names, perhaps by an older name."""
         presets = {DEFAULT_PRESET: {}, **info.presets}
         name = info.renamed_presets.get(spec.preset, spec.preset)
-        if info.ready and spec.preset == "ready":
+        if info.ready and spec.preset == READY.removeprefix(":"):
             raise UserError(
                 f"{spec} is fitted already; score, predict, explain, evaluate and serve take it"
             )

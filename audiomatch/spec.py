@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from audiomatch.errors import UserError
 
 DEFAULT_PRESET = "default"
+READY = ":ready"  # after a matcher's name: the fitted model that its plugin carries
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 

@@ -12,9 +12,8 @@ import click
 import pytest
 
 from audiomatch.cli import cli
-from audiomatch.model import READY
 from audiomatch.plugins import registry
-from audiomatch.spec import NAME, MatcherSpec, parse_matcher, parse_matchers
+from audiomatch.spec import NAME, READY, MatcherSpec, parse_matcher, parse_matchers
 from tests.markdown import (
     PAGES,
     RECORDS,

@@ -11,7 +11,7 @@ import click
 
 from audiomatch.commands.options import data_options, data_path, run_options
 from audiomatch.commands.output import print_json, print_table
-from audiomatch.commands.paths import OutputFile, UserPath
+from audiomatch.commands.paths import OutputFile, UserPath, check_not_clip, check_suffix
 
 if TYPE_CHECKING:
     from audiomatch.clips import Clips
@@ -59,8 +59,8 @@ def explain(
     from audiomatch.inputs import one_clip, take_in
     from audiomatch.intake import Intake
 
-    if out is not None and out.suffix.lower() not in SUFFIXES:
-        raise UserError(f"--out {out}: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    if out is not None:
+        check_suffix(out, SUFFIXES)
     if picture is not None and picture.suffix.lower() != ".svg":
         raise UserError(f"--picture {picture}: must end in .svg, which every browser shows")
     if text is not None:
@@ -106,11 +106,9 @@ def explain(
 
 
 def _check_many(data: str | None, out: Path | None, picture: Path | None) -> None:
-    from audiomatch.audio import EXTENSIONS
     from audiomatch.errors import UserError
 
-    if data is not None and data.lower().endswith(EXTENSIONS):
-        raise UserError(f"{data} is one clip: say after it, in quotes, what it should say")
+    check_not_clip(data)
     if picture is not None:
         raise UserError("--picture draws one clip: name a clip and, in quotes, its text")
     if out is None:

@@ -33,6 +33,7 @@ def _show(title: str, columns: list[str], rows: list[dict[str, Any]], as_json: b
 def matchers(name: str | None, as_json: bool) -> None:
     """List the matchers that are installed, or show presets and options of the matcher NAME."""
     from audiomatch.plugins import registry
+    from audiomatch.spec import READY
 
     if name is not None:
         _show_matcher(name, as_json)
@@ -42,7 +43,7 @@ def matchers(name: str | None, as_json: bool) -> None:
             "matcher": name,
             "presets": sorted({"default", *offer.info.presets}),
             "kind": offer.info.kind,
-            "ready": f"{name}:ready" if offer.info.ready else "",
+            "ready": name + READY if offer.info.ready else "",
             "summary": f"broken: {offer.problem}" if offer.problem else offer.info.summary,
             "plugin": str(offer.plugin),
         }

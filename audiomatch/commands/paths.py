@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from audiomatch.errors import UserError
 from audiomatch.files import check_not_input, check_output_file, check_output_folder, user_path
+
+TABLES = (".csv", ".jsonl", ".parquet")  # what a table of predictions may be written as
 
 
 class UserPath(click.Path):
@@ -67,6 +71,21 @@ def check_outputs(context: click.Context) -> None:
             if isinstance(param.type, OutputFolder) and param.type.replaced:
                 check_target(output)
             check_not_input(output, inputs, _option(param))
+
+
+def check_suffix(out: Path, suffixes: Sequence[str], also: str = "") -> None:
+    """Raise `UserError` unless what --out names ends in one of `suffixes`; `also` ends the line."""
+    if out.suffix.lower() not in suffixes:
+        *most, last = suffixes
+        raise UserError(f"--out {out}: must end in {', '.join(most)} or {last}{also}")
+
+
+def check_not_clip(data: str | None) -> None:
+    """Raise `UserError` where DATA is an audio file, whose text is missing."""
+    from audiomatch.audio import EXTENSIONS
+
+    if data is not None and data.lower().endswith(EXTENSIONS):
+        raise UserError(f"{data} is one clip: say after it, in quotes, what it should say")
 
 
 def _option(param: click.Parameter | None) -> str:

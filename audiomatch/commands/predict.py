@@ -10,7 +10,7 @@ import click
 
 from audiomatch.commands.options import data_options, data_path, run_options
 from audiomatch.commands.output import print_json
-from audiomatch.commands.paths import OutputFile, UserPath
+from audiomatch.commands.paths import TABLES, OutputFile, UserPath, check_suffix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from audiomatch.inputs import Opened
     from audiomatch.intake import Intake
 
-SUFFIXES = (".csv", ".jsonl", ".parquet")
 STDOUT = Path("-")
 # Of a clip's own columns those that are written beside its prediction, where they are there.
 SHOWN = ("expected_text", "speaker")
@@ -57,7 +56,7 @@ def predict(
     import audiomatch
     from audiomatch.datasets.tables import write_table
     from audiomatch.errors import UserError
-    from audiomatch.inputs import one_clip, open_data, take_in
+    from audiomatch.inputs import one_clip, take_in
 
     if text is None:
         _check_out(out)
@@ -81,7 +80,7 @@ def predict(
     started = time.perf_counter()
     table = _table(loaded, intake, opened, limit)
     seconds = time.perf_counter() - started
-    if open_data(data_path(data), None, dataset, columns).clips.labelled:
+    if opened.clips.withheld:
         loaded.run.progress.say("DATA has labels: `audiomatch evaluate MODEL DATA` scores by them")
     if out == STDOUT:
         click.echo(table.to_csv(index=False), nl=False)
@@ -104,10 +103,8 @@ def _check_out(out: Path | None) -> None:
 
     if out is None:
         raise UserError("the predictions go into a file: name it with --out FILE.csv")
-    if out != STDOUT and out.suffix.lower() not in SUFFIXES:
-        raise UserError(
-            f"--out {out}: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, or be -"
-        )
+    if out != STDOUT:
+        check_suffix(out, TABLES, also=", or be -")
 
 
 def _table(model: Model, intake: Intake, opened: Opened, limit: int | None) -> pd.DataFrame:

@@ -10,12 +10,10 @@ import click
 
 from audiomatch.commands.options import data_options, data_path, run_options
 from audiomatch.commands.output import print_json, print_table
-from audiomatch.commands.paths import OutputFile, UserPath
+from audiomatch.commands.paths import TABLES, OutputFile, UserPath, check_not_clip, check_suffix
 
 if TYPE_CHECKING:
     from audiomatch.scored import CorpusScore
-
-SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 
 @click.command()
@@ -93,16 +91,13 @@ def score(
 
 
 def _check_many(data: str | None, out: Path | None, keep: float | None, drop: float | None) -> None:
-    from audiomatch.audio import EXTENSIONS
     from audiomatch.errors import UserError
     from audiomatch.files import check_not_input, user_path
 
-    if data is not None and data.lower().endswith(EXTENSIONS):
-        raise UserError(f"{data} is one clip: say after it, in quotes, what it should say")
+    check_not_clip(data)
     if out is None:
         raise UserError("many clips are scored into a file: name it with --out FILE.csv")
-    if out.suffix.lower() not in SUFFIXES:
-        raise UserError(f"--out {out}: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    check_suffix(out, TABLES)
     if keep is not None and drop is not None:
         raise UserError("--keep and --drop say the same; give one of them")
     if data is not None and (keep or drop):

@@ -48,8 +48,10 @@ def clips_of_table(
     frame = name_columns(frame, columns, source)
     needed = ("audio", "expected_text", "match") if labelled else ("audio", "expected_text")
     require_columns(frame, needed, source)
-    if labelled is False:
-        frame = frame.drop(columns="match", errors="ignore")
+    withheld = False
+    if labelled is False and "match" in frame.columns:
+        withheld = bool(frame["match"].notna().any())
+        frame = frame.drop(columns="match")
     rows = frame.index
     names, paths, held = unpack_audio(frame["audio"])
 
@@ -62,7 +64,7 @@ def clips_of_table(
         made = [name or f"row {row}" for name, row in zip(texts(names), rows, strict=True)]
         frame = frame.assign(id=list(_made_ids(made)))
     clips = Clips(frame.assign(audio=found), source)
-    clips.held = held
+    clips.held, clips.withheld = held, withheld
     segments = segments_of(frame, source)
     return clips if segments is None else clips.with_segments(segments[:, 0], segments[:, 1])
 
