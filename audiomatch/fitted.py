@@ -120,9 +120,14 @@ class Model:
         say = self.run.progress.say
         return self.explain(one_clip(audio, text, rate, task=task, grade=grade, say=say))[0]
 
+    @property
+    def explains(self) -> bool:
+        """Whether it tells of single words."""
+        return type(self.matcher).explain is not Matcher.explain
+
     def check_explains(self) -> None:
         """Raise `UserError`, naming the matchers that explain, where this one does not."""
-        if type(self.matcher).explain is Matcher.explain:
+        if not self.explains:
             able = [
                 name for name, offer in plugins.registry().matchers().items() if offer.info.explains
             ]

@@ -19,7 +19,6 @@ from audiomatch.explanation import Explanation
 from audiomatch.files import Place
 from audiomatch.fitted import Model
 from audiomatch.inputs import Data, Opened, one_clip, take_in
-from audiomatch.matcher import Matcher
 from audiomatch.model import ready_names
 from audiomatch.prior import CorpusEstimates
 from audiomatch.records import Thresholds
@@ -185,8 +184,7 @@ def thresholds_of(model: Model) -> Thresholds:
 
 def score_clips(model: Model, clips: Clips, *, words: bool = True) -> list[ClipScore]:
     """Return what is said of each clip; with `words` of each word too, where the model can."""
-    explains = type(model.matcher).explain is not Matcher.explain
-    told = model.explain(clips) if words and explains else [None] * len(clips)
+    told = model.explain(clips) if words and model.explains else [None] * len(clips)
     p_match = np.array([one.p_match for one in told if one] or model.predict(clips))
     at = thresholds_of(model)
     found = give_verdicts(p_match, without_speech(clips, model.run), at)

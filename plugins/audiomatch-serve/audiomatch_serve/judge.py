@@ -17,7 +17,6 @@ from audiomatch.errors import UserError, blame_on
 from audiomatch.fitted import Model
 from audiomatch.inputs import open_data
 from audiomatch.intake import admit
-from audiomatch.matcher import Matcher
 from audiomatch.scored import score_clips
 from audiomatch_serve.answers import Judgement
 
@@ -53,7 +52,7 @@ class Judge:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self.explains = type(model.matcher).explain is not Matcher.explain
+        self.explains = model.explains
 
     @property
     def name(self) -> str:
