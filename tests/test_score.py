@@ -146,6 +146,30 @@ def test_evaluate_scores_a_model_and_predict_says_that_it_can(
     assert command("predict", "toy:ready", clip, "--text", "soup")[1] == "0.035000\n"
 
 
+def test_predict_does_without_labels_that_cannot_be_read(
+    ready: tuple[Path, str], command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(corpus, dtype=str)
+    table.loc[3, "match"] = ""
+    half, out = corpus.with_name("half.csv"), tmp_path / "p.csv"
+    table.to_csv(half, index=False)
+    code, _, err = command("predict", "toy:ready", half, "--out", out)
+    assert code == 0 and len(pd.read_csv(out)) == 36 and "audiomatch evaluate" in err
+    table.drop(columns="match").to_csv(half, index=False)
+    code, _, err = command("predict", "toy:ready", half, "--out", out)
+    assert code == 0 and "audiomatch evaluate" not in err
+
+
+def test_speech_is_looked_for_once(
+    ready: tuple[Path, str], corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = audiomatch.load("toy:ready", cache=tmp_path / "cache")
+    clip = corpus.parent / "035.wav"
+    first = audiomatch.score(clip, "soup", model=model)
+    monkeypatch.setattr("audiomatch.speech.has_speech", lambda _: pytest.fail("heard again"))
+    assert audiomatch.score(clip, "soup", model=model) == first
+
+
 def test_skip_bad_keeps_a_row_for_every_clip_asked(
     ready: tuple[Path, str], command: Command, corpus: Path, tmp_path: Path
 ) -> None:
