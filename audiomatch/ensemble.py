@@ -225,7 +225,10 @@ class Ensemble(Matcher):
     def load(self, folder: Path) -> None:
         """Read them back."""
         for position, member in enumerate(self.members):
-            member.matcher, _ = load_model(folder / f"member-{position}", plugins.registry())
+            place = folder / f"member-{position}"
+            member.matcher, card = load_model(place, plugins.registry())
+            if card.matcher != str(member.spec):
+                raise UserError(f"{place}: holds {card.matcher}, not the member {member.spec}")
         if self.config.method == "logistic":
             state = json.loads((folder / STATE).read_text(encoding="utf-8"))
             self._use_logistic(np.asarray(state["weights"]), float(state["offset"]))

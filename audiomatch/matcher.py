@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from audiomatch.errors import NotFittedError, UserError
+from audiomatch.errors import NotFittedError, PluginError, UserError, brief
 from audiomatch.progress import Progress, QuietProgress
 
 if TYPE_CHECKING:
@@ -52,9 +53,11 @@ class Run:
         """Record JSON-able facts with the fold's result.
 
         Known names: `weights` (what was loaded, or `scratch`), `weights_digest`,
-        `peak_gpu_memory_mb`, `warning`. Any other name is kept as it is.
+        `peak_gpu_memory_mb`, `warning`. Any other name is kept as it is. Numbers and arrays of
+        NumPy become those of JSON. Raises `PluginError` for what is no JSON.
         """
-        self.notes.update(facts)
+        for name, value in facts.items():
+            self.notes[name] = _as_json(name, value)
 
 
 class Matcher(ABC):
@@ -142,6 +145,19 @@ class Matcher(ABC):
         the weights cannot be had, before any work is done.
         """
         return {}
+
+
+def _as_json(name: str, value: Any) -> Any:
+    def plain(other: Any) -> Any:
+        if not hasattr(other, "tolist"):
+            raise TypeError
+        return other.tolist()
+
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, default=plain)
+        return json.loads(text.encode())
+    except (TypeError, ValueError, RecursionError):
+        raise PluginError(f"the note {name!r} is no JSON: {brief(value)}") from None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 
 import audiomatch
 from audiomatch.errors import PluginError, UserError, blame_on
@@ -47,11 +48,15 @@ def save_model(folder: Path, matcher: Matcher, card: ModelCard) -> None:
     check_target(folder)
     with atomic_folder(folder) as temporary:
         matcher.save(temporary)
-        card.write(temporary / CARD)
+        sealed = card.model_copy(update={"files": file_digests(temporary)})
+        sealed.write(temporary / CARD)
 
 
 def load_model(folder: Path, registry: Registry) -> tuple[Matcher, ModelCard]:
-    """Return the matcher that `folder` holds and its card. Raises `UserError`."""
+    """Return the matcher that `folder` holds and its card.
+
+    Raises `UserError`, also where a file is not as it was saved.
+    """
     if not folder.exists():
         if len(folder.parts) > 1 or not folder.name.endswith(READY):
             raise UserError(f"no such model folder: {folder}")
@@ -69,10 +74,12 @@ def load_model(folder: Path, registry: Registry) -> tuple[Matcher, ModelCard]:
             f"{folder} needs the matcher {spec.name!r}: pip install "
             f"{card.plugin.distribution}=={card.plugin.version}"
         )
+    if card.files is not None:
+        check_files(folder, card.files)
     matcher = offers[spec.name].create({}, card.config, card.matcher)
     with blame_on(f"{folder}: the model cannot be read"):
         matcher.load(folder)
-    return matcher, card
+    return matcher, card.model_copy(update={"files": None})  # which are the folder's
 
 
 def ready_folder(name: str, registry: Registry) -> Path:
@@ -101,9 +108,43 @@ def ready_names(registry: Registry) -> list[str]:
     return [name + READY for name, offer in registry.matchers().items() if offer.info.ready]
 
 
+def check_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Raise `UserError` where `folder` does not hold `files` (path: SHA-256), as they were saved.
+
+    A further file is refused too, for a matcher might read it; what is hidden or ends in .md is
+    not read.
+    """
+    there = file_digests(folder)
+    for name in sorted({*files, *there} - {CARD}):
+        if name not in there:
+            problem = "is missing"
+        elif name in files and there[name] != files[name]:
+            problem = "has changed since the model was saved"
+        elif name not in files and not _aside(PurePosixPath(name)):
+            raise UserError(f"{folder / name}: is no file of the model; take it out of its folder")
+        else:
+            continue
+        raise UserError(f"{folder / name}: {problem}; copy the model again, or fit it again")
+
+
+def _aside(file: PurePosixPath) -> bool:
+    return file.suffix == ".md" or any(part.startswith(".") for part in file.parts)
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file in `folder`, by its path in it, in order."""
+    digests = {}
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as opened:
+                digest = hashlib.file_digest(opened, "sha256").hexdigest()
+            digests[file.relative_to(folder).as_posix()] = digest
+    return dict(sorted(digests.items()))
+
+
 def digest_of_folder(folder: Path) -> str:
     """Return the SHA-256 over the names and contents of the files in `folder`."""
     whole = hashlib.sha256()
-    for file in sorted(folder.iterdir()):
-        whole.update(f"{file.name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\0".encode())
+    for name, digest in file_digests(folder).items():
+        whole.update(f"{name}\0{digest}\0".encode())
     return whole.hexdigest()

@@ -312,8 +312,40 @@ def test_a_damaged_card_is_named(loud: Model, change: str, says: str) -> None:
 def test_a_damaged_model_is_named(loud: Model) -> None:
     loud.save("model")
     Path("model/rate.txt").write_text("much")
+    with pytest.raises(UserError, match=r"model/rate.txt: has changed since the model was saved"):
+        audiomatch.load("model")
+    older_release("model")
     with pytest.raises(UserError, match="model: the model cannot be read: ValueError"):
         audiomatch.load("model")
+
+
+def older_release(folder: str) -> None:
+    """Make a model folder what it was before it said which files are its own."""
+    card = Path(folder, "audiomatch.json")
+    content = json.loads(card.read_text())
+    del content["files"]
+    card.write_text(json.dumps(content))
+
+
+def test_every_file_of_a_model_is_sealed(loud: Model) -> None:
+    loud.save("model")
+    for aside in ("README.md", ".gitattributes"):
+        Path("model", aside).write_text("mine")
+    before = audiomatch.load("model")
+    assert before.matcher.rate == loud.matcher.rate and before.card == loud.card
+    Path("model/more.json").write_text("{}")
+    with pytest.raises(UserError, match=r"model/more.json: is no file of the model"):
+        audiomatch.load("model")
+    Path("model/more.json").unlink()
+    Path("model/rate.txt").rename("rate.txt")
+    with pytest.raises(UserError, match=r"model/rate.txt: is missing; copy the model again"):
+        audiomatch.load("model")
+    os.mkfifo("model/rate.txt")
+    with pytest.raises(UserError, match=r"model/rate.txt: is missing"):
+        audiomatch.load("model")
+    Path("rate.txt").rename("model/rate.txt")
+    older_release("model")
+    assert audiomatch.load("model").matcher.rate == loud.matcher.rate
 
 
 def test_explain_for_one_and_for_many(plugin: Plugin, corpus: Path) -> None:

@@ -12,6 +12,7 @@ import soundfile
 
 from audiomatch import Run, UserError
 from audiomatch.clips import Clips
+from audiomatch.errors import PluginError
 from audiomatch.plugins import Registry
 from audiomatch.records import FoldResult, Leaderboard, RunRecord
 from tests.toys import Toy, toy_plugin
@@ -213,6 +214,19 @@ def test_what_a_matcher_may_not_do_fails_its_fold_alone(
     assert row(board, "base-rate")["status"] == "done"
     notes = RunRecord.read(tmp_path / "run" / "run.json").results[-1].notes
     assert notes["fine"] == 1 and (ending == "exit" or "odd" not in notes)
+
+
+def test_notes_are_json_once_they_are_noted(run: Run) -> None:
+    many = {"of": [1]}
+    run.note(one=np.float32(1.5), all=np.arange(2), right=np.bool_(True), many=many)
+    many["of"].append(2)
+    assert json.dumps(run.notes) == json.dumps(
+        {"one": 1.5, "all": [0, 1], "right": True, "many": {"of": [1]}}
+    )
+    for odd in ({1}, np.float64("nan"), np.float32("inf"), {(1, 2): 3}, "x" * 10**6 + "\ud800"):
+        with pytest.raises(PluginError, match="the note 'odd' is no JSON") as caught:
+            run.note(odd=odd)
+        assert len(str(caught.value)) < 200
 
 
 def test_limit_draws_by_the_seed(

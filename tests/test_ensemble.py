@@ -12,7 +12,7 @@ from scipy.special import expit
 from audiomatch import Matcher, MatcherInfo, Run, UserError, hookimpl
 from audiomatch.clips import Clips
 from audiomatch.intake import admit
-from audiomatch.model import card_of, load_model, save_model
+from audiomatch.model import CARD, card_of, load_model, save_model
 from audiomatch.plugins import Registry, registry
 from audiomatch.spec import parse_matcher
 from tests.toys import Toy, toy_plugin
@@ -87,6 +87,25 @@ def test_stack_trusts_the_member_that_knows(
     save_model(tmp_path / "model", ensemble, card)
     loaded, _ = load_model(tmp_path / "model", made)
     np.testing.assert_array_equal(loaded.predict(clips, run), predicted)
+
+
+def test_a_member_in_the_place_of_another_is_refused(
+    plugin: Plugin, clips: Clips, run: Run, tmp_path: Path
+) -> None:
+    spec = parse_matcher("ensemble@members=(knowing,toy)")
+    made, ensemble = make(str(spec), plugin)
+    ensemble.fit(clips, run)
+    folder = tmp_path / "model"
+    save_model(folder, ensemble, card_of(spec, made.offer(spec), ensemble))
+    (folder / "member-0").rename(folder / "other")
+    (folder / "member-1").rename(folder / "member-0")
+    (folder / "other").rename(folder / "member-1")
+    with pytest.raises(UserError, match="audiomatch.json: has changed since the model was saved"):
+        load_model(folder, made)
+    card = json.loads((folder / CARD).read_text())
+    (folder / CARD).write_text(json.dumps({**card, "files": None}))
+    with pytest.raises(UserError, match="member-0: holds toy, not the member knowing"):
+        load_model(folder, made)
 
 
 def test_bench_runs_it(

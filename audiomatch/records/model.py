@@ -62,3 +62,8 @@ class ModelCard(FileRecord):
     thresholds: Thresholds | None = Field(
         default=None, description="when P(match) is a verdict; none for those of the default cost"
     )
+    files: dict[str, str] | None = Field(
+        default=None,
+        description="SHA-256 of each file of the folder by its path in it, checked by `load`; none "
+        "in a model of an older release",
+    )
