@@ -155,9 +155,9 @@ def _member(member: Any) -> Iterator[str]:
 def _long_methods(member: type) -> Iterator[str]:
     """Give each property and method under a heading of its own."""
     for name, value in vars(member).items():
-        if not name.startswith("_") and (isinstance(value, property) or inspect.isfunction(value)):
+        if not name.startswith("_") and (isinstance(value, property) or _is_method(name, value)):
             yield f"### {member.__name__}.{name}\n"
-            if inspect.isfunction(value):
+            if _is_method(name, value):
                 yield _code(name + _signature(value))
             yield _text(value.__doc__)
 
@@ -168,9 +168,14 @@ def _methods(member: type) -> Iterator[str]:
             continue
         if isinstance(value, property):
             yield f"- `{name}`: {_line(value.__doc__)}"
-        elif inspect.isfunction(value):
+        elif _is_method(name, value):
             yield f"- `{name}{_signature(value)}`: {_line(value.__doc__)}"
     yield ""
+
+
+def _is_method(name: str, value: Any) -> bool:
+    """Whether it is a method, and no field whose default is a function."""
+    return inspect.isfunction(value) and value.__name__ == name
 
 
 def matchers_page(known: str) -> str:

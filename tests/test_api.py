@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-import torch
 
 import audiomatch
 from audiomatch import ClipError, Clips, Model, UserError
@@ -156,7 +155,16 @@ def test_samples_of_every_type_and_channel_count(loud: Model, kind: str, full: i
     both = np.stack([samples, samples], axis=1)
     assert loud.predict_one(both, "moon", rate=16_000.0) == pytest.approx(wanted, abs=4e-3)
     assert loud.predict_one(list(tone), "moon", rate=16_000) == wanted
-    assert loud.predict_one(torch.tensor(tone), "moon", rate=np.int64(16_000)) == wanted
+    assert loud.predict_one(tone, "moon", rate=np.int64(16_000)) == wanted
+
+
+@pytest.mark.plugins
+def test_a_tensor_is_samples(loud: Model) -> None:
+    import torch
+
+    tone = np.sin(np.arange(8_000) / 20) / 2
+    wanted = loud.predict_one(tone, "moon", rate=16_000)
+    assert loud.predict_one(torch.tensor(tone), "moon", rate=16_000) == wanted
 
 
 def test_files_of_clips_in_memory_live_as_long_as_any_clips_of_them(place: Path) -> None:
@@ -474,6 +482,8 @@ class Rude(Toy):
     """Leaves the process otherwise than it found it, as careless code does."""
 
     def predict(self, clips: Clips, run: Any) -> Any:
+        import torch
+
         random.seed(1)
         np.random.seed(1)
         torch.manual_seed(1)
@@ -489,6 +499,7 @@ class Rude(Toy):
 @pytest.fixture
 def callers_state() -> Iterator[Callable[[], None]]:
     """Set the state of the process; the function returned checks that it is the same."""
+    import torch
 
     def state() -> list[Any]:
         return [
@@ -533,6 +544,7 @@ def tiny_hubert(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.plugins
 @pytest.mark.parametrize("name", ["rude", "xgboost:quick", "hubert-ctc"])
 def test_every_call_leaves_the_process_as_it_was(
     plugin: Plugin, corpus: Path, place: Path, name: str, callers_state: Callable[[], None]
@@ -540,6 +552,8 @@ def test_every_call_leaves_the_process_as_it_was(
     if name == "rude":
         plugin(toy=toy_plugin(Rude, "rude"))
     if name == "hubert-ctc":
+        import torch
+
         name = f"hubert-ctc@weights={tiny_hubert(place / 'hubert')}@epochs=1@ctc_epochs=1"
         torch.manual_seed(7)
     model = audiomatch.fit(name, corpus)
@@ -554,6 +568,7 @@ def test_every_call_leaves_the_process_as_it_was(
     callers_state()
 
 
+@pytest.mark.plugins
 def test_a_state_is_put_back_after_an_error(
     plugin: Plugin, corpus: Path, callers_state: Callable[[], None]
 ) -> None:

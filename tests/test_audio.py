@@ -98,10 +98,13 @@ def encoded(form: str, samples: np.ndarray = NOISE, rate: int = RATE, **how: str
     return file.getvalue()
 
 
-def muxed(container: str, codec: str, samples: np.ndarray = NOISE, rate: int = 48_000) -> bytes:
+def muxed(
+    container: str, codec: str, samples: np.ndarray = NOISE, rate: int = 48_000, title: str = ""
+) -> bytes:
     """Encode as browsers and phones do."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out:
+        out.metadata["title"] = title
         stream = out.add_stream(codec, rate=rate, layout="mono")
         frame = av.AudioFrame.from_ndarray(samples[None].astype(np.int16), "s16", "mono")
         frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), 0
@@ -269,6 +272,11 @@ def test_what_browsers_and_phones_record_is_read(container: str, codec: str) -> 
     middle = samples[8_000:24_000]
     assert np.argmax(np.abs(np.fft.rfft(middle))) == 500
     assert np.abs(middle).max() == pytest.approx(0.49, abs=0.05)
+
+
+def test_a_title_in_another_encoding_is_no_matter() -> None:
+    data = muxed("avi", "mp2", title="Grusz")
+    assert b"Grusz" in data and not decode(data.replace(b"Grusz", b"Gru\xdfe"), "x")[1]
 
 
 def test_without_pyav_the_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -223,6 +223,7 @@ def test_members_that_are_not_named_are_those_that_offer_themselves(plugin: Plug
     assert plugin(none=offering()).create(parse_matcher("ensemble@members=(prior)"))
 
 
+@pytest.mark.plugins
 def test_with_our_plugins_the_members_are_these_three() -> None:
     members = registry().create(parse_matcher("ensemble")).config.members
     assert set(members) == {"whisper:quick", "xgboost", "lightgbm"}

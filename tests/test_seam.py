@@ -366,6 +366,7 @@ def test_the_strangers_distribution_is_told_in_a_line(
     assert "another program, the distribution 'audiomatch' 0.2.2, is installed here too" in err
 
 
+@pytest.mark.plugins
 def test_versions_are_of_what_is_installed_and_declared() -> None:
     found = versions()
     ours = {"python", "audiomatch-toolkit", "audiomatch-whisper", "audiomatch-torch"}
