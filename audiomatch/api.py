@@ -14,16 +14,16 @@ from pathlib import Path
 
 from audiomatch import plugins
 from audiomatch.caller import caller_state
-from audiomatch.contract import fit_matcher
+from audiomatch.contract import fit_matcher, refused_clips
 from audiomatch.datasets import input_paths
 from audiomatch.files import Place, check_not_input, check_output_folder, user_path
-from audiomatch.fitted import Model
+from audiomatch.fitted import Model, load
 from audiomatch.folds import BY_TEXT, group_clips
-from audiomatch.inputs import Data, shipped_dataset, take_in
+from audiomatch.inputs import Data, shipped_dataset
 from audiomatch.intake import data_digest
 from audiomatch.machine import make_run
 from audiomatch.matcher import Precision
-from audiomatch.model import card_of, load_model
+from audiomatch.model import card_of
 from audiomatch.negatives import parse_kinds
 from audiomatch.progress import Progress
 from audiomatch.records import FitRecord, FoldSummary
@@ -33,33 +33,6 @@ from audiomatch.spec import MatcherSpec, parse_matcher, parse_matchers
 from audiomatch.verdicts import LISTEN_COST, thresholds
 
 __all__ = ["Comparison", "Evaluation", "Model", "compare", "evaluate", "fit", "load"]
-
-
-def load(
-    folder: Place,
-    *,
-    device: str = "auto",
-    precision: Precision = "auto",
-    seed: int = 0,
-    workers: int | None = None,
-    cache: Place | None = None,
-    progress: bool | Progress = False,
-) -> Model:
-    """Return the model that `fit` saved in `folder`; raises `UserError`.
-
-    Args:
-        folder: a model folder, or `NAME:ready` for the model that the matcher's plugin carries.
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        precision: number format of the models: `auto`, `fp32`, `bf16` or `fp16`.
-        seed: the source of every random number.
-        workers: CPU workers, else as many as cores.
-        cache: folder for what is kept between runs, else `$AUDIOMATCH_CACHE`, else the user's own.
-        progress: whether to show how far the work has come.
-    """
-    run = make_run(device, precision, seed, workers, cache, progress)
-    with caller_state():
-        matcher, card = load_model(user_path(folder), plugins.registry())
-    return Model(matcher, card, run)
 
 
 def fit(
@@ -108,15 +81,17 @@ def fit(
     design = Design(group=group, negatives=parse_kinds(negatives), split=split)
     run = make_run(device, precision, seed, workers, cache, progress)
     with caller_state():
-        reading = Reading(columns=columns, limit=limit, skip_bad=skip_bad)
+        refuses = partial(refused_clips, made, run=run)
+        reading = Reading(columns=columns, limit=limit, skip_bad=skip_bad, refuses=refuses)
         clips, opened = design.take(data, run, reading, dataset)
-        train = design.training_part(clips, run)
+        train, skipped = design.training_part(clips, run, reading)
         started = time.perf_counter()
         fit_matcher(made, train, run)
     record = FitRecord(
         clips=len(train),
         match_rate=float(train.labels.mean()),
-        skipped=opened.skipped,
+        skipped=(*opened.skipped, *skipped),
+        warnings=opened.warnings,
         data_digest=opened.digest,
         group=group,
         split=split,
@@ -270,9 +245,8 @@ def evaluate(
     model = model if isinstance(model, Model) else load(model)
     card, run = model.card, model.run
     with caller_state():
-        intake, _ = take_in(
+        intake, _ = model.take_in(
             data,
-            run,
             labelled=True,
             dataset=dataset,
             columns=columns,
@@ -300,4 +274,6 @@ def evaluate(
     frame = clips.frame[["id", "match", "task", "grade"]].reset_index(drop=True)
     table = frame.assign(matcher=card.matcher, fold=0, group=clips.groups, p_match=p_match)
     leaderboard = build_leaderboard(table, [result], seed=run.seed)
-    return Evaluation(leaderboard, table[["id", "matcher", "group", "match", "p_match"]])
+    predictions = table[["id", "matcher", "group", "match", "p_match"]]
+    lines = {"skipped": tuple(map(str, intake.skipped)), "warnings": tuple(intake.warnings)}
+    return Evaluation(leaderboard, predictions, **lines)

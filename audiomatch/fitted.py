@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,45 @@ from numpy.typing import NDArray
 
 from audiomatch import plugins
 from audiomatch.caller import caller_state
-from audiomatch.contract import explain_clips, predict_matches
+from audiomatch.contract import explain_clips, predict_matches, refused_clips
 from audiomatch.errors import UserError
 from audiomatch.explanation import Explanation
 from audiomatch.files import Place, user_path
-from audiomatch.inputs import Data, one_clip, take_in
-from audiomatch.matcher import Matcher, Run
-from audiomatch.model import card_of, check_target, save_model
+from audiomatch.inputs import Data, Opened, one_clip, take_in
+from audiomatch.intake import Intake
+from audiomatch.machine import make_run
+from audiomatch.matcher import Matcher, Precision, Run
+from audiomatch.model import card_of, check_target, load_model, save_model
+from audiomatch.progress import Progress
 from audiomatch.records import ModelCard
 from audiomatch.spec import parse_matcher
+
+
+def load(
+    folder: Place,
+    *,
+    device: str = "auto",
+    precision: Precision = "auto",
+    seed: int = 0,
+    workers: int | None = None,
+    cache: Place | None = None,
+    progress: bool | Progress = False,
+) -> Model:
+    """Return the model that `fit` saved in `folder`; raises `UserError`.
+
+    Args:
+        folder: a model folder, or `NAME:ready` for the model that the matcher's plugin carries.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        precision: number format of the models: `auto`, `fp32`, `bf16` or `fp16`.
+        seed: the source of every random number.
+        workers: CPU workers, else as many as cores.
+        cache: folder for what is kept between runs, else `$AUDIOMATCH_CACHE`, else the user's own.
+        progress: whether to show how far the work has come.
+    """
+    run = make_run(device, precision, seed, workers, cache, progress)
+    with caller_state():
+        matcher, card = load_model(user_path(folder), plugins.registry())
+    return Model(matcher, card, run)
 
 
 class Model:
@@ -55,16 +86,12 @@ class Model:
             data: what `audiomatch.compare` takes; labels, where there are any, are not looked at.
             dataset: the layout of a path, else told by the path.
             columns: which columns of the data are ours, as `audiomatch.fit` takes them.
-            skip_bad: give NaN for a clip that cannot be used. Without it, that is a `ClipError`.
+            skip_bad: give NaN for a clip that cannot be used, or that the matcher cannot take.
+                Without it, that is a `ClipError`.
         """
         with caller_state():
-            intake, opened = take_in(
-                data,
-                self.run,
-                labelled=False,
-                dataset=dataset,
-                columns=columns,
-                skip_bad=skip_bad,
+            intake, opened = self.take_in(
+                data, labelled=False, dataset=dataset, columns=columns, skip_bad=skip_bad
             )
             clips = intake.clips
             p_match = predict_matches(self.matcher, clips, self._fresh_run())
@@ -86,7 +113,8 @@ class Model:
             grade: likewise.
         """
         say = self.run.progress.say
-        return float(self.predict(one_clip(audio, text, rate, task=task, grade=grade, say=say))[0])
+        clip = one_clip(audio, text, rate, task=task, grade=grade, say=say).clips
+        return float(self.predict(clip)[0])
 
     def explain(
         self,
@@ -103,13 +131,8 @@ class Model:
         """
         self.check_explains()
         with caller_state():
-            intake, _ = take_in(
-                data,
-                self.run,
-                labelled=False,
-                dataset=dataset,
-                columns=columns,
-                skip_bad=skip_bad,
+            intake, _ = self.take_in(
+                data, labelled=False, dataset=dataset, columns=columns, skip_bad=skip_bad
             )
             return explain_clips(self.matcher, intake.clips, self._fresh_run())
 
@@ -118,7 +141,16 @@ class Model:
     ) -> Explanation:
         """Return what is known of every word of one clip; takes what `predict_one` takes."""
         say = self.run.progress.say
-        return self.explain(one_clip(audio, text, rate, task=task, grade=grade, say=say))[0]
+        clip = one_clip(audio, text, rate, task=task, grade=grade, say=say).clips
+        return self.explain(clip)[0]
+
+    def take_in(self, data: Data | None, labelled: bool, **how: Any) -> tuple[Intake, Opened]:
+        """Open data and check its clips, with `how` as `audiomatch.inputs.take_in` takes it.
+
+        A clip that the matcher cannot take (`Matcher.refuses`) is one that cannot be used.
+        """
+        refuses = partial(refused_clips, self.matcher, run=self._fresh_run())
+        return take_in(data, self.run, labelled, refuses=refuses, **how)
 
     @property
     def explains(self) -> bool:

@@ -29,6 +29,7 @@ class Folds:
     A clip of no fold (-1) is in every training part. `fixed` names the option that fixed the split,
     where one did, and `warning` says what its parts share. `negatives` are the kinds of mismatches
     that were made, and `made[i]` is that of a clip, empty where it is of the data.
+    `skipped` has a line for each of these that was left out, for a matcher cannot take it.
     """
 
     clips: Clips
@@ -39,6 +40,7 @@ class Folds:
     warning: str = ""
     negatives: tuple[str, ...] = ()
     made: NDArray[np.object_] | None = None
+    skipped: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:

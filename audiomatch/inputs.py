@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from audiomatch.datasets.held import HeldFolder, is_packed
 from audiomatch.datasets.manifest import clips_of_table
 from audiomatch.errors import ClipError, UserError
 from audiomatch.files import user_path
-from audiomatch.intake import Intake, admit, leave_out
+from audiomatch.intake import Intake, LeftOut, admit, leave_out
 from audiomatch.matcher import Run
 
 Clip = tuple[ArrayLike, float, str] | tuple[ArrayLike, float, str, int]
@@ -103,20 +104,31 @@ def take_in(
     `refuses` says of each clip why it cannot be used even so, None where it can.
     """
     opened = open_data(data, labelled, dataset, columns)
-    try:
-        if opened.clips.admitted and limit is None:
-            intake = Intake(opened.clips, [])
-        else:
-            intake = admit(opened.clips, run, skip_bad, limit)
+    admitted = opened.clips.admitted and limit is None
+    with nullcontext() if admitted else offering_skip_bad():
+        intake = Intake(opened.clips) if admitted else admit(opened.clips, run, skip_bad, limit)
         if refuses is not None:
-            clips, lines = leave_out(intake.clips, refuses(intake.clips), skip_bad)
-            intake = replace(intake, clips=clips, skipped=[*intake.skipped, *lines])
-    except ClipError as error:
-        raise ClipError(f"{error}; --skip-bad goes on without") from None
-    count = len(intake.skipped)
-    _say(run, f"left out {count} clip{'s' * (count > 1)} that cannot be used:", intake.skipped)
+            clips, bad = leave_out(intake.clips, refuses(intake.clips), skip_bad)
+            intake = replace(intake, clips=clips, skipped=[*intake.skipped, *bad])
+    say_skipped(run, intake.skipped)
     _say(run, "used, but to be looked at:", intake.warnings)
     return intake, opened
+
+
+@contextmanager
+def offering_skip_bad() -> Iterator[None]:
+    """Add to what is said of a bad clip how to go on without it."""
+    try:
+        yield
+    except ClipError as error:
+        raise ClipError(f"{error}; --skip-bad goes on without") from None
+
+
+def say_skipped(run: Run, skipped: Sequence[LeftOut]) -> None:
+    """Tell the progress which clips were left out, and why."""
+    count = len(skipped)
+    head = f"left out {count} clip{'s' * (count > 1)} that cannot be used:"
+    _say(run, head, list(map(str, skipped)))
 
 
 def _say(run: Run, head: str, lines: list[str]) -> None:
@@ -253,8 +265,8 @@ def one_clip(
     task: str = "",
     grade: str = "",
     say: Callable[[str], None],
-) -> Clips:
-    """Return one clip: a file, or samples with their `rate`; what is odd about it goes to `say`.
+) -> Intake:
+    """Take in one clip: a file, or samples with their `rate`; `say` hears what is odd about it.
 
     Raises `UserError`.
     """
@@ -273,11 +285,11 @@ def one_clip(
         samples, warnings = Recording(file).decode()
     except ClipError as error:
         raise ClipError(str(error).replace(str(file), "the clip") if held else error) from None
+    warnings = [f"{'the clip' if held else file.name} {warning}" for warning in warnings]
     for warning in warnings:
-        say(f"{'the clip' if held else file.name} {warning}")
+        say(warning)
     row = {"id": file.name, "audio": str(file.resolve()), "expected_text": text}
     clips = Clips(pd.DataFrame([{**row, "task": task, "grade": grade}]), source="one clip")
     clips.held = held
-    return clips.with_audio_facts(
-        [len(samples) / SAMPLE_RATE], clips.digests, [sound_digest(samples)]
-    )
+    facts = [len(samples) / SAMPLE_RATE], clips.digests, [sound_digest(samples)]
+    return Intake(clips.with_audio_facts(*facts), warnings=warnings)

@@ -20,18 +20,35 @@ from audiomatch.matcher import Run
 from audiomatch.running.identity import computed_by
 
 
+class LeftOut(NamedTuple):
+    """A clip that was left out.
+
+    Attributes:
+        id: the clip's.
+        where: its place in its source.
+        reason: why it cannot be used.
+    """
+
+    id: str
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"
+
+
 @dataclass(frozen=True)
 class Intake:
     """Clips that can be used.
 
     Attributes:
         clips: the clips.
-        skipped: a line for each that was left out.
+        skipped: those that were left out.
         warnings: a line for each that is used and may not be what was meant.
     """
 
     clips: Clips
-    skipped: list[str]
+    skipped: list[LeftOut] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -47,7 +64,7 @@ def admit(clips: Clips, run: Run, skip_bad: bool = False, limit: int | None = No
         clips = clips.take(np.sort(drawn))
     found = _inspect(clips, run)
     reasons = [str(fact) if isinstance(fact, ClipError) else None for fact in found]
-    kept, lines = leave_out(clips, reasons, skip_bad)
+    kept, skipped = leave_out(clips, reasons, skip_bad)
     good = [fact for fact in found if not isinstance(fact, ClipError)]
     warnings = [
         f"{kept.where(i)}: {kept.paths[i].name} {said}"
@@ -55,23 +72,24 @@ def admit(clips: Clips, run: Run, skip_bad: bool = False, limit: int | None = No
         for said in fact.warnings
     ]
     facts = [[getattr(fact, name) for fact in good] for name in ("seconds", "digest", "sound")]
-    return Intake(kept.with_audio_facts(*facts), lines, warnings)
+    return Intake(kept.with_audio_facts(*facts), skipped, warnings)
 
 
 def leave_out(
     clips: Clips, reasons: Sequence[str | None], skip_bad: bool
-) -> tuple[Clips, list[str]]:
-    """Return the clips that nothing speaks against, and a line for each of the others.
+) -> tuple[Clips, list[LeftOut]]:
+    """Return the clips that nothing speaks against, and the others.
 
     Raises `ClipError` naming the first of these, unless `skip_bad`.
     """
-    lines = [f"{clips.where(i)}: {reason}" for i, reason in enumerate(reasons) if reason]
-    if lines and not skip_bad:
-        more = f" ({len(lines) - 1} more like it)" if len(lines) > 1 else ""
-        raise ClipError(f"{lines[0]}{more}")
-    if len(lines) == len(clips):
-        raise UserError(f"{clips.source}: no usable clip is left; the first: {lines[0]}")
-    return clips.take(np.array([not reason for reason in reasons])), lines
+    ids = clips.ids
+    bad = [LeftOut(ids[i], clips.where(i), why) for i, why in enumerate(reasons) if why]
+    if bad and not skip_bad:
+        more = f" ({len(bad) - 1} more like it)" if len(bad) > 1 else ""
+        raise ClipError(f"{bad[0]}{more}")
+    if len(bad) == len(clips):
+        raise UserError(f"{clips.source}: no usable clip is left; the first: {bad[0]}")
+    return clips.take(np.array([not reason for reason in reasons])), bad
 
 
 def data_digest(clips: Clips) -> str:

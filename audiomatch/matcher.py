@@ -97,8 +97,9 @@ class Matcher(ABC):
     def refuses(self, clips: Clips, run: Run) -> list[str | None]:  # noqa: ARG002
         """Return for each clip why the matcher cannot take it, None where it can; optional.
 
-        Asked of the options alone, before `fit` and before any fold: a clip beyond the limits of
-        one of the matchers compared is refused by row, or left out for all of them. Runs no model.
+        Asked of the options alone before `fit` and before any fold, and of a fitted matcher before
+        it predicts or explains: a clip beyond its limits is refused by row, or with --skip-bad left
+        out, where matchers are compared for all of them. Runs no model.
         """
         return [None] * len(clips)
 

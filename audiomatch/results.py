@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
@@ -44,10 +44,14 @@ class Evaluation:
         record: every figure with its interval, also by task and by grade.
         predictions: a row a clip and matcher: `id`, `matcher`, `fold`, `group`, `match`, `p_match`;
             of a comparison also `expected_text` and `negative`.
+        skipped: a line for each clip left out.
+        warnings: a line for each clip that is used and may not be what was meant.
     """
 
     record: Leaderboard
     predictions: pd.DataFrame
+    skipped: tuple[str, ...] = field(default=(), kw_only=True)
+    warnings: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def leaderboard(self) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 import numpy as np
@@ -11,14 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from audiomatch import plugins
-from audiomatch.api import load
 from audiomatch.caller import caller_state
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch.explanation import Explanation
 from audiomatch.files import Place
-from audiomatch.fitted import Model
-from audiomatch.inputs import Data, Opened, one_clip, take_in
+from audiomatch.fitted import Model, load
+from audiomatch.inputs import Data, Opened, one_clip
+from audiomatch.intake import LeftOut
 from audiomatch.model import ready_names
 from audiomatch.prior import CorpusEstimates
 from audiomatch.records import Thresholds
@@ -36,16 +36,18 @@ class ClipScore:
         verdict: `match`, `mismatch`, `listen`, or `no speech` where nobody speaks.
         p_match: P(the speech says the text).
         explanation: of each word; None where the model judges a text as a whole.
+        warnings: what is odd about the clip.
     """
 
     verdict: Verdict
     p_match: float
     explanation: Explanation | None
+    warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON-able values."""
         said = self.explanation.as_dict() if self.explanation else {"p_match": self.p_match}
-        return {"verdict": self.verdict, **said}
+        return {"verdict": self.verdict, **said, "warnings": list(self.warnings)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,19 +59,29 @@ class CorpusScore:
         opened: where they come from.
         table: a row for each: `id`, `p_match`, `verdict`.
         estimates: how many texts are wrong.
-        skipped: a line for each clip left out.
+        skipped: the clips that were left out.
+        warnings: a line for each clip that is used and may not be what was meant.
     """
 
     clips: Clips
     opened: Opened
     table: pd.DataFrame
     estimates: CorpusEstimates
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[LeftOut, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def answers(self) -> pd.DataFrame:
-        """Return `p_match`, `p_corpus` and `verdict`, indexed as the clips' frame."""
+        """Return `p_match`, `p_corpus` and `verdict`, indexed as the clips' frame.
+
+        Where clips were left out they are there too, with the reason in a column `skipped` alone.
+        """
         answers = self.table[["p_match", "verdict"]].assign(p_corpus=self.estimates.adapted)
-        return answers[["p_match", "p_corpus", "verdict"]].set_index(self.clips.frame.index)
+        answers = answers[["p_match", "p_corpus", "verdict"]].set_index(self.clips.frame.index)
+        return answers if not self.skipped else answers.join(self._reasons(), how="outer")
+
+    def _reasons(self) -> pd.Series:
+        reasons = {one.id: one.reason for one in self.skipped}
+        return self.opened.clips["id"].map(reasons).dropna().rename("skipped")
 
     @property
     def warning(self) -> str:
@@ -138,11 +150,11 @@ def score(
     if not isinstance(model, Model):
         model = load(ready_model() if model is None else model)
     if text is not None:
-        return score_clips(model, one_clip(data, text, rate, say=model.run.progress.say))[0]
+        one = one_clip(data, text, rate, say=model.run.progress.say)
+        return replace(score_clips(model, one.clips)[0], warnings=tuple(one.warnings))
     with caller_state():
-        intake, opened = take_in(
+        intake, opened = model.take_in(
             data,
-            model.run,
             labelled=False,
             dataset=dataset,
             columns=columns,
@@ -154,7 +166,8 @@ def score(
     table = pd.DataFrame({"id": clips.ids, "p_match": p, "verdict": verdicts(model, clips, p)})
     fit = model.card.fit
     estimates = CorpusEstimates(p, (fit and fit.match_rate) or 0.5, model.run.seed)
-    return CorpusScore(clips, opened, table, estimates, tuple(intake.skipped))
+    skipped, warnings = tuple(intake.skipped), tuple(intake.warnings)
+    return CorpusScore(clips, opened, table, estimates, skipped, warnings)
 
 
 def ready_model() -> str:

@@ -20,12 +20,14 @@ from audiomatch import MatcherInfo, ReadyModel, UserError, hookimpl
 from audiomatch.audio import load_audio
 from audiomatch.clips import Clips
 from audiomatch.datasets.mini_screener import open_mini_screener
+from audiomatch.errors import ClipError
+from audiomatch.explanation import Explanation, WordEvidence
 from audiomatch.model import digest_of_folder
 from audiomatch.plugins import Registry
 from audiomatch.prior import CorpusEstimates
 from audiomatch.speech import has_speech
 from audiomatch.verdicts import thresholds
-from tests.toys import Toy, toy_plugin
+from tests.toys import Toy, leave_out_slow_floors, toy_plugin
 
 Command = Callable[..., tuple[int, str, str]]
 Plugin = Callable[..., Registry]
@@ -259,3 +261,129 @@ def test_a_melody_is_no_speech_and_a_voice_is() -> None:
         notes.append(0.2 * np.exp(-3 * time) * np.sum(tones, axis=0))
     assert not has_speech(np.concatenate(notes).astype(np.float32))
     assert has_speech(load_audio(open_mini_screener(None, True).paths[0]))
+
+
+class Picky(Ear):
+    """Takes no text of several words."""
+
+    def refuses(self, clips: Clips, run: audiomatch.Run) -> list[str | None]:
+        return [f"{text!r} is long" if " " in text else None for text in clips.texts]
+
+    def fit(self, train: Clips, run: audiomatch.Run) -> None:
+        assert not any(" " in text for text in train.texts)
+        super().fit(train, run)
+
+    def explain(self, clips: Clips, run: audiomatch.Run) -> list[Explanation]:
+        words = (WordEvidence("moon", 0.5, 0.0, 0.0, 0.1, (), "", ""),)
+        return [Explanation(name, "moon", 0.5, "", words) for name in clips.ids]
+
+
+@pytest.fixture
+def picky(plugin: Plugin, command: Command, corpus: Path, tmp_path: Path) -> Path:
+    """A model of a matcher that refuses half of the clips of `corpus`."""
+    plugin(toy=toy_plugin(Picky))
+    model = tmp_path / "model"
+    code, _, err = command("fit", "toy", corpus, "--out", model)
+    assert code == 2 and "'paper boat' is long" in err and "row 3" in err and "--skip-bad" in err
+    assert command("fit", "toy", corpus, "--out", model, "--skip-bad")[0] == 0
+    card = json.loads((model / "audiomatch.json").read_text())
+    assert card["fit"]["clips"] == 18 and len(card["fit"]["skipped"]) == 18
+    return model
+
+
+def test_what_a_model_refuses_is_named_or_left_out_with_the_reason(
+    picky: Path, command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    asked = [
+        ("predict", picky, corpus, "--out", out),
+        ("score", corpus, "--model", picky, "--out", out),
+        ("explain", picky, corpus, "--out", out),
+        ("evaluate", picky, corpus, "--json"),
+    ]
+    for arguments in asked:
+        code, _, err = command(*arguments)
+        assert code == 2 and err.count("is long") == 1 and "--skip-bad" in err, arguments
+        code, said, err = command(*arguments, "--skip-bad")
+        assert code == 0 and "left out 18 clips" in err, (arguments, err)
+        if arguments[0] in ("predict", "score"):
+            rows = [json.loads(line) for line in out.read_text().splitlines()]
+            assert len(rows) == 36 and "NaN" not in out.read_text()
+            for row in rows:
+                assert ("p_match" in row, row.get("skipped")) == (
+                    (False, f"{row['expected_text']!r} is long")
+                    if " " in row["expected_text"]
+                    else (True, None)
+                )
+    assert len(json.loads(said)["skipped"]) == 18
+    clip = corpus.parent / "000.wav"
+    for one in (["score", clip, "a b", "--model", picky], ["explain", picky, clip, "a b"]):
+        code, _, err = command(*one)
+        assert code == 2 and "is long" in err and "--skip-bad" not in err
+    with pytest.raises(ClipError, match="is long"):
+        audiomatch.load(picky).predict_one(clip, "a b")
+    found = audiomatch.load(picky).predict(corpus, skip_bad=True)
+    assert np.isnan(found).sum() == 18
+
+
+def test_clips_that_cannot_be_scored_are_among_those_dropped(
+    picky: Path, command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.csv"
+    command("score", corpus, "--model", picky, "--out", out, "--drop", "0.5", "--skip-bad")
+    kept, dropped = pd.read_csv(out), pd.read_csv(tmp_path / "out-dropped.csv")
+    assert len(kept) == 9 and kept["p_match"].notna().all()
+    assert len(dropped) == 27 and dropped["skipped"].notna().sum() == 18
+
+
+def test_mismatches_made_are_asked_about_too(
+    plugin: Plugin,
+    command: Command,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    leave_out_slow_floors(plugin(toy=toy_plugin(Picky)), monkeypatch)
+    short = pd.read_csv(corpus)
+    short = short[~short["expected_text"].str.contains(" ")].assign(match=1)
+    short.to_csv(corpus, index=False)
+    run, model = tmp_path / "run", tmp_path / "model"
+    fit = ("fit", "toy", corpus, "--negatives", "replace,insert", "--out", model)
+    bench = ("bench", corpus, "--matchers", "toy", "--negatives", "replace,insert", "--folds", "2")
+    for arguments in (fit, (*bench, "--out", run)):
+        code, _, err = command(*arguments)
+        assert code == 2 and "a mismatch made of it (insert)" in err and "--skip-bad" in err
+        assert command(*arguments, "--skip-bad")[0] == 0
+    card = json.loads((model / "audiomatch.json").read_text())["fit"]
+    record = json.loads((run / "run.json").read_text())
+    assert card["clips"] == 27 and len(card["skipped"]) == 9
+    assert len(record["folds"]["skipped"]) == 9 and record["data"]["skipped"] == []
+    assert "a mismatch made of it (insert)" in (run / "report.html").read_text()
+
+
+def test_what_is_odd_about_a_clip_is_kept_with_the_answer(
+    plugin: Plugin,
+    command: Command,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    leave_out_slow_floors(plugin(toy=toy_plugin(Ear)), monkeypatch)
+    quiet = corpus.parent / "003.wav"
+    soundfile.write(quiet, 1e-4 * np.sin(np.arange(8000) / 6), 16000)
+    model, out, run = tmp_path / "model", tmp_path / "out.csv", tmp_path / "run"
+    command("fit", "toy", corpus, "--out", model)
+    command("bench", corpus, "--matchers", "toy", "--folds", "3", "--out", run)
+    answers = [
+        json.loads((model / "audiomatch.json").read_text())["fit"],
+        json.loads((run / "run.json").read_text())["data"],
+        json.loads(command("predict", model, corpus, "--out", out, "--json")[1]),
+        json.loads(command("score", corpus, "--model", model, "--out", out, "--json")[1]),
+        json.loads(command("evaluate", model, corpus, "--json")[1]),
+        json.loads(command("predict", model, quiet, "--text", "moon", "--json")[1]),
+        json.loads(command("score", quiet, "moon", "--model", model, "--json")[1]),
+    ]
+    for answer in answers:
+        (warning,) = answer["warnings"]
+        assert "003.wav is nearly silent" in warning
+    assert "003.wav is nearly silent" in (run / "report.html").read_text()

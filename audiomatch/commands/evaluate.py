@@ -47,7 +47,8 @@ def evaluate(
         skip_bad=skip_bad,
     )
     if as_json:
-        print_json(found.record.model_dump(mode="json"))
+        lines = {"skipped": found.skipped, "warnings": found.warnings}
+        print_json({**found.record.model_dump(mode="json"), **lines})
         return
     print_table(leaderboard_table(found.record))
     for line in found.notes():

@@ -56,8 +56,7 @@ def explain(
     import audiomatch
     from audiomatch.errors import UserError
     from audiomatch.explanation.tables import explanation_table, write_explanations
-    from audiomatch.inputs import one_clip, take_in
-    from audiomatch.intake import Intake
+    from audiomatch.inputs import one_clip
 
     if out is not None:
         check_suffix(out, SUFFIXES)
@@ -68,21 +67,21 @@ def explain(
             raise UserError(
                 "--dataset, --columns, --limit and --skip-bad are for many clips; leave out TEXT"
             )
-        intake = Intake(one_clip(str(data), text, say=partial(click.echo, err=True)), [])
+        intake = one_clip(str(data), text, say=partial(click.echo, err=True))
     else:
         _check_many(data, out, picture)
     loaded = audiomatch.load(model, progress=True, **how)
     loaded.check_explains()
     if text is None:
-        intake, _ = take_in(
+        intake, _ = loaded.take_in(
             data_path(data),
-            loaded.run,
             labelled=False,
             dataset=dataset,
             columns=columns,
             skip_bad=skip_bad,
             limit=limit,
         )
+    skipped, warnings = list(map(str, intake.skipped)), intake.warnings
     started = time.perf_counter()
     found = loaded.explain(intake.clips)
     seconds = time.perf_counter() - started
@@ -93,11 +92,11 @@ def explain(
     if text is None:
         label = loaded.card.matcher
         _tell(f"{label}: {len(found)} clips explained in {seconds:.1f} s", out, as_json,
-              {"matcher": label, "clips": len(found), "skipped": intake.skipped,
+              {"matcher": label, "clips": len(found), "skipped": skipped, "warnings": warnings,
                "seconds": seconds})  # fmt: skip
         return
     if as_json:
-        print_json(found[0].as_dict())
+        print_json({**found[0].as_dict(), "warnings": warnings})
         return
     print_table(explanation_table(found[0]))
     for file in (out, picture):

@@ -15,6 +15,7 @@ from audiomatch.commands.paths import TABLES, OutputFile, UserPath, check_suffix
 if TYPE_CHECKING:
     import pandas as pd
 
+    from audiomatch.clips import Clips
     from audiomatch.fitted import Model
     from audiomatch.inputs import Opened
     from audiomatch.intake import Intake
@@ -50,13 +51,13 @@ def predict(
 
     Writes a row a clip in the order of DATA: id, p_match, verdict, expected_text and speaker (for
     the drivendata layout filename and score alone, in the order of submission_format.csv where it
-    is there). A clip that --skip-bad leaves out has a row without p_match, or with the share of
-    matches that MODEL was fitted on.
+    is there). A clip that --skip-bad leaves out has a row without p_match and with the reason in
+    the column skipped, or in a submission with the share of matches that MODEL was fitted on.
     """
     import audiomatch
     from audiomatch.datasets.tables import write_table
     from audiomatch.errors import UserError
-    from audiomatch.inputs import one_clip, take_in
+    from audiomatch.inputs import one_clip
 
     if text is None:
         _check_out(out)
@@ -64,13 +65,13 @@ def predict(
         raise UserError("--text is for one clip, whose P(match) is printed; leave out the others")
     loaded = audiomatch.load(model, progress=True, **how)
     if text is not None:
-        clip = one_clip(str(data), text, say=loaded.run.progress.say)
-        p_match = float(loaded.predict(clip)[0])
-        print_json({"p_match": p_match}) if as_json else click.echo(f"{p_match:.6f}")
+        one = one_clip(str(data), text, say=loaded.run.progress.say)
+        p_match = float(loaded.predict(one.clips)[0])
+        facts: dict[str, Any] = {"p_match": p_match, "warnings": one.warnings}
+        print_json(facts) if as_json else click.echo(f"{p_match:.6f}")
         return
-    intake, opened = take_in(
+    intake, opened = loaded.take_in(
         data_path(data),
-        loaded.run,
         labelled=False,
         dataset=dataset,
         columns=columns,
@@ -78,7 +79,7 @@ def predict(
         limit=limit,
     )
     started = time.perf_counter()
-    table = _table(loaded, intake, opened, limit)
+    table = _table(loaded, intake, opened)
     seconds = time.perf_counter() - started
     if opened.clips.withheld:
         loaded.run.progress.say("DATA has labels: `audiomatch evaluate MODEL DATA` scores by them")
@@ -89,8 +90,9 @@ def predict(
     write_table(out, table)
     label, count = loaded.card.matcher, len(intake.clips)
     if as_json:
-        facts = {"out": str(out), "matcher": label, "clips": count}
-        print_json({**facts, "skipped": intake.skipped, "seconds": seconds})
+        facts = {"out": str(out), "matcher": label, "clips": count, "seconds": seconds}
+        print_json({**facts, "skipped": list(map(str, intake.skipped)),
+                    "warnings": intake.warnings})  # fmt: skip
         return
     click.echo(
         f"{label}: {count} clips in {seconds:.1f} s "
@@ -107,22 +109,26 @@ def _check_out(out: Path | None) -> None:
         check_suffix(out, TABLES, also=", or be -")
 
 
-def _table(model: Model, intake: Intake, opened: Opened, limit: int | None) -> pd.DataFrame:
+def _table(model: Model, intake: Intake, opened: Opened) -> pd.DataFrame:
     """Return what is written: a row for each clip asked for, those left out by --skip-bad too."""
     import pandas as pd
 
     from audiomatch.scored import verdicts
 
-    clips, everything = intake.clips, opened.clips
+    clips, asked = intake.clips, _asked(intake, opened)
     p_match = model.predict(clips)
     name, score = opened.columns
     found = pd.DataFrame({name: clips.ids, score: p_match})
     submission = opened.columns != ("id", "p_match")
     if not submission:
         found["verdict"] = verdicts(model, clips, p_match)
-        found = found.assign(**{c: clips[c].to_numpy() for c in SHOWN if c in clips.frame})
-    if intake.skipped and limit is None:
-        found = found.set_index(name).reindex(everything.ids).rename_axis(name).reset_index()
+    found = found.set_index(name).reindex(asked.ids).rename_axis(name).reset_index()
+    if not submission:
+        found = found.assign(**{c: asked[c].to_numpy() for c in SHOWN if c in asked.frame})
+    if intake.skipped:
+        if not submission:
+            reasons = {one.id: one.reason for one in intake.skipped}
+            found["skipped"] = found[name].map(reasons)
         said = "have no p_match"
         rate = model.card.fit.match_rate if model.card.fit else None
         if submission and rate is not None:
@@ -130,6 +136,15 @@ def _table(model: Model, intake: Intake, opened: Opened, limit: int | None) -> p
             said = f"have the share of matches that the model was fitted on, {rate:.3f}"
         model.run.progress.say(f"the {len(intake.skipped)} clips left out {said}")
     return _in_order_of_format(found, name, Path(opened.source)) if submission else found
+
+
+def _asked(intake: Intake, opened: Opened) -> Clips:
+    """Return the clips that were asked for, those that were left out too."""
+    skipped = {one.id for one in intake.skipped}
+    if not skipped:
+        return intake.clips
+    wanted = skipped.union(intake.clips.ids)
+    return opened.clips.take([i for i, name in enumerate(opened.clips.ids) if name in wanted])
 
 
 def _in_order_of_format(found: pd.DataFrame, name: str, folder: Path) -> pd.DataFrame:

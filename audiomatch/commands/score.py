@@ -113,7 +113,8 @@ def _write(found: CorpusScore, out: Path, share: float, worst_first: bool) -> di
         "out": str(out),
         "clips": len(found.table),
         "verdicts": found.table["verdict"].value_counts().to_dict(),
-        "skipped": list(found.skipped),
+        "skipped": list(map(str, found.skipped)),
+        "warnings": list(found.warnings),
         "wrong": asdict(found.estimates.wrong()),
         "warning": found.warning,
     }
@@ -147,17 +148,23 @@ def _write_own(found: CorpusScore, out: Path) -> None:
     if layout and layout.write:
         layout.write(Path(found.opened.source), out, more)
     else:
-        write_table(out, found.clips.frame.assign(**{str(name): more[name] for name in more}))
+        own = found.opened.clips.frame.loc[more.index]
+        write_table(out, own.assign(**{str(name): more[name] for name in more}))
 
 
 def _rearrange(out: Path, count: int, dropped: Path, worst_first: bool) -> None:
-    """Sort the rows of a table that was written, and move the `count` worst into another."""
+    """Sort the rows of a table that was written, and move the `count` worst into another.
+
+    Clips without a P(match) go with these; where none are moved they are the last.
+    """
     import pandas as pd
 
     from audiomatch.datasets.tables import read_table, write_table
 
     table = read_table(out)
-    order = pd.to_numeric(table["p_match"]).sort_values(kind="stable").index
+    p_match = pd.to_numeric(table["p_match"])
+    order = p_match.sort_values(kind="stable", na_position="first" if count else "last").index
+    count += int(p_match.isna().sum()) if count else 0
     best = table.loc[order[count:]]
     write_table(out, best if worst_first else best.sort_index())
     if count:

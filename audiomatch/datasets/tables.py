@@ -108,15 +108,16 @@ def _delimited(frame: pd.DataFrame, delimiter: str) -> str:
 
 def _json_lines(frame: pd.DataFrame) -> str:
     """Return an object a line, without the keys that a row has not."""
-    lines = []
-    for row in frame.astype(object).to_dict(orient="records"):
-        held = {str(key): value for key, value in row.items() if value is not np.nan}
-        lines.append(_json_line(held))
-    return "".join(lines)
+    return "".join(map(_json_line, frame.astype(object).to_dict(orient="records")))
 
 
-def _json_line(row: dict[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False, default=_plain_number) + "\n"
+def _json_line(row: dict[Any, Any]) -> str:
+    held = {
+        str(key): value
+        for key, value in row.items()
+        if not (isinstance(value, float | np.floating) and np.isnan(value))
+    }
+    return json.dumps(held, ensure_ascii=False, default=_plain_number) + "\n"
 
 
 def _plain_number(value: Any) -> Any:

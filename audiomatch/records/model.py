@@ -20,6 +20,9 @@ class FitRecord(Record):
     clips: int = Field(description="clips that it learned from")
     match_rate: float | None = Field(default=None, description="share of matches among them")
     skipped: tuple[str, ...] = Field(default=(), description="a line for each clip left out")
+    warnings: tuple[str, ...] = Field(
+        default=(), description="a line for each clip that is used and may not be what was meant"
+    )
     data_digest: str = Field(description="SHA-256 of the clips, audio by content")
     group: str = Field(
         description="the column whose values splits inside the matcher keep together"

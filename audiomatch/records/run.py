@@ -44,6 +44,9 @@ class DataRecord(Record):
         default=None, description="clips that were drawn, where a limit was set"
     )
     skipped: tuple[str, ...] = Field(default=(), description="a line for each clip left out")
+    warnings: tuple[str, ...] = Field(
+        default=(), description="a line for each clip that is used and may not be what was meant"
+    )
 
 
 class FoldsMade(Record):
@@ -56,6 +59,9 @@ class FoldsMade(Record):
     warning: str = Field(default="", description="what the parts of a fixed split share")
     negatives: tuple[str, ...] = Field(
         default=(), description="kinds of mismatches made of matches; empty for those of the data"
+    )
+    skipped: tuple[str, ...] = Field(
+        default=(), description="a line for each made mismatch that a matcher cannot take"
     )
 
 

@@ -70,7 +70,8 @@ def _content(leaderboard: Leaderboard, predictions: pd.DataFrame, run: RunRecord
         "details": [_detail(row, parts[row.matcher]) for row in rows if row.matcher in parts],
         "failures": [result for result in run.results if not result.done],
         "setups": _setups(run.results, names),
-        "skipped": run.data.skipped,
+        "skipped": [*run.data.skipped, *(run.test.skipped if run.test else ()), *run.folds.skipped],
+        "warnings": [*run.data.warnings, *(run.test.warnings if run.test else ())],
         "digests": [("data", run.data.digest), ("folds", run.folds.digest)],
         "versions": run.versions,
     }

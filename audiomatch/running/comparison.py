@@ -79,6 +79,7 @@ def run_comparison(
             split=folds.fixed,
             warning=folds.warning,
             negatives=folds.negatives,
+            skipped=folds.skipped,
         ),
         groups=len(set(folds.clips.groups)),
         seed=run.seed,
@@ -96,7 +97,11 @@ def run_comparison(
         write_report(path, leaderboard, detailed, record)
     for problem in problems:
         run.progress.say(problem)
-    return Comparison(leaderboard, predictions, path, record)
+    lines = {
+        "skipped": (*(line for one in data for line in one.skipped), *folds.skipped),
+        "warnings": tuple(line for one in data for line in one.warnings),
+    }
+    return Comparison(leaderboard, predictions, path, record, **lines)
 
 
 def _record_of(folds: Folds) -> FoldsRecord:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch.folds import BY_TEXT, Folds, check_classes, deal_folds, group_clips
-from audiomatch.inputs import Data, take_in
-from audiomatch.intake import data_digest
+from audiomatch.inputs import Data, offering_skip_bad, say_skipped, take_in
+from audiomatch.intake import data_digest, leave_out
 from audiomatch.matcher import Run
 from audiomatch.negatives import with_mismatches
 from audiomatch.records import DataRecord
@@ -78,7 +78,8 @@ class Design:
             clips=len(clips),
             seconds_of_audio=float(clips.seconds.sum()),
             limit=reading.limit,
-            skipped=tuple(intake.skipped),
+            skipped=tuple(map(str, intake.skipped)),
+            warnings=tuple(intake.warnings),
         )
         return clips, record
 
@@ -97,16 +98,16 @@ class Design:
         """
         clips, record = self.take(data, run, reading, dataset)
         if self.test is None:
-            return self.lay_out(clips, None, run), [record]
+            return self.lay_out(clips, None, run, reading), [record]
         test, other = self.take(self.test, run, reading)
         if other.digest == record.digest:
             raise UserError(
                 "--test: these are the clips that matchers are fitted on; of a drivendata folder "
                 "name the half: FOLDER/test_metadata.csv"
             )
-        return self.lay_out(clips, test, run), [record, other]
+        return self.lay_out(clips, test, run, reading), [record, other]
 
-    def lay_out(self, clips: Clips, test: Clips | None, run: Run) -> Folds:
+    def lay_out(self, clips: Clips, test: Clips | None, run: Run, reading: Reading) -> Folds:
         """Return the folds; a fixed split is one fold, and clips of none to learn from."""
         if test is not None:
             folds = _fixed(_joined(clips, test), self.group, "--test")
@@ -116,21 +117,45 @@ class Design:
             folds = deal_folds(clips, self.folds, self.group, run.seed)
         if folds.warning:
             run.progress.say(folds.warning)
-        return self._with_both_classes(folds, run)
+        return self._with_both_classes(folds, run, reading)
 
-    def training_part(self, clips: Clips, run: Run) -> Clips:
-        """Return what is learned from where nothing is predicted: all, or the rows of `train`."""
+    def training_part(
+        self, clips: Clips, run: Run, reading: Reading
+    ) -> tuple[Clips, tuple[str, ...]]:
+        """Return what is learned from where nothing is predicted: all, or the rows of `train`.
+
+        With it the lines for mismatches that were made and left out, see `Folds.skipped`.
+        """
         if self.split is None:
             every = np.full(len(clips), -1)
             folds = Folds(group_clips(clips, self.group), every, 0, self.group)
-            return self._with_both_classes(folds, run).clips
-        return self.lay_out(clips, None, run).split(0)[0]
+            folds = self._with_both_classes(folds, run, reading)
+            return folds.clips, folds.skipped
+        folds = self.lay_out(clips, None, run, reading)
+        return folds.split(0)[0], folds.skipped
 
-    def _with_both_classes(self, folds: Folds, run: Run) -> Folds:
+    def _with_both_classes(self, folds: Folds, run: Run, reading: Reading) -> Folds:
         if self.negatives:
             folds = with_mismatches(folds, self.negatives, run.seed)
+            folds = _without_refused(folds, run, reading)
         check_classes(folds)
         return folds
+
+
+def _without_refused(folds: Folds, run: Run, reading: Reading) -> Folds:
+    """Leave out the mismatches that were made and that a matcher cannot take."""
+    if reading.refuses is None or folds.made is None:
+        return folds
+    reasons: list[str | None] = [None] * len(folds.clips)
+    rows = np.flatnonzero(folds.made != "")
+    for i, why in zip(rows, reading.refuses(folds.clips.take(rows)), strict=True):
+        reasons[i] = f"a mismatch made of it ({folds.made[i]}): {why}" if why else None
+    with offering_skip_bad():
+        clips, bad = leave_out(folds.clips, reasons, reading.skip_bad)
+    say_skipped(run, bad)
+    kept = np.array([not why for why in reasons])
+    of, made, skipped = folds.of[kept], folds.made[kept], tuple(map(str, bad))
+    return replace(folds, clips=clips, of=of, made=made, skipped=skipped)
 
 
 def _by_column(clips: Clips, column: str, run: Run) -> tuple[Clips, NDArray[np.int64]]:

@@ -72,7 +72,7 @@ class ClapMatcher(TorchMatcher[ClapScorer]):
         """Name texts of more tokens than the text tower holds; loads it where one may be."""
         if max(len(text.encode()) for text in clips.texts) < ALWAYS_HELD:
             return super().refuses(clips, run)
-        towers = self.start().towers
+        towers = (self.start() if self._model is None else self._model).towers
         return towers.text.refuses(clips, towers.most_tokens)
 
     def start(self) -> ClapScorer:

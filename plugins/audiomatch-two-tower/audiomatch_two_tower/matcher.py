@@ -47,6 +47,8 @@ class TwoTowerMatcher(TorchMatcher[Towers]):
         """Name texts of more tokens than the text tower reads; loads it where one may be."""
         if max(map(len, clips.texts)) < ALWAYS_HELD:
             return super().refuses(clips, run)
+        if self._model is not None:
+            return self._model.text.refuses(clips.texts)
         return read_text_tower(self.weights["text_weights"]).refuses(clips.texts)
 
     def start(self) -> Towers:

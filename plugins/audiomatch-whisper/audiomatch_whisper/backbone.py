@@ -23,7 +23,13 @@ from audiomatch_whisper.net.decoder import CrossAttentionCache
 from audiomatch_whisper.net.encoder import encode
 from audiomatch_whisper.net.greedy import Transcript, decode_greedily
 from audiomatch_whisper.net.ragged import Ragged
-from audiomatch_whisper.net.weights import Whisper, find_whisper, load_whisper, mel_extractor
+from audiomatch_whisper.net.weights import (
+    Whisper,
+    find_whisper,
+    load_whisper,
+    mel_extractor,
+    read_text_side,
+)
 from audiomatch_whisper.score import targets as _targets
 from audiomatch_whisper.score import tokens as _tokens
 from audiomatch_whisper.score.targets import ClipTexts, Target, TargetBatch
@@ -55,7 +61,8 @@ __all__ = [
 
 def refused_texts(clips: Clips, weights: Weights) -> list[str | None]:
     """Say of each clip's text whether it is too long for a Whisper that is not loaded yet."""
-    return _targets.refused_texts(clips, weights, lambda tokenizer: tokenizer.own_prompt)
+    tokenizer, longest = read_text_side(weights)
+    return _targets.refused_texts(clips, tokenizer, longest, tokenizer.own_prompt)
 
 
 def texts_of(clips: Clips, whisper: Whisper) -> ClipTexts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,7 +29,12 @@ from audiomatch.matcher import Run
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.explain.explainer import Explainer
 from audiomatch_whisper.explain.unsaid import lower_unsaid, speech_frames
-from audiomatch_whisper.net.weights import find_whisper, load_whisper, packaged_whisper
+from audiomatch_whisper.net.weights import (
+    find_whisper,
+    load_whisper,
+    packaged_whisper,
+    read_text_side,
+)
 from audiomatch_whisper.score.pipeline import Pipeline
 from audiomatch_whisper.score.scorer import Scorer, prompt_of
 from audiomatch_whisper.score.targets import refused_texts
@@ -81,7 +85,11 @@ class WhisperMatcher(TorchMatcher[Scorer]):
 
     def refuses(self, clips: Clips, run: Run) -> list[str | None]:  # noqa: ARG002 - the contract's
         """Name texts of more tokens than the decoder holds."""
-        return refused_texts(clips, self.weights["weights"], partial(prompt_of, self.config))
+        if self._model is None:
+            tokenizer, longest = read_text_side(self.weights["weights"])
+        else:  # which may have been saved elsewhere
+            tokenizer, longest = self._model.whisper.tokenizer, self._model.whisper.longest
+        return refused_texts(clips, tokenizer, longest, prompt_of(self.config, tokenizer))
 
     def start(self) -> Scorer:
         """Make the Whisper and a head that has not been fitted."""

@@ -28,6 +28,7 @@ def test_save_and_load_give_the_same_numbers(fitted, whisper, corpus, run, tmp_p
     again.load(folder)
     np.testing.assert_allclose(again.predict(corpus.unlabelled(), run), before, atol=1e-6)
     assert not list(folder.glob("*.bin"))
+    assert refused_clips(again, corpus, run) == [None] * len(corpus)
 
 
 def test_batch_mates_and_row_order_do_not_matter(fitted, corpus, run):

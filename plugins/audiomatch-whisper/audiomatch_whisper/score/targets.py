@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from audiomatch_torch import Weights
 from numpy.typing import NDArray
 from torch import Tensor
 
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch_whisper.net.prefix_tree import PrefixTree
-from audiomatch_whisper.net.weights import Whisper, read_text_side
+from audiomatch_whisper.net.weights import Whisper
 from audiomatch_whisper.text.tokenizer import WhisperTokenizer
 from audiomatch_whisper.text.words import TokenizedText
 
@@ -133,11 +132,10 @@ def too_long(text: str, tokenizer: WhisperTokenizer, room: int) -> str | None:
 
 
 def refused_texts(
-    clips: Clips, weights: Weights, prompt: Callable[[WhisperTokenizer], tuple[int, ...]]
+    clips: Clips, tokenizer: WhisperTokenizer, longest: int, prompt: Sequence[int]
 ) -> list[str | None]:
-    """Say of each clip's text whether it is too long for a Whisper whose tensors are not loaded."""
-    tokenizer, longest = read_text_side(weights)
-    room = longest - len(prompt(tokenizer)) - 1
+    """Say of each clip's text whether, with `prompt` and end, it has over `longest` tokens."""
+    room = longest - len(prompt) - 1
     return [too_long(text, tokenizer, room) for text in clips.texts]
 
 
