@@ -50,9 +50,10 @@ def load(
         progress: whether to show how far the work has come.
     """
     run = make_run(device, precision, seed, workers, cache, progress)
+    place = user_path(folder)
     with caller_state():
-        matcher, card = load_model(user_path(folder), plugins.registry())
-    return Model(matcher, card, run)
+        matcher, card = load_model(place, plugins.registry())
+    return Model(matcher, card, run, "" if place.exists() else place.name)
 
 
 class Model:
@@ -64,13 +65,15 @@ class Model:
         matcher: the fitted matcher.
         card: which matcher it is, with what options, and what it was fitted on.
         run: where and how it computes.
+        name: `NAME:ready` where it was loaded as that, else its matcher as it was named.
     """
 
-    def __init__(self, matcher: Matcher, card: ModelCard, run: Run) -> None:
+    def __init__(self, matcher: Matcher, card: ModelCard, run: Run, name: str = "") -> None:
         self.matcher, self.card, self.run = matcher, card, run
+        self.name = name or card.matcher
 
     def __repr__(self) -> str:
-        return f"<audiomatch.Model {self.card.matcher}>"
+        return f"<audiomatch.Model {self.name}>"
 
     def predict(
         self,
@@ -164,7 +167,7 @@ class Model:
                 name for name, offer in plugins.registry().matchers().items() if offer.info.explains
             ]
             raise UserError(
-                f"{self.card.matcher} judges a text as a whole and cannot say where the error is; "
+                f"{self.name} judges a text as a whole and cannot say where the error is; "
                 f"installed matchers that can: {', '.join(able) or 'none'}"
             )
 

@@ -65,18 +65,21 @@ def walk(text: str, example: Path) -> str:
 def pages() -> dict[Path, str]:
     """Return the content that each page should have."""
     reference = DOCS / "reference"
-    matchers = reference / "matchers.md"
+    matchers, commands = reference / "matchers.md", reference / "commands.md"
     files = reference / "files.md"
-    known = matchers.read_text(encoding="utf-8") if matchers.is_file() else ""
     return {
         reference / "hooks.md": hooks_page(),
-        reference / "commands.md": commands_page(),
+        commands: commands_page(_known(commands)),
         reference / "api.md": api_page(),
         reference / "python.md": face_page(),
-        matchers: matchers_page(known),
+        matchers: matchers_page(_known(matchers)),
         files: files_page(files.read_text(encoding="utf-8")),
         **{page: walk(page.read_text(encoding="utf-8"), own) for page, own in WALKS.items()},
     }
+
+
+def _known(page: Path) -> str:
+    return page.read_text(encoding="utf-8") if page.is_file() else ""
 
 
 def stale() -> list[Path]:

@@ -89,21 +89,44 @@ def hooks_page() -> str:
     return "\n".join(parts)
 
 
-def commands_page() -> str:
-    """Return the page of the commands, of click's own facts."""
-    parts = [MADE, "# Commands\n", _text(cli.help)]
-    for name, command in cli.commands.items():
-        context = click.Context(command, info_name=f"audiomatch {name}")
-        usage = " ".join(command.collect_usage_pieces(context))
-        parts += [f"## audiomatch {name}\n", _code(f"audiomatch {name} {usage}", "")]
-        parts += [_text(command.help), "| option | default | |\n|---|---|---|"]
-        for option in options(command):
-            record = option.get_help_record(context)
-            shown = record[0] if record else ", ".join(option.opts)
-            default = "" if not option.show_default else _default(option, context)
-            parts.append(f"| `{_cell(shown)}` | {default} | {_cell(option.help or '')} |")
-        parts.append("")
-    return "\n".join(parts)
+def commands_page(known: str) -> str:
+    """Return the page of the commands, of click's own facts.
+
+    Those of this repository's plugins come last, as in `matchers_page`: of one that is not
+    installed the section in `known` stays.
+    """
+    own = [_command_section(name, command) for name, command in cli.commands.items()]
+    kept = sections_of(known)
+    for name in cli.commands:
+        kept.pop(f"audiomatch {name}", None)
+    offered = {**kept, **_offered_commands()}
+    head = "\n".join([MADE, "# Commands\n", _text(cli.help)])
+    return head + "\n" + "".join([*own, *(offered[name] for name in sorted(offered))])
+
+
+def _offered_commands() -> dict[str, str]:
+    """Return a section for each command that an installed plugin of this repository offers."""
+    registry = audiomatch.plugins.registry()
+    by = {one: p.distribution for p in registry.plugins for one in p.offers}
+    return {
+        f"audiomatch {name}": _command_section(name, command, by[f"command {name}"])
+        for name, command in registry.commands().items()
+        if (ROOT / "plugins" / by[f"command {name}"]).is_dir()
+    }
+
+
+def _command_section(name: str, command: click.Command, plugin: str = "") -> str:
+    context = click.Context(command, info_name=f"audiomatch {name}")
+    usage = " ".join(command.collect_usage_pieces(context))
+    parts = [f"## audiomatch {name}\n"] + ([f"From `{plugin}`.\n"] if plugin else [])
+    parts += [_code(f"audiomatch {name} {usage}", "")]
+    parts += [_text(command.help), "| option | default | |\n|---|---|---|"]
+    for option in options(command):
+        record = option.get_help_record(context)
+        shown = record[0] if record else ", ".join(option.opts)
+        default = "" if not option.show_default else _default(option, context)
+        parts.append(f"| `{_cell(shown)}` | {default} | {_cell(option.help or '')} |")
+    return "\n".join([*parts, "", ""])
 
 
 def options(command: click.Command) -> Iterator[click.Option]:
@@ -191,7 +214,7 @@ def matchers_page(known: str) -> str:
 
 
 def sections_of(page: str) -> dict[str, str]:
-    """Return the sections of the page of matchers, by the matcher's name."""
+    """Return the sections of a page by their titles."""
     found = re.split(r"^(?=## )", page, flags=re.MULTILINE)[1:]
     return {text.splitlines()[0].removeprefix("## "): text for text in found}
 

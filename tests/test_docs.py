@@ -62,13 +62,15 @@ def test_an_undocumented_option_makes_the_page_stale(monkeypatch: pytest.MonkeyP
     assert [page.name for page in build.stale()] == ["commands.md"]
 
 
-def test_plugins_that_are_missing_or_foreign_do_not_change_the_matchers_page(
+def test_plugins_that_are_missing_or_foreign_do_not_change_a_page(
     plugin: Callable[..., Registry],
 ) -> None:
     page = (REFERENCE / "matchers.md").read_text()
     plugin(stranger=toy_plugin())  # and none of our plugins
     assert pages.matchers_page(page) == page
     assert "## whisper\n" in page and "## toy\n" not in page
+    commands = (REFERENCE / "commands.md").read_text()
+    assert pages.commands_page(commands) == commands and "## audiomatch serve\n" in commands
 
 
 def test_a_changed_option_makes_the_matchers_page_stale() -> None:

@@ -68,7 +68,9 @@ def test_a_ready_model_is_listed_loaded_by_name_and_checked(
 ) -> None:
     listed = json.loads(command("matchers", "--json")[1])
     assert {row["matcher"]: row["ready"] for row in listed}["toy"] == "toy:ready"
-    assert audiomatch.load("toy:ready").card.fit is not None
+    found = audiomatch.load("toy:ready")
+    assert found.card.fit is not None and found.name == "toy:ready" and "toy:ready" in repr(found)
+    assert audiomatch.load(ready[0]).name == "toy"
     assert command("predict", "toy:ready", corpus, "--out", tmp_path / "p.csv")[0] == 0
     code, _, err = command("bench", corpus, "--matchers", "toy:ready")
     assert code == 2 and "toy:ready is fitted already" in err

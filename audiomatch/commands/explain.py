@@ -90,7 +90,7 @@ def explain(
     if picture is not None:
         _draw(picture, found[0], intake.clips)
     if text is None:
-        label = loaded.card.matcher
+        label = loaded.name
         _tell(f"{label}: {len(found)} clips explained in {seconds:.1f} s", out, as_json,
               {"matcher": label, "clips": len(found), "skipped": skipped, "warnings": warnings,
                "seconds": seconds})  # fmt: skip

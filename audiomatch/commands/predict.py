@@ -88,7 +88,7 @@ def predict(
         return
     assert out is not None
     write_table(out, table)
-    label, count = loaded.card.matcher, len(intake.clips)
+    label, count = loaded.name, len(intake.clips)
     if as_json:
         facts = {"out": str(out), "matcher": label, "clips": count, "seconds": seconds}
         print_json({**facts, "skipped": list(map(str, intake.skipped)),

@@ -85,9 +85,9 @@ def score(
     share = keep if keep is not None else 1 - drop if drop is not None else 1.0
     facts = _write(found, out, share, worst_first)
     if as_json:
-        print_json({"model": loaded.card.matcher, **facts})
+        print_json({"model": loaded.name, **facts})
     else:
-        _tell(loaded.card.matcher, facts)
+        _tell(loaded.name, facts)
 
 
 def _check_many(data: str | None, out: Path | None, keep: float | None, drop: float | None) -> None:

@@ -59,7 +59,7 @@ class Answer(Judgement):
 
     id: str = Field(description="of this answer")
     seconds: float = Field(description="how long the clip is")
-    model: str = Field(description="the matcher that judged")
+    model: str = Field(description="what judged: a matcher, or NAME:ready")
     warnings: list[str] = Field([], description="what is odd about the clip: too quiet, clipped, …")
 
 

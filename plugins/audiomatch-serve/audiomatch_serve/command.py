@@ -126,7 +126,6 @@ def serve(
             err=True,
         )
     click.echo(
-        f"{loaded.card.matcher} is served at http://{where}:{bound.getsockname()[1]}/ "
-        "(Ctrl-C stops it)"
+        f"{loaded.name} is served at http://{where}:{bound.getsockname()[1]}/ (Ctrl-C stops it)"
     )
     serve_model(loaded, settings, bound)

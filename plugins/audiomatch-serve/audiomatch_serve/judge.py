@@ -56,8 +56,8 @@ class Judge:
 
     @property
     def name(self) -> str:
-        """The matcher, as it is named."""
-        return self._model.card.matcher
+        """What the model is called."""
+        return self._model.name
 
     def __call__(self, recordings: Sequence[Recording]) -> list[Judgement | UserError]:
         """Return the judgement of each, or why it cannot be judged.
