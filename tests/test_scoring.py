@@ -28,7 +28,7 @@ from audiomatch.scoring import (
     metric_interval,
     paired_difference,
 )
-from audiomatch.scoring.intervals import Resamples
+from audiomatch.scoring.resamples import Resamples
 
 properties = settings(deadline=None, max_examples=60)
 
@@ -135,8 +135,13 @@ def sample(n=400, groups=40, seed=0, skill=2.0, group_noise=0.0):
     return y, 1 / (1 + np.exp(-logit)), g.astype(str)
 
 
-def test_interval_is_a_plain_group_bootstrap():
-    y, p, g = sample(120, 15)
+@pytest.mark.parametrize("how", ["few groups", "ties", "one score", "a group a clip"])
+def test_interval_is_a_plain_group_bootstrap(how):
+    y, p, g = sample(700, 9) if how == "ties" else sample(120, 15)
+    if how == "a group a clip":
+        y, p, g = (np.tile(part, 3) for part in (y, p, g))
+        g = np.arange(len(g)).astype(str)
+    p = np.round(p, 1) if how == "ties" else np.full(len(y), 0.3) if how == "one score" else p
     drawn = Resamples(g, 200, 3)
     slow = {name: [] for name in METRICS}
     public = {f.__name__: f for f in (log_loss, auroc, brier, calibration_error)}

@@ -9,16 +9,24 @@ they are: the intervals hold the fitted models fixed. With few groups they are t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from audiomatch.scoring.metrics import METRICS, Array, Weighted, checked, clip_losses
+from audiomatch.scoring.metrics import (
+    METRICS,
+    Array,
+    ClipWeights,
+    Metric,
+    checked,
+    clip_losses,
+    mean,
+)
+from audiomatch.scoring.resamples import Resamples
 
 CONFIDENCE = 0.95
-_CHUNK = 1 << 18  # weights held at once: 2 MB, whatever the number of clips
 
 
 class Interval(NamedTuple):
@@ -29,51 +37,13 @@ class Interval(NamedTuple):
     high: float | None
 
 
-class Resamples:
-    """How often each group is drawn in each resample: the same draws for every matcher."""
-
-    def __init__(self, groups: Sequence[Any] | NDArray[Any], resamples: int, seed: int) -> None:
-        names, self.codes = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-        self.groups = len(names)
-        self.size = resamples if self.groups > 1 else 0
-        rng = np.random.default_rng(seed)
-        self.counts = np.empty((self.size, self.groups), np.uint16)
-        for row in self.counts:
-            drawn = rng.integers(self.groups, size=self.groups)
-            row[:] = np.bincount(drawn, minlength=self.groups)
-
-    def weights(self, positions: NDArray[np.int64]) -> Iterator[Array]:
-        """Yield the weights of the clips at `positions`, a few resamples at a time."""
-        codes = self.codes[positions]
-        step = max(1, _CHUNK // max(len(codes), 1))
-        for start in range(0, self.size, step):
-            yield self.counts[start : start + step, codes].astype(np.float64)
-
-    def means(self, values: Array) -> Array:
-        """Return the weighted mean of the clips' `values` in each resample."""
-        sums = np.bincount(self.codes, weights=values, minlength=self.groups)
-        sizes = np.bincount(self.codes, minlength=self.groups)
-        step = max(1, _CHUNK // self.groups)
-        chunks = (self.counts[at : at + step] for at in range(0, self.size, step))
-        totals = [chunk.astype(np.float64) @ np.column_stack([sums, sizes]) for chunk in chunks]
-        drawn = np.concatenate([np.empty((0, 2)), *totals])
-        return np.asarray(drawn[:, 0] / drawn[:, 1], np.float64)
-
-
 def metric_intervals(y: Array, p: Array, resamples: Resamples) -> dict[str, Interval]:
     """Return every metric of `METRICS` with its interval, over the same resamples."""
-    order = np.argsort(p, kind="stable")
-    y, p = y[order], p[order]
-    values = {name: metric(y, p, np.ones((1, len(y))))[0] for name, metric in METRICS.items()}
-    draws: dict[str, list[Array]] = {name: [] for name in METRICS}
-    for weights in resamples.weights(order):
-        for name, metric in METRICS.items():
-            draws[name].append(metric(y, p, weights))
-    return {name: _interval(float(values[name]), draws[name]) for name in METRICS}
+    return {name: _metric_interval(metric, y, p, resamples) for name, metric in METRICS.items()}
 
 
 def metric_interval(
-    metric: str | Weighted,
+    metric: str | Metric,
     labels: ArrayLike,
     p: ArrayLike,
     groups: Sequence[Any] | NDArray[Any],
@@ -87,10 +57,7 @@ def metric_interval(
     """
     y, q, _ = checked(labels, p)
     function = METRICS[metric] if isinstance(metric, str) else metric
-    drawn = Resamples(groups, resamples, seed)
-    everything = np.arange(len(y))
-    value = float(function(y, q, np.ones((1, len(y))))[0])
-    return _interval(value, [function(y, q, w) for w in drawn.weights(everything)])
+    return _metric_interval(function, y, q, Resamples(groups, resamples, seed))
 
 
 def paired_difference(
@@ -118,8 +85,7 @@ def loss_difference(differences: Array, resamples: Resamples) -> Interval:
     """Return the mean of each clip's difference in loss, with its interval."""
     if not len(differences):
         return Interval(None, None, None)
-    drawn = [resamples.means(differences)] if resamples.size else []
-    return _interval(float(differences.mean()), drawn)
+    return _interval(float(differences.mean()), mean(differences, resamples))
 
 
 def is_tie(difference: Interval) -> bool:
@@ -129,11 +95,15 @@ def is_tie(difference: Interval) -> bool:
     return difference.low <= 0 <= difference.high
 
 
-def _interval(value: float, draws: list[Array]) -> Interval:
+def _metric_interval(metric: Metric, y: Array, p: Array, resamples: Resamples) -> Interval:
+    value = float(metric(y, p, ClipWeights(np.ones((1, len(y)))))[0])
+    return _interval(value, metric(y, p, resamples))
+
+
+def _interval(value: float, draws: Array) -> Interval:
     if np.isnan(value):
         return Interval(None, None, None)
-    finite = np.concatenate(draws) if draws else np.empty(0)
-    finite = finite[np.isfinite(finite)]
+    finite = draws[np.isfinite(draws)]
     if not len(finite):
         return Interval(value, None, None)
     tail = 50 * (1 - CONFIDENCE)

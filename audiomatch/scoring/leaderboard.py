@@ -25,12 +25,12 @@ from audiomatch.records import (
 from audiomatch.scoring.intervals import (
     CONFIDENCE,
     Interval,
-    Resamples,
     is_tie,
     loss_difference,
     metric_intervals,
 )
 from audiomatch.scoring.metrics import CALIBRATION_BINS, Array, checked, clip_losses
+from audiomatch.scoring.resamples import Resamples
 
 COLUMNS = ("id", "matcher", "fold", "group", "match", "p_match")
 _ORDER = {"done": 0, "partial": 1, "failed": 2}

@@ -1,21 +1,67 @@
 """Log loss, AUROC, Brier score and calibration error, with optional weights.
 
-Each metric is written once, for a matrix of weights (a row a resample), so that a bootstrap is a
-weighted recomputation; the public functions are the case of one row.
+Each metric is written once, over `Weights` that stand for any number of resamples, so that a
+bootstrap is a weighted recomputation; the public functions are the case of one weighting.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
-Weighted = Callable[[Array, Array, Array], Array]
 
 CLIP = 1e-15
 CALIBRATION_BINS = 15
+
+
+class Weights(Protocol):
+    """The weights of n clips in each of r resamples, by the sums that metrics are made of."""
+
+    def total(self, values: Array) -> Array:
+        """Return the weighted sum of `values`, (n,) or (n, k), in each resample: (r,) or (r, k)."""
+        ...
+
+    def wins(self, y: Array, p: Array) -> Array:
+        """Return the weight of the pairs of a 1 and a 0 whose 1 scores higher, (r,).
+
+        A pair weighs the product of its clips' weights, and half of that where they score alike.
+        """
+        ...
+
+
+Metric = Callable[[Array, Array, Weights], Array]
+
+
+class ClipWeights:
+    """Weights of single clips: shape (r, n)."""
+
+    def __init__(self, weights: Array) -> None:
+        self._w = weights
+
+    def total(self, values: Array) -> Array:
+        """Return the weighted sums; see `Weights`."""
+        return np.asarray(self._w @ values, np.float64)
+
+    def wins(self, y: Array, p: Array) -> Array:
+        """Return the area under the weighted step curve (Mann-Whitney); see `Weights`."""
+        if not len(p):
+            return np.zeros(len(self._w))
+        w = self._w
+        if np.any(p[1:] < p[:-1]):
+            order = np.argsort(p, kind="stable")
+            y, p, w = y[order], p[order], w[:, order]
+        positive = w * y
+        negative = w - positive
+        ties = np.flatnonzero(np.r_[True, p[1:] != p[:-1]])
+        if len(ties) < len(p):
+            positive = np.add.reduceat(positive, ties, axis=1)
+            negative = np.add.reduceat(negative, ties, axis=1)
+        below = np.cumsum(negative, axis=1) - negative / 2
+        return np.asarray(np.einsum("rn,rn->r", positive, below), np.float64)
 
 
 def log_loss(labels: ArrayLike, p: ArrayLike, weights: ArrayLike | None = None) -> float | None:
@@ -59,44 +105,29 @@ def calibration_error(
     return _single(weighted_calibration_error, labels, p, weights)
 
 
-def weighted_log_loss(y: Array, p: Array, w: Array) -> Array:
-    """Return the log loss, shape (r,), for each row of the weights `w`, shape (r, n)."""
-    return _mean(clip_losses(y, p), w)
+def weighted_log_loss(y: Array, p: Array, w: Weights) -> Array:
+    """Return the log loss in each resample, shape (r,)."""
+    return mean(clip_losses(y, p), w)
 
 
-def weighted_brier(y: Array, p: Array, w: Array) -> Array:
-    """Return the Brier score, shape (r,), for each row of the weights `w`, shape (r, n)."""
-    return _mean((p - y) ** 2, w)
+def weighted_brier(y: Array, p: Array, w: Weights) -> Array:
+    """Return the Brier score in each resample, shape (r,)."""
+    return mean((p - y) ** 2, w)
 
 
-def weighted_calibration_error(y: Array, p: Array, w: Array) -> Array:
-    """Return the calibration error, shape (r,), for each row of `w`, shape (r, n)."""
+def weighted_calibration_error(y: Array, p: Array, w: Weights) -> Array:
+    """Return the calibration error in each resample, shape (r,)."""
     gaps = np.zeros((len(y), CALIBRATION_BINS))
     gaps[np.arange(len(y)), calibration_bin(p)] = y - p
-    return _ratio(np.abs(w @ gaps).sum(axis=1), w.sum(axis=1))
+    return _ratio(np.abs(w.total(gaps)).sum(axis=1), w.total(np.ones(len(y))))
 
 
-def weighted_auroc(y: Array, p: Array, w: Array) -> Array:
-    """Return the AUROC, shape (r,), for each row of `w`, shape (r, n); NaN without two classes.
-
-    The area under the weighted step curve: each positive counts the weight of the negatives below
-    it, and half of those level with it (Mann-Whitney).
-    """
-    if len(p) and np.any(p[1:] < p[:-1]):
-        order = np.argsort(p, kind="stable")
-        y, p, w = y[order], p[order], w[:, order]
-    positive = w * y
-    negative = w - positive
-    ties = np.flatnonzero(np.r_[True, p[1:] != p[:-1]]) if len(p) else np.empty(0, np.int64)
-    if len(ties) < len(p):
-        positive = np.add.reduceat(positive, ties, axis=1)
-        negative = np.add.reduceat(negative, ties, axis=1)
-    below = np.cumsum(negative, axis=1) - negative / 2
-    pairs = positive.sum(axis=1) * negative.sum(axis=1)
-    return _ratio(np.einsum("rn,rn->r", positive, below), pairs)
+def weighted_auroc(y: Array, p: Array, w: Weights) -> Array:
+    """Return the AUROC in each resample, shape (r,); NaN without two classes."""
+    return _ratio(w.wins(y, p), w.total(y) * w.total(1 - y))
 
 
-METRICS: dict[str, Weighted] = {
+METRICS: dict[str, Metric] = {
     "log_loss": weighted_log_loss,
     "auroc": weighted_auroc,
     "brier": weighted_brier,
@@ -132,16 +163,17 @@ def checked(
     return y, q, w
 
 
+def mean(values: Array, w: Weights) -> Array:
+    """Return the weighted mean of `values`, shape (n,), in each resample, shape (r,)."""
+    return _ratio(w.total(values), w.total(np.ones(len(values))))
+
+
 def _single(
-    metric: Weighted, labels: ArrayLike, p: ArrayLike, weights: ArrayLike | None
+    metric: Metric, labels: ArrayLike, p: ArrayLike, weights: ArrayLike | None
 ) -> float | None:
     y, q, w = checked(labels, p, weights)
-    value = float(metric(y, q, w[None])[0])
+    value = float(metric(y, q, ClipWeights(w[None]))[0])
     return None if np.isnan(value) else value
-
-
-def _mean(values: Array, w: Array) -> Array:
-    return _ratio(w @ values, w.sum(axis=1))
 
 
 def _ratio(numerator: Array, denominator: Array) -> Array:
