@@ -26,8 +26,8 @@ class ArrayCache:
     """The arrays of one kind of computation, shared by folds, matchers and processes.
 
     An array is kept under a key that says what it is of, as a clip's digest, and under `version`,
-    which says all else that decides it. What is damaged counts as not kept. A cache that cannot be
-    written is said once, and everything goes on in memory.
+    which says all else that decides it. What is damaged is named and counts as not kept. A cache
+    that cannot be written is said once, and everything goes on in memory.
     """
 
     def __init__(self, run: Run, name: str, version: Any) -> None:
@@ -70,6 +70,11 @@ class ArrayCache:
         What is returned is not to be written to.
         """
         found = self.get(dict.fromkeys(keys))
+        if self._store.damaged:
+            self._run.progress.say(
+                f"{self._store.folder}: is damaged; what is lost is computed again"
+            )
+            self._store.damaged = False
         missing: dict[str, int] = {}
         for position, key in enumerate(keys):
             if key not in found:

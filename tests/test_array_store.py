@@ -210,6 +210,35 @@ def test_damage_is_noticed_and_mended(folder, damage, fresh):
     assert len(list(folder.glob("*.bin"))) == 1
 
 
+HARM = st.tuples(
+    st.sampled_from(["index.sqlite3", "arrays-*.bin"]),
+    st.sampled_from(["cut", "write", "zero"]),
+    st.integers(0, 2**31),
+    st.binary(min_size=1, max_size=600),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(HARM)
+def test_whatever_is_damaged_nothing_wrong_is_found_and_one_put_heals(harm):
+    pattern, how, at, content = harm
+    with tempfile.TemporaryDirectory() as made:
+        folder, arrays = Path(made), numbered(0, 40)
+        ArrayStore(folder).put(arrays)
+        (file,) = folder.glob(pattern)
+        at %= file.stat().st_size
+        with file.open("r+b") as opened:
+            opened.seek(at)
+            opened.write(bytes(len(content)) if how == "zero" else content)
+            if how == "cut":
+                opened.truncate(at)
+        store = ArrayStore(folder)
+        found = store.get(arrays)
+        assert_same(found, {key: arrays[key] for key in found})
+        assert store.put(arrays)
+        assert_same(ArrayStore(folder).get(arrays), arrays)
+
+
 def test_starting_anew_leaves_others_their_views(folder):
     store = ArrayStore(folder)
     store.put(numbered(0, 5))

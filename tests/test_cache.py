@@ -86,7 +86,9 @@ def test_large_arrays_are_kept_in_pieces(run: Run, monkeypatch: pytest.MonkeyPat
     assert puts == [2, 2, 1] and [int(array[0]) for array in found] == [0, 1, 2, 3, 4]
 
 
-def test_a_flipped_bit_is_noticed_and_computed_again(run: Run) -> None:
+def test_a_flipped_bit_is_noticed_and_computed_again(tmp_path: Path) -> None:
+    said = Said()
+    run = Run(cache=tmp_path / "cache", progress=said)
     keys = [f"k{i}" for i in range(3)]
     ArrayCache(run, "toy", 1).fill(keys, Compute())
     [data] = (run.cache / "toy").glob("*.bin")
@@ -97,7 +99,9 @@ def test_a_flipped_bit_is_noticed_and_computed_again(run: Run) -> None:
     again = Compute()
     found = ArrayCache(run, "toy", 1).fill(keys, again)
     assert again.asked == [1] and [int(array[0]) for array in found] == [0, 1, 2]
-    assert len(ArrayCache(run, "toy", 1).get(keys)) == 3
+    assert said.lines == [f"{run.cache / 'toy'}: is damaged; what is lost is computed again"]
+    ArrayCache(run, "toy", 1).fill(keys, again)
+    assert again.asked == [1] and len(said.lines) == 1
 
 
 def test_a_cache_under_a_file_is_said_once_and_work_goes_on(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ Array = NDArray[Any]
 _ALIGNMENT = 64  # bytes; the most that vector instructions ask for, and a label's length
 _LOCK_SECONDS = 60.0  # how long a writer waits for another
 _NOT_OURS = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+# What a damaged index raises: of SQLite, or of values in it that are none of ours.
+_DAMAGE = (sqlite3.Error, TypeError, ValueError)
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS data (name TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS arrays (key TEXT PRIMARY KEY, place INTEGER NOT NULL, "
@@ -43,12 +45,14 @@ class ArrayStore:
 
     Attributes:
         refusal: why the last `put` kept nothing; empty where it did.
+        damaged: whether something was found that is not as it was kept.
     """
 
     def __init__(self, folder: Path) -> None:
         """Take a folder, which need not exist."""
         self.folder = folder
         self.refusal = ""
+        self.damaged = False
         self._index = folder / "index.sqlite3"
         self._mapped: tuple[str, Array] = ("", np.empty(0, np.uint8))
 
@@ -62,7 +66,11 @@ class ArrayStore:
             with closing(self._connect("rw")) as index:
                 index.execute("BEGIN")
                 return self._views(index, keys)
-        except (OSError, sqlite3.Error):
+        except OSError as error:
+            self.damaged |= isinstance(error, FileNotFoundError)  # of the file that the index names
+            return {}
+        except _DAMAGE as error:
+            self.damaged |= _not_ours(error) and self._index.stat().st_size > 0
             return {}
 
     def put(self, arrays: Mapping[str, Array]) -> bool:
@@ -75,11 +83,7 @@ class ArrayStore:
             raise TypeError("arrays of Python objects cannot be mapped")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            try:
-                self._append(own)
-            except sqlite3.Error as error:
-                if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF not in _NOT_OURS:
-                    raise
+            if not self._appended(own):
                 for name in (self._index.name, f"{self._index.name}-journal"):
                     (self.folder / name).unlink(missing_ok=True)
                 self._append(own)
@@ -88,6 +92,16 @@ class ArrayStore:
             return False
         self.refusal = ""
         return True
+
+    def _appended(self, arrays: Mapping[str, Array]) -> bool:
+        """Append, and return whether all can be found; a damaged index may lose them unsaid."""
+        try:
+            self._append(arrays)
+        except _DAMAGE as error:
+            if not _not_ours(error):
+                raise
+            return False
+        return len(self.get(arrays)) == len(arrays)
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         place = f"{self._index.absolute().as_uri()}?mode={mode}"
@@ -110,6 +124,8 @@ class ArrayStore:
             own = data[place : place + size]
             if len(own) == size and before == _label(key, dtype, shape, own.data):
                 found[key] = own.view(np.dtype(dtype)).reshape(json.loads(shape))
+            else:
+                self.damaged = True
         return found
 
     def _map(self, name: str) -> Array:
@@ -170,6 +186,11 @@ class ArrayStore:
                 with contextlib.suppress(OSError):
                     other.unlink()
         return place, 0
+
+
+def _not_ours(error: Exception) -> bool:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    return not isinstance(error, sqlite3.Error) or code in _NOT_OURS
 
 
 def _data_name(index: sqlite3.Connection) -> str | None:
