@@ -247,5 +247,7 @@ class Clips:
     def _like(self, frame: pd.DataFrame, known: dict[str, NDArray[Any]]) -> Clips:
         other = object.__new__(Clips)
         other.source, other.held, other.withheld = self.source, self.held, self.withheld
+        for values in known.values():
+            values.flags.writeable = False  # they are shared by what is made of these clips
         other.frame, other.known = frame, known
         return other

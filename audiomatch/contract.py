@@ -29,9 +29,11 @@ def refused_clips(matcher: Matcher, clips: Clips, run: Run) -> list[str | None]:
     return found
 
 
-def fit_matcher(matcher: Matcher, train: Clips, run: Run) -> None:
-    """Fit a matcher on labelled clips."""
-    matcher.fit(train.normalised(), run)
+def fit_matcher(matcher: Matcher, train: Clips, run: Run) -> Clips:
+    """Fit a matcher on labelled clips; returns those that it was given, which are its own."""
+    given = train.normalised()
+    matcher.fit(given, run)
+    return given
 
 
 def predict_matches(matcher: Matcher, clips: Clips, run: Run) -> NDArray[np.float64]:

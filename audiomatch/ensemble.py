@@ -16,6 +16,7 @@ from scipy.special import expit, logit
 from audiomatch import plugins
 from audiomatch.clips import Clips
 from audiomatch.config import MatcherConfig
+from audiomatch.contract import fit_matcher, predict_matches, refused_clips
 from audiomatch.errors import UserError
 from audiomatch.folds import make_folds
 from audiomatch.matcher import Matcher, Run
@@ -147,7 +148,7 @@ class Ensemble(Matcher):
 
     def refuses(self, clips: Clips, run: Run) -> list[str | None]:
         """Return for each clip why the first member that cannot take it refuses it."""
-        found = [member.matcher.refuses(clips, run) for member in self.members]
+        found = [refused_clips(member.matcher, clips, run) for member in self.members]
         return [next(filter(None, reasons), None) for reasons in zip(*found, strict=True)]
 
     def fit(self, train: Clips, run: Run) -> None:
@@ -240,7 +241,7 @@ def _fit(member: _Member, train: Clips, run: Run) -> dict[str, Any]:
     """Fit a member under its own notes, and return them; a failure names the member."""
     own = member.run(run)
     try:
-        member.matcher.fit(train, own)
+        fit_matcher(member.matcher, train, own)
     except UserError as error:
         raise UserError(f"member {member.label}: {error}") from error
     except Exception as error:
@@ -250,8 +251,8 @@ def _fit(member: _Member, train: Clips, run: Run) -> dict[str, Any]:
 
 def _predict(members: Sequence[_Member], clips: Clips, run: Run) -> Probabilities:
     """Return shape (clips, members)."""
-    columns = [np.asarray(m.matcher.predict(clips, m.run(run))) for m in members]
-    return np.stack(columns, axis=1).astype(np.float64)
+    columns = [predict_matches(m.matcher, clips, m.run(run)) for m in members]
+    return np.stack(columns, axis=1)
 
 
 def _odds(p_match: Probabilities) -> Probabilities:

@@ -15,7 +15,7 @@ from audiomatch.clips import Clips
 from audiomatch.errors import PluginError
 from audiomatch.plugins import Registry
 from audiomatch.records import FoldResult, Leaderboard, RunRecord
-from tests.toys import Toy, toy_plugin
+from tests.toys import Toy, leave_out_slow_floors, toy_plugin
 
 Command = Callable[..., tuple[int, str, str]]
 Plugin = Callable[..., Registry]
@@ -227,6 +227,44 @@ def test_notes_are_json_once_they_are_noted(run: Run) -> None:
         with pytest.raises(PluginError, match="the note 'odd' is no JSON") as caught:
             run.note(odd=odd)
         assert len(str(caught.value)) < 200
+
+
+def test_a_matcher_that_changes_its_clips_spoils_no_other(
+    plugin: Plugin,
+    command: Command,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Vandal(Toy):
+        def fit(self, train: Clips, run: Run) -> None:
+            super().fit(train, run)
+            self._spoil(train)
+            train.frame["match"] = 1
+            train.frame.loc[:, "task"] = "none"
+
+        def predict(self, clips: Clips, run: Run) -> Any:
+            p_match = super().predict(clips, run)
+            self._spoil(clips)
+            return p_match
+
+        def _spoil(self, clips: Clips) -> None:
+            clips.frame["expected_text"] = "moon"
+            clips.frame["audio"] = clips.frame["audio"].iloc[0]
+            for values in clips.known.values():
+                with pytest.raises(ValueError, match="read-only"):
+                    values[:] = values[0]
+            clips.known.clear()
+
+    names = "toy,prior,ensemble@members=(toy,prior)"
+    boards = []
+    for matcher in (Toy, Vandal):
+        leave_out_slow_floors(plugin(toy=toy_plugin(matcher)), monkeypatch)
+        out = tmp_path / matcher.__name__
+        code, board, err = bench(command, corpus, out, "--matchers", names)
+        assert code == 0, err
+        boards.append([(one["matcher"], one["log_loss"]) for one in board["rows"]])
+    assert boards[0] == boards[1]
 
 
 def test_limit_draws_by_the_seed(

@@ -49,6 +49,7 @@ class Subject:
     _toy: Toy | None = field(default=None, repr=False)
     _edges: dict[str, Clips] | None = field(default=None, repr=False)
     notes: dict[str, Any] = field(default_factory=dict)
+    changed: str = ""  # what a fit changed of the clips that it was given
 
     @property
     def info(self) -> MatcherInfo:
@@ -78,7 +79,8 @@ class Subject:
     def fit(self, train: Clips, run: Run | None = None) -> Matcher:
         """Make a matcher and fit it."""
         matcher = self.make()
-        fit_matcher(matcher, train, run or self.own_run())
+        given = fit_matcher(matcher, train, run or self.own_run())
+        self.changed = self.changed or what_changed(given, train.normalised())
         return matcher
 
     def own_run(self, **changes: Any) -> Run:
@@ -128,6 +130,20 @@ class Subject:
     def same(self) -> float:
         """How far two predictions by the same sums in the same order may differ."""
         return 1e-6 if self.run.device.startswith("cpu") else 1e-3
+
+
+def what_changed(given: Clips, before: Clips) -> str:
+    """Return which column, or what else the core knows, differs between two clips, or nothing."""
+    if list(given.frame.columns) != list(before.frame.columns):
+        return "columns"
+    names = map(str, before.frame.columns)
+    columns = [name for name in names if not given[name].equals(before[name])]
+    known = [
+        name
+        for name in {**before.known, **given.known}
+        if given.known.get(name) is not before.known.get(name)
+    ]
+    return next(iter(columns + known), "")
 
 
 def require_equal(

@@ -10,7 +10,7 @@ from audiomatch.clips import Clips
 from audiomatch.machine import resolve_device
 from audiomatch.testing.registry import check
 from audiomatch.testing.results import Failed, Skipped
-from audiomatch.testing.subject import Subject, require_equal
+from audiomatch.testing.subject import Subject, require_equal, what_changed
 
 
 @check("same-seed", "the same seed gives the same numbers")
@@ -49,6 +49,17 @@ def facts(subject: Subject) -> str:
         except (TypeError, ValueError) as error:
             raise Failed(f"its {name} cannot be kept as JSON: {error}") from error
     return f"notes: {', '.join(subject.notes) or 'none'}"
+
+
+@check("clips", "fit and predict leave the clips that they are given as they are")
+def clips(subject: Subject) -> None:
+    """Look at what the fits so far were given, and at what one more prediction is."""
+    matcher, before = subject.fitted, subject.toy.held_out.unlabelled().normalised()
+    given = before.normalised()
+    matcher.predict(given, subject.own_run())
+    for name, changed in (("fit", subject.changed), ("predict", what_changed(given, before))):
+        if changed:
+            raise Failed(f"{name} changes the {changed} of its clips; change a copy instead")
 
 
 @check("fits-edges", "fits on a training part that holds such clips")
