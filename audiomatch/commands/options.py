@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,9 +105,23 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=UserPath(),
             help="Folder for features and checks kept between runs [$AUDIOMATCH_CACHE].",
         ),
+        click.option(
+            "--offline",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_go_offline,
+            help="Make no network call: weights are those of this machine [HF_HUB_OFFLINE].",
+        ),
         click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON."),
     )
     return functools.reduce(lambda made, add: add(made), reversed(decorators), command)
+
+
+def _go_offline(_context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    """Set the hub's own variable, which its library reads when it is imported."""
+    if wanted:
+        os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 class MatcherCommand(click.Command):

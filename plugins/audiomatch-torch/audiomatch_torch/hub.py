@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
 from audiomatch.errors import WeightsError
 
-HUB_SECONDS = 5.0
+# For the hub's first answer, name resolution included, unless HF_HUB_ETAG_TIMEOUT says more.
+HUB_SECONDS = float(os.environ.get("HF_HUB_ETAG_TIMEOUT", "2"))
+NO_ANSWER = "not in the hub's cache, and the hub is not reachable"
+_silent: dict[str, str] = {}  # why a hub gave no answer; it is not waited for again
 
 
 def cached_snapshot(hub_id: str, patterns: Sequence[str]) -> Path | None:
@@ -55,12 +59,39 @@ def fetched_snapshot(hub_id: str, patterns: Sequence[str]) -> Path:
 
 @cache
 def unreachable(hub_id: str) -> str | None:
-    """Say why the hub cannot give `hub_id`, if it cannot, after one request without retries."""
-    from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+    """Say why the hub cannot give `hub_id`, if it cannot, after one request without retries.
+
+    A hub that gives no answer within `HUB_SECONDS` is not asked again by this process.
+    """
+    from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE or os.environ.get("TRANSFORMERS_OFFLINE") == "1":
-        return "not in the hub's cache, and HF_HUB_OFFLINE is set"
+        return "not in the hub's cache, and --offline or HF_HUB_OFFLINE is set"
+    if constants.ENDPOINT in _silent:
+        return _silent[constants.ENDPOINT]
+    answers = _within(HUB_SECONDS, lambda: _problem(hub_id))
+    problem = answers[0] if answers else f"{NO_ANSWER} (no answer within {HUB_SECONDS:g} s)"
+    if problem and problem.startswith(NO_ANSWER):
+        _silent[constants.ENDPOINT] = problem
+    return problem
+
+
+def _within(seconds: float, ask: Callable[[], str | None]) -> list[str | None]:
+    """Return the answer alone, or nothing where there is none in time.
+
+    The thread that asks is left behind: name resolution knows no timeout.
+    """
+    answers: list[str | None] = []
+    asking = threading.Thread(target=lambda: answers.append(ask()), daemon=True)
+    asking.start()
+    asking.join(seconds)
+    return answers
+
+
+def _problem(hub_id: str) -> str | None:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
     try:
         HfApi().model_info(hub_id, timeout=HUB_SECONDS)
     except GatedRepoError:
@@ -70,7 +101,7 @@ def unreachable(hub_id: str) -> str | None:
     except HfHubHTTPError as error:
         return _refusal(error)
     except Exception as error:  # noqa: BLE001 - the HTTP library behind the hub changes
-        return f"not in the hub's cache, and the hub is not reachable ({type(error).__name__})"
+        return f"{NO_ANSWER} ({type(error).__name__})"
     return None
 
 

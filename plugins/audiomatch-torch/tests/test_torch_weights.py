@@ -1,4 +1,5 @@
 import os
+import socket
 import stat
 import time
 
@@ -55,6 +56,21 @@ def test_scratch_has_no_files_and_no_digest():
 def test_auto_falls_back_to_a_package(folder):
     packaged = Weights("a-package", folder, (folder / "model.safetensors",))
     assert resolve_weights("auto", "owner/name", lambda: packaged) is packaged
+
+
+@pytest.mark.parametrize("silent", ["name resolution", "the server"])
+def test_a_hub_without_an_answer_is_waited_for_once(monkeypatch, silent):
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes no request
+        hub = f"http://localhost:{server.getsockname()[1]}"
+        if silent == "name resolution":
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(20))
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        start = time.monotonic()
+        for name in ("owner/one", "owner/two", "another/three"):
+            with pytest.raises(WeightsError, match="the hub is not reachable"):
+                resolve_weights(name, name)
+    assert time.monotonic() - start < 3.5
 
 
 def test_auto_takes_the_hub_cache_before_a_package(tmp_path, folder, monkeypatch):
