@@ -8,6 +8,7 @@ COMMANDS = {
     "score": "audiomatch.commands.score:score",
     "evaluate": "audiomatch.commands.evaluate:evaluate",
     "explain": "audiomatch.commands.explain:explain",
+    "cache": "audiomatch.commands.cache:cache",
     "check": "audiomatch.commands.check:check",
     "new-plugin": "audiomatch.commands.new_plugin:new_plugin",
     "matchers": "audiomatch.commands.lists:matchers",

@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from audiomatch.commands.output import print_json, print_table
+from audiomatch.commands.output import print_json, show_rows
 
 NOTHING = "offers nothing: no function is marked with @audiomatch.hookimpl, or none gave anything"
-
-
-def _show(title: str, columns: list[str], rows: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        print_json(rows)
-        return
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, box=None, title_justify="left", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        values = [row[c] for c in columns]
-        table.add_row(*(Text(", ".join(v) if isinstance(v, list) else str(v)) for v in values))
-    print_table(table)
 
 
 @click.command()
@@ -49,7 +31,7 @@ def matchers(name: str | None, as_json: bool) -> None:
         }
         for name, offer in registry().matchers().items()
     ]
-    _show("Matchers", ["matcher", "presets", "ready", "summary", "plugin"], rows, as_json)
+    show_rows("Matchers", ["matcher", "presets", "ready", "summary", "plugin"], rows, as_json)
 
 
 def _show_matcher(name: str, as_json: bool) -> None:
@@ -87,10 +69,10 @@ def _show_matcher(name: str, as_json: bool) -> None:
         return
     click.echo(f"{info.name}: {info.summary} ({offer.plugin})\n")
     rows = [{"preset": name, "options": " ".join(given)} for name, given in presets.items()]
-    _show("Presets", ["preset", "options"], rows, as_json)
+    show_rows("Presets", ["preset", "options"], rows, as_json)
     if options:
         click.echo()
-        _show("Options", list(options[0]), options, as_json)
+        show_rows("Options", list(options[0]), options, as_json)
 
 
 @click.command()
@@ -117,7 +99,7 @@ def plugins(load: bool, as_json: bool) -> None:
                 "error": error,
             }
         )
-    _show("Plugins", ["plugin", "distribution", "version", "offers", "status"], rows, as_json)
+    show_rows("Plugins", ["plugin", "distribution", "version", "offers", "status"], rows, as_json)
 
 
 @click.command()
@@ -130,4 +112,4 @@ def datasets(as_json: bool) -> None:
         {"dataset": name, "needs_path": info.needs_path, "summary": info.summary}
         for name, info in registry().datasets().items()
     ]
-    _show("Datasets", ["dataset", "summary"], rows, as_json)
+    show_rows("Datasets", ["dataset", "summary"], rows, as_json)

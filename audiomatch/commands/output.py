@@ -24,3 +24,20 @@ def print_table(table: Table) -> None:
 def print_json(content: Any) -> None:
     """Print JSON."""
     click.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def show_rows(title: str, columns: list[str], rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print rows as a table of these columns, or all that is in them as JSON."""
+    if as_json:
+        print_json(rows)
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, box=None, title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        values = [row[c] for c in columns]
+        table.add_row(*(Text(", ".join(v) if isinstance(v, list) else str(v)) for v in values))
+    print_table(table)

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,20 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS arrays (key TEXT PRIMARY KEY, place INTEGER NOT NULL, "
     "bytes INTEGER NOT NULL, dtype TEXT NOT NULL, shape TEXT NOT NULL) WITHOUT ROWID",
 )
+
+
+class StoreContents(NamedTuple):
+    """What a store keeps.
+
+    Attributes:
+        arrays: how many; None where the index is damaged.
+        size: bytes of its files.
+        written: when it was last written, in seconds of the epoch.
+    """
+
+    arrays: int | None
+    size: int
+    written: float
 
 
 class ArrayStore:
@@ -102,6 +116,29 @@ class ArrayStore:
                 raise
             return False
         return len(self.get(arrays)) == len(arrays)
+
+    def contents(self) -> StoreContents | None:
+        """Return how much is kept; None where the folder holds no such store."""
+        files = self._files()
+        if not self._index.is_file():
+            return None
+        count = None
+        with contextlib.suppress(sqlite3.Error), closing(self._connect("ro")) as index:
+            count = int(index.execute("SELECT COUNT(*) FROM arrays").fetchone()[0])
+        facts = [file.stat() for file in files if file.is_file()]
+        return StoreContents(
+            count, sum(one.st_size for one in facts), max(one.st_mtime for one in facts)
+        )
+
+    def remove(self) -> None:
+        """Remove the store's own files, and the folder where nothing else is in it."""
+        for file in self._files():
+            file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
+    def _files(self) -> list[Path]:
+        return [*self.folder.glob(f"{self._index.name}*"), *self.folder.glob("arrays-*.bin")]
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         place = f"{self._index.absolute().as_uri()}?mode={mode}"
