@@ -126,7 +126,8 @@ def compare(
     workers: int | None = None,
     cache: Place | None = None,
     progress: bool | Progress = False,
-    executor: str = "inline",
+    strict: bool = False,
+    executor: str = "process",
 ) -> Comparison:
     """Compare matchers on the same folds by cross-validation, the floors beside them.
 
@@ -160,6 +161,8 @@ def compare(
         workers: likewise.
         cache: likewise.
         progress: whether to show how far the work has come.
+        strict: stop at a matcher whose weights, packages or values cannot be had, which is else
+            skipped where another one can.
         executor: what computes the folds, `NAME[@key=value]…`; the numbers are the same under each.
 
     Raises:
@@ -167,7 +170,7 @@ def compare(
     """
     from audiomatch.further import keep_apart
     from audiomatch.running.comparison import run_comparison
-    from audiomatch.running.crossval import enter, refusals
+    from audiomatch.running.entrants import enter, refusals
     from audiomatch.running.executors import make_executor
 
     specs = _specs(matchers)
@@ -181,9 +184,9 @@ def compare(
             check_not_input(place, paths, "--out")
     pool = make_executor(executor, plugins.registry().executors())
     run = make_run(device, precision, seed, workers, cache, progress)
-    with caller_state():
-        entrants = enter(plugins.registry(), specs)
-        refuses = partial(refusals, plugins.registry(), entrants, run)
+    with pool, caller_state():
+        entrants = enter(plugins.registry(), specs, pool, strict=strict)
+        refuses = partial(refusals, pool, entrants, run)
         reading = Reading(columns=columns, limit=limit, skip_bad=skip_bad, refuses=refuses)
         made, records = design.open(data, run, reading, dataset)
         if place is None:
@@ -191,10 +194,9 @@ def compare(
             check_output_folder(place, "--out")
         further = [d for entrant in entrants for d in entrant.further_data]
         keep_apart(further, made.clips.take(made.of >= 0), run)
-        with pool:
-            return run_comparison(
-                plugins.registry(), entrants, made, records, run, place, pool, fold and fold - 1
-            )
+        return run_comparison(
+            plugins.registry(), entrants, made, records, run, place, pool, fold and fold - 1
+        )
 
 
 def _specs(matchers: str | Sequence[str | MatcherSpec]) -> list[MatcherSpec]:

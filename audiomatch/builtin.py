@@ -92,9 +92,19 @@ def _is_drivendata(path: Path) -> bool:
 
 @hookimpl
 def audiomatch_executors() -> list[ExecutorInfo]:
-    """Offer the one that needs no other process."""
-    inline = "audiomatch.running.executors:InlineExecutor"
-    return [ExecutorInfo("inline", "one job after another, in this process", inline)]
+    """Offer the one that keeps matchers apart, and the one that needs no other process."""
+    return [
+        ExecutorInfo(
+            "process",
+            "each matcher in a process of its own, one after another",
+            "audiomatch.running.process:ProcessExecutor",
+        ),
+        ExecutorInfo(
+            "inline",
+            "one job after another, in this process: for debuggers",
+            "audiomatch.running.executors:InlineExecutor",
+        ),
+    ]
 
 
 @hookimpl

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -35,12 +39,18 @@ for name, path in COMMANDS.items():
 
 
 def main() -> None:
-    """Run the command line: exit code 0, 1 (a matcher or fold failed), 2 (bad input) or 130."""
+    """Run the command line.
+
+    Exit code 0, 1 (a matcher or fold failed), 2 (bad input), or 130, 143 and 129 for a stop by
+    SIGINT, SIGTERM and SIGHUP.
+    """
     warnings.showwarning = _show_warning
     _warn_of_stranger()
     wait_passively()
+    stopped = [signal.SIGINT]
     try:
-        code = cli(standalone_mode=False)
+        with _stopping_alike(stopped):
+            code = cli(standalone_mode=False)
     except UserError as error:
         code = _say(str(error), 2)
     except click.exceptions.Exit as error:
@@ -53,11 +63,40 @@ def main() -> None:
         hint = f" (see {context.command_path} --help)" if context else ""
         code = _say(error.format_message().rstrip(".") + hint, 2)
     except (KeyboardInterrupt, click.Abort):
-        code = _say("stopped; what is finished is kept, the same command goes on from there", 130)
+        line = "stopped; what is finished is kept, the same command goes on from there"
+        code = _say(line, 128 + stopped[-1])
     except BrokenPipeError:
         sys.stderr.close()
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+@contextmanager
+def _stopping_alike(stopped: list[signal.Signals]) -> Iterator[None]:
+    """Stop by SIGTERM and SIGHUP as by Ctrl-C, so that what is left behind is as clean.
+
+    `stopped` gets the signal; others that follow, as when a terminal is closed, do not break off
+    the cleaning. A signal that is ignored stays so, as nohup wants it.
+    """
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    taken = [signal.Signals[name] for name in names]
+    if threading.current_thread() is not threading.main_thread():
+        taken = []
+    taken = [number for number in taken if signal.getsignal(number) is signal.SIG_DFL]
+
+    def stop(number: int, _frame: object) -> None:
+        stopped.append(signal.Signals(number))
+        for other in taken:
+            signal.signal(other, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in taken:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _show_warning(

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from audiomatch.errors import UserError, nearest
+from audiomatch.errors import UnknownNameError, UserError, nearest
 
 
 class OptionError(UserError):
@@ -17,9 +17,13 @@ class OptionError(UserError):
         option: its name; empty where the options together are at fault.
     """
 
-    def __init__(self, message: str, option: str) -> None:
+    def __init__(self, message: str, option: str = "") -> None:
         super().__init__(message)
         self.option = option
+
+
+class UnknownOptionError(OptionError, UnknownNameError):
+    """An option that does not exist."""
 
 
 class MatcherConfig(BaseModel):
@@ -54,7 +58,7 @@ def _first_problem(
         close = nearest(name, fields)
         hint = f"did you mean {close!r}? " if close else ""
         listed = ", ".join(fields) or "none"
-        return OptionError(f"{matcher}: no option {name!r}; {hint}options: {listed}", name)
+        return UnknownOptionError(f"{matcher}: no option {name!r}; {hint}options: {listed}", name)
     message = problem["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     where = f"option {name!r}: " if name else ""

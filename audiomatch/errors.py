@@ -18,6 +18,10 @@ class UserError(Exception):
     """
 
 
+class UnknownNameError(UserError):
+    """The name of a matcher, an option or anything else that nothing has; with the nearest one."""
+
+
 class ClipError(UserError):
     """A clip that cannot be used: missing, unreadable, empty or too long."""
 
@@ -57,12 +61,12 @@ def nearest(name: str, choices: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
-def unknown(kind: str, name: str, choices: Iterable[str]) -> UserError:
+def unknown(kind: str, name: str, choices: Iterable[str]) -> UnknownNameError:
     """Build the error for a name that is not among `choices`, with the nearest one."""
     listed = sorted(choices)
     close = nearest(name, listed)
     hint = f"did you mean {close!r}? " if close else ""
-    return UserError(f"no {kind} {name!r}; {hint}there is: {', '.join(listed) or 'none'}")
+    return UnknownNameError(f"no {kind} {name!r}; {hint}there is: {', '.join(listed) or 'none'}")
 
 
 def cause_of(error: BaseException) -> str:
@@ -83,7 +87,7 @@ def blame_on(who: str) -> Iterator[None]:
     """
     try:
         yield
-    except UserError:
+    except (UserError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise PluginError(f"{who}: {cause_of(error)}") from error

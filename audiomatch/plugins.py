@@ -15,7 +15,7 @@ import audiomatch
 from audiomatch.commands import COMMANDS
 from audiomatch.datasets import DatasetInfo
 from audiomatch.distributions import extras
-from audiomatch.errors import RenamedWarning, UserError, nearest, unknown
+from audiomatch.errors import RenamedWarning, UnknownNameError, UserError, nearest, unknown
 from audiomatch.hooks import Hooks
 from audiomatch.hookspecs import DISTRIBUTION, PROJECT
 from audiomatch.matcher import Matcher, MatcherInfo
@@ -121,18 +121,22 @@ class Registry:
             self._preset(offer.info, spec)
         return offer
 
-    def _unknown(self, name: str, offers: Mapping[str, Offer]) -> UserError:
+    def _unknown(self, name: str, offers: Mapping[str, Offer]) -> UnknownNameError:
         """Build the error for a matcher that is not there: what to install, what is broken."""
         installed = {plugin.distribution for plugin in self.plugins}
         absent = [extra for extra, brings in extras().items() if not brings & installed]
         close = nearest(name, [*offers, *absent])
         if close in absent:
             hint = "" if close == name else f"did you mean {close!r}? "
-            return UserError(f"no matcher {name!r}; {hint}pip install '{DISTRIBUTION}[{close}]'")
+            return UnknownNameError(
+                f"no matcher {name!r}; {hint}pip install '{DISTRIBUTION}[{close}]'"
+            )
         error = unknown("matcher", name, offers)
         broken = [plugin.distribution for plugin in self.plugins if plugin.problems]
         if broken:
-            return UserError(f"{error} (broken: {', '.join(broken)}; see `audiomatch plugins`)")
+            return UnknownNameError(
+                f"{error} (broken: {', '.join(broken)}; see `audiomatch plugins`)"
+            )
         return error
 
     def create(self, spec: MatcherSpec) -> Matcher:

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol, TextIO
+from typing import Protocol, TextIO, runtime_checkable
 
 
 class Task(Protocol):
@@ -16,6 +16,7 @@ class Task(Protocol):
         """Say that `amount` more units are done."""
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Shows tasks; `with progress.task("train", total=len(clips)) as task: task.advance(8)`."""
 

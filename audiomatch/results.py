@@ -119,11 +119,12 @@ class Comparison(Evaluation):
 
     @property
     def problems(self) -> list[str]:
-        """A line for each fold that failed and each plugin's listener that did."""
+        """A line for each fold that failed, matcher skipped, and plugin's listener that failed."""
         failed = [
             f"{result.matcher} fold {result.fold + 1}: {result.error}"
-            for result in self.run.results
-            if not result.done
+            if result.status == "failed"
+            else f"{result.matcher}: skipped: {result.error}"
+            for result in self.run.failures
         ]
         return [*failed, *self.run.listener_errors]
 

@@ -407,7 +407,7 @@ def test_a_comparison_is_what_bench_writes(
     plugin: Plugin, command: Command, corpus: Path, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plugin(toy=toy_plugin(Loud))
-    found = audiomatch.compare(corpus, ["toy", "toy:weak"], folds=3)
+    found = audiomatch.compare(corpus, ["toy", "toy:weak"], folds=3, executor="inline")
     assert found.folder == Path("runs/manifest") and not found.problems
     assert not any(capsys.readouterr())  # quiet
     table = found.leaderboard
@@ -429,17 +429,17 @@ def test_a_comparison_is_what_bench_writes(
     )
     rows = {row["matcher"]: row["log_loss"] for row in json.loads(out)["rows"]}
     assert code == 0 and rows == table["log_loss"].to_dict()
-    again = audiomatch.compare(corpus, "toy,toy:weak", folds=3, progress=True)
+    again = audiomatch.compare(corpus, "toy,toy:weak", folds=3, progress=True, executor="inline")
     assert all(result.replayed for result in again.run.results)
     assert "replayed" in capsys.readouterr().err
 
 
 def test_data_without_a_name_has_a_run_folder_of_its_own(plugin: Plugin, corpus: Path) -> None:
     plugin(toy=toy_plugin(Loud))
-    one = audiomatch.compare(frame(corpus), "toy", folds=2)
-    other = audiomatch.compare(memory(corpus), ["toy"], folds=2)
+    one = audiomatch.compare(frame(corpus), "toy", folds=2, executor="inline")
+    other = audiomatch.compare(memory(corpus), ["toy"], folds=2, executor="inline")
     assert one.folder != other.folder and {one.folder.parent, other.folder.parent} == {Path("runs")}
-    assert audiomatch.compare(frame(corpus), "toy", folds=2).folder == one.folder
+    assert audiomatch.compare(frame(corpus), "toy", folds=2, executor="inline").folder == one.folder
     assert one.record.row("toy").log_loss == pytest.approx(other.record.row("toy").log_loss)
 
 
@@ -449,7 +449,7 @@ def test_a_fold_that_fails_is_a_problem_and_no_error(plugin: Plugin, corpus: Pat
             raise RuntimeError("no idea")
 
     plugin(toy=toy_plugin(Broken))
-    found = audiomatch.compare(corpus, ["toy"], folds=2, out="run")
+    found = audiomatch.compare(corpus, ["toy"], folds=2, out="run", executor="inline")
     assert found.problems == [f"toy fold {i}: RuntimeError: no idea" for i in (1, 2)]
     assert found.leaderboard.loc["toy"].isna().sum() >= 6
     assert "no idea" in repr(found) and "no idea" in found._repr_html_()
@@ -471,7 +471,7 @@ def test_a_comparison_that_cannot_be_is_refused(
 ) -> None:
     plugin(toy=toy_plugin())
     with pytest.raises(UserError, match=says):
-        audiomatch.compare(corpus, matchers, **how)
+        audiomatch.compare(corpus, matchers, **how, executor="inline")
     assert not Path("runs").exists()
 
 

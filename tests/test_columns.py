@@ -77,7 +77,9 @@ def test_columns_on_every_way_in(corpus: Path, command: Command, tmp_path: Path)
     assert fitted.predict(corpus, columns=names).tolist() == pd.read_csv(out)["p_match"].tolist()
     frame["where"] = [str(corpus.parent / name) for name in frame["where"]]
     assert audiomatch.evaluate(fitted, frame, columns=names).record.rows
-    assert audiomatch.compare(frame, "prior", folds=2, columns=names, out=tmp_path / "again").record
+    assert audiomatch.compare(
+        frame, "prior", folds=2, columns=names, out=tmp_path / "again", executor="inline"
+    ).record
     with pytest.raises(UserError, match="columns are those of a table"):
         audiomatch.fit("prior", open_data(corpus, True, columns=names).clips, columns=names)
     with pytest.raises(UserError, match="--columns: the layout 'mini-screener' has columns"):

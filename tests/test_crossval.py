@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+import audiomatch
 from audiomatch import Run, UserError
 from audiomatch.clips import Clips
 from audiomatch.errors import PluginError
@@ -310,3 +311,60 @@ def test_what_one_matcher_refuses_is_left_out_for_all_before_any_fold(
     code, board, err = bench(command, corpus, tmp_path / "run", "--skip-bad")
     assert code == 0 and f"left out {long.sum()} clips" in err
     assert {r["n"] for r in board["rows"]} == {len(table) - long.sum()}
+
+
+class Heavy(Toy):
+    """Its weights are nowhere."""
+
+    def fingerprint(self) -> dict[str, str]:
+        raise UserError("no weights 'x'")
+
+
+def test_what_one_matcher_cannot_have_costs_its_row(
+    plugin: Plugin, command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    plugin(toy=toy_plugin(), heavy=toy_plugin(Heavy, "heavy"))
+    run = ("bench", corpus, "--folds", 2, "--out", tmp_path / "run", "--matchers")
+    for _ in range(2):  # it is not kept
+        code, out, err = command(*run, "toy,heavy,toy@strength=99")
+        assert code == 1 and "heavy: skipped: no weights 'x'" in out
+        assert err.count("heavy: skipped: ") == 1 and "Traceback" not in err
+    found = audiomatch.compare(
+        corpus, "toy,heavy", folds=2, out=tmp_path / "run", executor="inline"
+    )
+    assert found.problems == ["heavy: skipped: no weights 'x'"]
+    skipped = found.record.row("heavy")
+    assert (skipped.status, skipped.folds_done, skipped.folds_failed) == ("skipped", 0, 0)
+    assert {result.status for result in found.run.results} == {"done", "skipped"}
+    assert "heavy" in repr(found) and "skipped: no weights" in repr(found)
+    code, _, err = command(*run, "toy,heavy", "--fold", 1, "--out", tmp_path / "other")
+    assert code == 1 and command(*run, "toy,heavy", "--fold", 2, "--out", tmp_path / "other")[0]
+    assert (tmp_path / "other" / "leaderboard.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("matchers", "more", "says"),
+    [
+        ("toy,heavy", ["--strict"], "no weights 'x'"),
+        ("heavy,toy@strength=99", [], "no weights 'x'"),
+        ("toy,heavy,toy@strenght=1", [], "no option 'strenght'; did you mean 'strength'?"),
+        ("heavy,toy,toi", [], "no matcher 'toi'; did you mean 'toy'?"),
+        ("toy,ensemble@members=(toy,toi)", [], "no matcher 'toi'; did you mean 'toy'?"),
+        ("toy,toy:weka", [], "no preset of toy 'weka'; did you mean 'weak'?"),
+        ("toy", ["--timeout", "3"], "no option 'timeout'"),
+    ],
+)
+def test_what_stops_all_of_a_comparison(
+    plugin: Plugin,
+    command: Command,
+    corpus: Path,
+    tmp_path: Path,
+    matchers: str,
+    more: list[str],
+    says: str,
+) -> None:
+    plugin(toy=toy_plugin(), heavy=toy_plugin(Heavy, "heavy"))
+    out = tmp_path / "run"
+    code, shown, err = command("bench", corpus, "--matchers", matchers, "--out", out, *more)
+    assert code == 2 and not shown and says in err
+    assert len(err.splitlines()) == 1 and not out.exists()

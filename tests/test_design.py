@@ -74,7 +74,7 @@ def test_a_column_splits_the_clips(
     kept = FoldsRecord.read(out / "folds.json").fold_of
     assert kept == {name: 0 if i >= 24 else -1 for i, name in enumerate(names[:34])}
     assert "--split part" in (out / "report.html").read_text()
-    again = audiomatch.compare(corpus, "toy", split="part", out=out)
+    again = audiomatch.compare(corpus, "toy", split="part", out=out, executor="inline")
     assert Noting.fits == 1 and "10 test clips" in repr(again)
 
 
@@ -102,7 +102,7 @@ def test_a_design_that_cannot_be_is_refused(
     if "test" in how:
         how = {"test": corpus}
     with pytest.raises(UserError, match=says):
-        audiomatch.compare(corpus, "toy", out=tmp_path / "run", **how)
+        audiomatch.compare(corpus, "toy", out=tmp_path / "run", **how, executor="inline")
     assert not (tmp_path / "run" / "folds.json").exists()
 
 
@@ -165,7 +165,9 @@ def test_single_folds_gather_in_one_folder(command: Command, corpus: Path, tmp_p
     code, shown, _ = bench(command, *how, "--fold", 3)
     assert code == 0 and "toy" in shown and "3/3" in shown and Noting.fits == 3
     gathered = Leaderboard.read(out / "leaderboard.json").row("toy")
-    whole = audiomatch.compare(corpus, "toy", folds=3, out=tmp_path / "whole").record.row("toy")
+    whole = audiomatch.compare(
+        corpus, "toy", folds=3, out=tmp_path / "whole", executor="inline"
+    ).record.row("toy")
     assert gathered.log_loss == whole.log_loss and gathered.status == "done"
 
 
@@ -176,12 +178,14 @@ def test_a_fold_that_another_job_ends_meanwhile_is_seen(
 
     def another_job(self: Toy, train: Clips, run: Run) -> None:
         monkeypatch.setattr(Noting, "fit", Toy.fit)
-        audiomatch.compare(corpus, "toy", folds=2, fold=2, out=out)
+        audiomatch.compare(corpus, "toy", folds=2, fold=2, out=out, executor="inline")
         assert not (out / "leaderboard.json").exists()
         Toy.fit(self, train, run)
 
     monkeypatch.setattr(Noting, "fit", another_job)
-    assert not audiomatch.compare(corpus, "toy", folds=2, fold=1, out=out).missing
+    assert not audiomatch.compare(
+        corpus, "toy", folds=2, fold=1, out=out, executor="inline"
+    ).missing
     assert Leaderboard.read(out / "leaderboard.json").row("toy").folds_done == 2
 
 
@@ -189,8 +193,8 @@ def test_a_further_matcher_joins_the_table(
     plugin: Plugin, command: Command, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run"
-    audiomatch.compare(corpus, "toy", folds=2, out=out)
-    both = audiomatch.compare(corpus, "toy:weak", folds=2, out=out)
+    audiomatch.compare(corpus, "toy", folds=2, out=out, executor="inline")
+    both = audiomatch.compare(corpus, "toy:weak", folds=2, out=out, executor="inline")
     assert {"toy", "toy:weak"} <= set(both.leaderboard.index) and Noting.fits == 4
     assert both.difference("toy", "toy:weak").tie and both.record.row("toy").replayed_folds == 2
     command("bench", corpus, "--matchers", "toy@strength=2", "--folds", 2, "--out", out)

@@ -22,7 +22,8 @@ from audiomatch.intake import admit
 from audiomatch.plugins import Registry, registry
 from audiomatch.progress import BarProgress, LineProgress, QuietProgress
 from audiomatch.records import FoldResult
-from audiomatch.running.crossval import cross_validate, enter
+from audiomatch.running.crossval import cross_validate
+from audiomatch.running.entrants import enter
 from audiomatch.running.executors import ExecutorInfo, InlineExecutor, make_executor
 from audiomatch.running.folder import RunFolder
 from audiomatch.running.jobs import Job, run_job

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -82,6 +83,7 @@ def _offer(plugin: Callable[..., Registry], ready: ReadyModel | None) -> Registr
 @pytest.fixture
 def place(plugin: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder with the files that the pages name, and stand-ins for the matchers."""
+    monkeypatch.setattr(audiomatch, "compare", partial(audiomatch.compare, executor="inline"))
     clips = pd.read_csv(write_corpus(tmp_path))
     _offer(plugin, None)
     (tmp_path / "carrier").mkdir()

@@ -16,7 +16,8 @@ from audiomatch.intake import admit
 from audiomatch.plugins import Registry
 from audiomatch.progress import QuietProgress
 from audiomatch.records import FoldResult
-from audiomatch.running.crossval import cross_validate, enter
+from audiomatch.running.crossval import cross_validate
+from audiomatch.running.entrants import enter
 from audiomatch.running.executors import InlineExecutor
 from audiomatch.running.folder import RunFolder
 from audiomatch.running.identity import digest_of

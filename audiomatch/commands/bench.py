@@ -52,24 +52,50 @@ from audiomatch.commands.paths import OutputFolder, UserPath
 )
 @click.option(
     "--executor",
-    default="inline",
+    default="process",
     show_default=True,
     metavar="NAME",
     help="What computes the folds (NAME[@key=value]…).",
 )
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Let a fold fail that takes longer.",
+)
+@click.option(
+    "--memory",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MB",
+    help="Let a fold fail that has more resident.",
+)
+@click.option("--strict", is_flag=True, help="Stop at a matcher that cannot be had, else skipped.")
 @run_options
-def bench(data: str | None, named: str, out: Path | None, as_json: bool, **how: Any) -> int:
+def bench(
+    data: str | None,
+    named: str,
+    out: Path | None,
+    as_json: bool,
+    executor: str,
+    timeout: float | None,
+    memory: float | None,
+    **how: Any,
+) -> int:
     """Compare matchers on DATA (a manifest or folder; else mini-screener) by cross-validation.
 
     The floors run beside them. With --split or --test one part is fitted on and another predicted.
-    Exit code 1 when a fold of a matcher failed.
+    Exit code 1 when a fold of a matcher failed, or a matcher was skipped.
     """
     import audiomatch
     from audiomatch.scoring import leaderboard_table
     from audiomatch.spec import parse_matchers
 
     specs = with_flags(parse_matchers(named))
-    found = audiomatch.compare(data_path(data), specs, out=out, progress=True, **how)
+    limits = {"timeout": timeout, "memory": memory}
+    executor += "".join(f"@{name}={value}" for name, value in limits.items() if value)
+    found = audiomatch.compare(
+        data_path(data), specs, out=out, progress=True, executor=executor, **how
+    )
     if as_json:
         facts = {"run": str(found.folder), "missing_folds": found.missing}
         print_json({**found.record.model_dump(mode="json"), **facts})

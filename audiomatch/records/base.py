@@ -13,8 +13,8 @@ from audiomatch.files import write_json
 
 SCHEMA_VERSION: Literal[1] = 1  # raise it where a field changes its name, type or meaning
 
-FoldStatus = Literal["done", "failed"]
-RowStatus = Literal["done", "partial", "failed"]
+FoldStatus = Literal["done", "failed", "skipped"]
+RowStatus = Literal["done", "partial", "failed", "skipped"]
 
 
 class Record(BaseModel):

@@ -18,7 +18,9 @@ class FoldSummary(Record):
     matcher: str = Field(description="as named on the command line")
     kind: Kind = Field(default="matcher", description="`matcher` or `floor`")
     fold: int = Field(ge=0, description="the fold that was held out, from 0")
-    status: FoldStatus = Field(description="`done` or `failed`")
+    status: FoldStatus = Field(
+        description="`done`, `failed`, or `skipped` where the matcher cannot be had as it was named"
+    )
     replayed: bool = Field(default=False, description="whether it was taken from the run folder")
     config: dict[str, JsonValue] = Field(default={}, description="every option with its value")
     plugin: str = Field(default="", description="the distribution that offers the matcher")
@@ -42,7 +44,7 @@ class FoldSummary(Record):
         description="what the matcher noted: `weights`, `weights_digest`, `peak_gpu_memory_mb`, "
         "`warning`, and its own",
     )
-    error: str | None = Field(default=None, description="why it failed, in one line")
+    error: str | None = Field(default=None, description="why it failed or was skipped, in one line")
     traceback: str | None = Field(default=None, description="where it failed")
 
     @model_validator(mode="after")
@@ -51,7 +53,7 @@ class FoldSummary(Record):
         if self.done and (self.error or not timed):
             raise ValueError("a finished fold has its seconds and no error")
         if not self.done and not self.error:
-            raise ValueError("a failed fold has an error")
+            raise ValueError("a fold that failed or was skipped has an error")
         return self
 
     @property

@@ -40,7 +40,7 @@ class Scores(Record):
 
 class _OfFold(Record):
     fold: int = Field(description="the fold, from 0")
-    status: FoldStatus = Field(description="`done` or `failed`")
+    status: FoldStatus = Field(description="`done`, `failed` or `skipped`")
 
 
 class FoldScores(Scores, _OfFold):
@@ -50,7 +50,7 @@ class FoldScores(Scores, _OfFold):
     seconds_predict: float | None = Field(default=None, description="what predicting took")
     peak_memory_mb: float | None = Field(default=None, description="peak resident memory in MiB")
     replayed: bool = Field(default=False, description="whether it was taken from the run folder")
-    error: str | None = Field(default=None, description="why it failed")
+    error: str | None = Field(default=None, description="why it failed or was skipped")
 
 
 class _OfTask(Record):
@@ -70,10 +70,10 @@ class GradeScores(Scores, _OfGrade):
 
 
 class FoldError(Record):
-    """A fold that failed."""
+    """A fold that failed or was skipped."""
 
     fold: int = Field(description="the fold, from 0")
-    error: str = Field(description="why it failed")
+    error: str = Field(description="why")
 
 
 class Difference(Record):
@@ -107,7 +107,8 @@ class _OfMatcher(Record):
     label: str = Field(description="the name, with `(scratch)` without pretrained weights")
     kind: Kind = Field(description="`matcher` or `floor`")
     status: RowStatus = Field(
-        description="`done`, `partial` (some folds failed) or `failed` (all did)"
+        description="`done`, `partial` (some folds failed), `failed` (all did) or `skipped` (its "
+        "weights, a package or a value cannot be had)"
     )
 
 
@@ -153,7 +154,7 @@ class Leaderboard(FileRecord):
     """`leaderboard.json`: every matcher's scores, and how they compare."""
 
     rows: tuple[Row, ...] = Field(
-        description="one a matcher or floor, by rising log loss: `done`, `partial`, then `failed`"
+        description="one a matcher or floor, by rising log loss: `done`, `partial`, then the others"
     )
     comparisons: tuple[Difference, ...] = Field(description="one a pair of rows with scores")
     n: int = Field(description="clips scored")

@@ -89,3 +89,12 @@ class RunRecord(FileRecord):
     listener_errors: tuple[str, ...] = Field(
         default=(), description="a line for each plugin whose hook failed"
     )
+
+    @property
+    def failures(self) -> list[FoldSummary]:
+        """The folds that failed, and one of each matcher that was skipped."""
+        return [
+            result
+            for result in self.results
+            if result.status == "failed" or (result.status == "skipped" and result.fold == 0)
+        ]

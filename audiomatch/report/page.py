@@ -68,7 +68,7 @@ def _content(leaderboard: Leaderboard, predictions: pd.DataFrame, run: RunRecord
             if (table := _breakdown(column, rows, predictions))
         ],
         "details": [_detail(row, parts[row.matcher]) for row in rows if row.matcher in parts],
-        "failures": [result for result in run.results if not result.done],
+        "failures": run.failures,
         "setups": _setups(run.results, names),
         "skipped": [*run.data.skipped, *(run.test.skipped if run.test else ()), *run.folds.skipped],
         "warnings": [*run.data.warnings, *(run.test.warnings if run.test else ())],

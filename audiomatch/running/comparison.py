@@ -20,7 +20,8 @@ from audiomatch.records import (
 )
 from audiomatch.report import write_report
 from audiomatch.results import Comparison
-from audiomatch.running.crossval import cross_validate, enter_kept, pooled_predictions
+from audiomatch.running.crossval import cross_validate, pooled_predictions
+from audiomatch.running.entrants import enter_kept
 from audiomatch.running.folder import RunFolder
 from audiomatch.running.jobs import Entrant
 from audiomatch.scoring import build_leaderboard
@@ -50,12 +51,16 @@ def run_comparison(
     problems: list[str] = []
 
     def fold_done(result: FoldResult) -> None:
+        if result.status == "skipped":
+            if result.fold == 0:
+                run.progress.say(f"{result.matcher}: skipped: {result.error}")
+            return
         run.progress.say(_line(result, folds.k))
         facts = {"matcher": result.matcher, "fold": result.fold, "result": result}
         problems.extend(registry.tell("audiomatch_fold_done", **facts))
 
     named = {entrant.label for entrant in entrants}
-    kept = enter_kept(registry, folder.matchers() - named, run.progress.say)
+    kept = enter_kept(registry, folder.matchers() - named, executor, run.progress.say)
     results = cross_validate(entrants, folds, run, folder, executor, fold_done, only, kept)
     detailed = pooled_predictions(results, folds)
     predictions = detailed.drop(columns=["task", "grade"])

@@ -2,85 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import replace
 
 import pandas as pd
 
-from audiomatch.clips import Clips
-from audiomatch.contract import refused_clips
-from audiomatch.errors import PluginError, UserError, blame_on
 from audiomatch.folds import Folds
 from audiomatch.intake import data_digest
 from audiomatch.matcher import Run
-from audiomatch.plugins import Registry
 from audiomatch.progress import Progress, QuietProgress
 from audiomatch.records import FoldResult
 from audiomatch.running.folder import FoldKey, RunFolder
 from audiomatch.running.jobs import Entrant, Job, run_job
-from audiomatch.spec import MatcherSpec, parse_matcher
-
-
-def enter(registry: Registry, specs: Sequence[MatcherSpec]) -> list[Entrant]:
-    """Check names, options and weights of all matchers, floors first. Raises `UserError`.
-
-    A matcher whose plugin is at fault takes part with the fault: each of its folds fails by it.
-    """
-    floors = [
-        MatcherSpec(offer.info.name)
-        for offer in registry.matchers().values()
-        if offer.info.kind == "floor"
-    ]
-    entrants = []
-    for spec in dict.fromkeys([*floors, *specs]):
-        offer = registry.offer(spec)
-        entrant = Entrant(spec=spec, kind=offer.info.kind, plugin=offer.plugin)
-        try:
-            with blame_on(str(offer)):
-                matcher = registry.create(spec)
-                entrant = replace(
-                    entrant,
-                    config=matcher.config.model_dump(mode="json"),
-                    fingerprint=matcher.fingerprint(),
-                    further_data=tuple(matcher.further_data()),
-                )
-        except PluginError as error:
-            entrant = replace(entrant, fault=str(error))
-        entrants.append(entrant)
-    return entrants
-
-
-def enter_kept(
-    registry: Registry, names: Iterable[str], say: Callable[[str], None]
-) -> list[Entrant]:
-    """Return the matchers of those names that can still take part; `say` hears of the others."""
-    entrants = []
-    for name in sorted(names):
-        try:
-            entrants += [e for e in enter(registry, [parse_matcher(name)]) if e.label == name]
-        except UserError as error:
-            say(f"{name}, of which the run folder has folds, is left out: {error}")
-    return entrants
-
-
-def refusals(
-    registry: Registry, entrants: Sequence[Entrant], run: Run, clips: Clips
-) -> list[str | None]:
-    """Return for each clip why the first matcher that cannot take it refuses it; else None."""
-    found: list[str | None] = [None] * len(clips)
-    for entrant in entrants:
-        if entrant.fault:
-            continue
-        try:
-            with blame_on(f"matcher {entrant.label!r} of {entrant.plugin}"):
-                matcher = registry.create(entrant.spec)
-                for i, reason in enumerate(refused_clips(matcher, clips, run)):
-                    if reason and not found[i]:
-                        found[i] = f"{entrant.label}: {reason}"
-        except PluginError as error:  # its folds will tell
-            run.progress.say(str(error))
-    return found
 
 
 def cross_validate(
@@ -100,6 +34,7 @@ def cross_validate(
     every finished fold kept. `fold_done` hears each result as it comes. Of other folds than `only`
     none is computed, and those are returned that the folder has when that one is done. Nor are
     folds of `kept` matchers computed: one that has not all of its folds in the folder is left out.
+    Of a matcher that is skipped all folds are.
     """
     work = _Work(folder, executor, run.progress, fold_done)
     splits = [folds.split(fold) for fold in range(folds.k)]
@@ -113,12 +48,16 @@ def cross_validate(
 
     try:
         for entrant in entrants:
+            if entrant.skipped:
+                for fold in range(folds.k):
+                    work.finish(job_of(entrant, fold)[0].skipped())
+                continue
             with run.progress.task(entrant.label, total=len(wanted), unit="folds") as task:
                 for fold in wanted:
                     work.begin(*job_of(entrant, fold))
                     task.advance()
         work.wait()
-        for entrant in entrants:
+        for entrant in [entrant for entrant in entrants if not entrant.skipped]:
             for fold in set(range(folds.k)) - set(wanted):
                 work.replay(job_of(entrant, fold))
         for entrant in kept:
@@ -155,7 +94,7 @@ class _Work:
         kept = [result for result in found if result is not None]
         if len(kept) == len(jobs):
             for result in kept:
-                self._finish(result)
+                self.finish(result)
         return len(kept) == len(jobs)
 
     def begin(self, job: Job, key: FoldKey) -> None:
@@ -190,9 +129,10 @@ class _Work:
             result = job.failed(error)
         if result.done:
             self._folder.keep(key, result)
-        self._finish(result)
+        self.finish(result)
 
-    def _finish(self, result: FoldResult) -> None:
+    def finish(self, result: FoldResult) -> None:
+        """Note a result, and tell of it."""
         self.results[result.matcher, result.fold] = result
         if self._fold_done:
             self._fold_done(result)

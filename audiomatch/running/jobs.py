@@ -17,6 +17,7 @@ from audiomatch import plugins
 from audiomatch.clips import Clips
 from audiomatch.contract import fit_matcher, predict_matches
 from audiomatch.errors import PluginError, UserError
+from audiomatch.hookspecs import DISTRIBUTION
 from audiomatch.machine import peak_memory_mb, reset_peak_memory
 from audiomatch.matcher import Kind, Run
 from audiomatch.offers import Plugin
@@ -36,7 +37,9 @@ class Entrant:
         config: every option with its value.
         fingerprint: what `Matcher.fingerprint` gave.
         further_data: what `Matcher.further_data` gave.
+        may_refuse: whether `Matcher.refuses` is to be asked.
         fault: why the plugin's code gave no matcher to take part; empty where it did.
+        skipped: why it cannot be had as it was asked for, and takes no part; empty where it can.
     """
 
     spec: MatcherSpec
@@ -45,7 +48,9 @@ class Entrant:
     config: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     further_data: tuple[str, ...] = ()
+    may_refuse: bool = False
     fault: str = ""
+    skipped: str = ""
 
     @property
     def label(self) -> str:
@@ -71,6 +76,13 @@ class Job:
     held_out: Clips
     run: Run
 
+    @property
+    def worker(self) -> str:
+        """Names the process that it may share with other jobs; the core's floors have one."""
+        entrant = self.entrant
+        own = entrant.kind == "floor" and entrant.plugin.distribution == DISTRIBUTION
+        return f"floors of {DISTRIBUTION}" if own else entrant.label
+
     def failed(self, error: BaseException, notes: Mapping[str, Any] | None = None) -> FoldResult:
         """Return the result of a job that ended in `error`."""
         message = " ".join(str(error).split())
@@ -79,8 +91,12 @@ class Job:
             status="failed",
             error=message if known else f"{type(error).__name__}: {message}",
             traceback="".join(traceback.format_exception(error)),
-            notes={name: value for name, value in (notes or {}).items() if _is_json(value)},
+            notes=_as_read({k: v for k, v in (notes or {}).items() if _is_json(v)}),
         )
+
+    def skipped(self) -> FoldResult:
+        """Return the result of a job of a matcher that takes no part."""
+        return self._result(status="skipped", error=" ".join(self.entrant.skipped.split()))
 
     def done(
         self, p_match: NDArray[np.float64], notes: Mapping[str, Any], **cost: Any
@@ -93,7 +109,7 @@ class Job:
             status="done",
             ids=tuple(self.held_out.ids),
             p_match=tuple(p_match.tolist()),
-            notes=json.loads(json.dumps(dict(notes))),  # as it is read again
+            notes=_as_read(notes),
             **cost,
         )
 
@@ -136,8 +152,16 @@ def run_job(job: Job, progress: Progress | None = None) -> FoldResult:
             seconds_predict=predicted - fitted,
             peak_memory_mb=peak_memory_mb(),
         )
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a stranger's code may raise anything
         return job.failed(error, run.notes)
+
+
+def _as_read(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return notes as they are read again: of JSON's own types, whatever a matcher noted."""
+    read: dict[str, Any] = json.loads(json.dumps(dict(notes)))
+    return read
 
 
 def _is_json(value: Any) -> bool:

@@ -19,6 +19,7 @@ from audiomatch.records import (
     GradeScores,
     Leaderboard,
     Row,
+    RowStatus,
     Scores,
     TaskScores,
 )
@@ -33,7 +34,7 @@ from audiomatch.scoring.metrics import CALIBRATION_BINS, Array, checked, clip_lo
 from audiomatch.scoring.resamples import Resamples
 
 COLUMNS = ("id", "matcher", "fold", "group", "match", "p_match")
-_ORDER = {"done": 0, "partial": 1, "failed": 2}
+_ORDER = {"done": 0, "partial": 1, "failed": 2, "skipped": 3}
 
 
 def build_leaderboard(
@@ -54,7 +55,8 @@ def build_leaderboard(
 
     Returns:
         The leaderboard: rows by rising log loss, first those that finished every fold (`done`),
-        then those scored over the folds they have (`partial`), then those without any (`failed`);
+        then those scored over the folds they have (`partial`), then those without any (`failed`,
+        `skipped`);
         and a comparison of each pair over the clips that both predicted.
 
     Raises:
@@ -182,10 +184,10 @@ def _row(matcher: str, folds: list[FoldSummary], every: list[int], table: _Table
         matcher=matcher,
         label=f"{matcher} (scratch)" if "scratch" in weights else matcher,
         kind=folds[0].kind,
-        status="failed" if not done else "done" if len(done) == len(every) else "partial",
+        status=_status(folds, len(done), len(every)),
         **dict(table.score(matcher, np.ones(len(table.y), bool))),
         folds_done=len(done),
-        folds_failed=len(folds) - len(done),
+        folds_failed=sum(fold.status == "failed" for fold in folds),
         replayed_folds=sum(fold.replayed for fold in done),
         errors=tuple(FoldError(fold=f.fold, error=f.error) for f in folds if f.error),
         warnings=tuple(sorted({fold.warning for fold in folds if fold.warning})),
@@ -199,6 +201,12 @@ def _row(matcher: str, folds: list[FoldSummary], every: list[int], table: _Table
         by_task=tuple(TaskScores(task=task, **dict(scores)) for task, scores in by_task),
         by_grade=tuple(GradeScores(grade=grade, **dict(scores)) for grade, scores in by_grade),
     )
+
+
+def _status(folds: list[FoldSummary], done: int, every: int) -> RowStatus:
+    if done:
+        return "done" if done == every else "partial"
+    return "skipped" if all(fold.status == "skipped" for fold in folds) else "failed"
 
 
 def _fold(fold: FoldSummary, table: _Table) -> FoldScores:

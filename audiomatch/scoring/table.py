@@ -12,6 +12,8 @@ from audiomatch.records import Leaderboard, Row
 
 HEADERS = ("#", "matcher", "log loss", "95 % interval", "AUROC", "Brier", "ECE", "folds", "seconds")
 
+_EMPTY = ("failed", "skipped")  # without a finished fold
+
 
 def leaderboard_table(leaderboard: Leaderboard, title: str | None = None) -> Table:
     """Return the leaderboard as a table of rich that fits 100 columns.
@@ -30,7 +32,7 @@ def leaderboard_table(leaderboard: Leaderboard, title: str | None = None) -> Tab
     for rank, row in enumerate(leaderboard.rows, start=1):
         cells = [*_cells(rank, row), _number(row.peak_memory_mb, 0)]
         style = "dim" if row.kind == "floor" else "bold" if rank == 1 else ""
-        style = "red" if row.status == "failed" else style
+        style = "red" if row.status in _EMPTY else style
         table.add_row(*(Text(cell) for cell in cells), style=style)
     below = [
         *map(Text, _ties(leaderboard)),
@@ -44,7 +46,7 @@ def markdown_table(leaderboard: Leaderboard) -> str:
     """Return the leaderboard as a Markdown table, ending in a newline."""
     lines = ["| " + " | ".join(HEADERS) + " |", "|" + "|".join(["--:", ":--", *["--:"] * 7]) + "|"]
     for rank, row in enumerate(leaderboard.rows, start=1):
-        if row.status == "failed":
+        if row.status in _EMPTY:
             cells = ["", f"{row.label}: {first_error(row)}", *[""] * 5, _folds(row), ""]
         else:
             cells = _cells(rank, row)
@@ -67,11 +69,12 @@ def html_table(leaderboard: Leaderboard) -> str:
 
 
 def first_error(row: Row) -> str:
-    """Return the first line of a row's first error, with its fold."""
+    """Return the first line of a row's first error, with its fold where it failed in one."""
     if not row.errors:
         return "not every fold was run"
     first = row.errors[0]
-    return f"fold {first.fold + 1} failed: {first.error.strip().splitlines()[0]}"
+    what = "skipped" if row.status == "skipped" else f"fold {first.fold + 1} failed"
+    return f"{what}: {first.error.strip().splitlines()[0]}"
 
 
 def _ties(leaderboard: Leaderboard) -> list[str]:

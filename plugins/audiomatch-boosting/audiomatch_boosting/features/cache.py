@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Generator, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from functools import cache
 from typing import TYPE_CHECKING
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from audiomatch import ClipError
 from audiomatch.audio import Recording, recordings
+from audiomatch.workers import CONTEXT
 from audiomatch_boosting.features import audio
 
 if TYPE_CHECKING:  # pandas would slow the start of every worker
@@ -52,10 +53,7 @@ def audio_table(clips: Clips, run: Run) -> NDArray[np.float32]:
                 yield result
                 task.advance()
 
-    with warnings.catch_warnings():
-        # joblib's advice where work is given up because of a bad clip or Ctrl-C.
-        warnings.filterwarnings("ignore", message=".*could benefit from adjusting")
-        rows = ArrayCache(run, "boosting", computed_by(__name__)).fill(digests, compute)
+    rows = ArrayCache(run, "boosting", computed_by(__name__)).fill(digests, compute)
     return np.asarray(rows, np.float32).reshape(len(clips), len(audio_columns()))
 
 
@@ -63,13 +61,19 @@ def _measure_all(
     jobs: list[Recording], workers: int
 ) -> Generator[NDArray[np.float32] | str, None, None]:
     if workers < 2 or len(jobs) <= FEW:
-        return (_measure(job) for job in jobs)
+        yield from map(_measure, jobs)
+        return
     size = min(16, max(1, len(jobs) // (4 * workers)))
-    pool = joblib.Parallel(workers, return_as="generator", batch_size=size, max_nbytes=None)
-    results: Generator[NDArray[np.float32] | str, None, None] = pool(
-        joblib.delayed(_measure)(job) for job in jobs
-    )
-    return results
+    with ProcessPoolExecutor(workers, CONTEXT, initializer=_take_one_thread) as pool:
+        try:
+            yield from pool.map(_measure, jobs, chunksize=size)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _take_one_thread() -> None:
+    """Leave the other cores to the other workers."""
+    threadpool_limits(limits=1)
 
 
 def _measure(recording: Recording) -> NDArray[np.float32] | str:

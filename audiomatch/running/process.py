@@ -1,0 +1,232 @@
+"""The executor `process`: a worker process for each matcher, so that what breaks breaks alone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import AbstractContextManager
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import psutil
+from pydantic import Field
+
+from audiomatch.errors import PluginError
+from audiomatch.progress import Progress, QuietProgress, Task
+from audiomatch.running.worker import serve
+from audiomatch.workers import CONTEXT
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Limit = Annotated[float, Field(gt=0)] | None
+
+_TICK = 0.25  # seconds between two looks at a worker
+_GRACE = 2.0  # seconds that a worker has to leave
+# Kills a process group when its stdin ends: when it is closed, or the parent is gone, however.
+_REAPER = "import os, sys; sys.stdin.read(); os.killpg(int(sys.argv[1]), 9)"
+
+
+class LostWorkerError(PluginError):
+    """A worker that ended, hung or grew too large before it had answered."""
+
+
+class ProcessExecutor(Executor):
+    """Runs the jobs of each matcher in a process of its own, one matcher after another.
+
+    `submit` returns when the job has ended. A worker takes all jobs that follow one another and
+    have the same `Job.worker`; before another's first job it is ended, with all that it started,
+    so that its memory is free. What is lost with a worker is the job at hand: the next one gets a
+    fresh worker.
+    """
+
+    def __init__(self, timeout: Limit = None, memory: Limit = None) -> None:
+        """Take limits of one job.
+
+        Args:
+            timeout: seconds, from asking to the answer.
+            memory: MB that the worker and its children have resident together.
+        """
+        self._timeout, self._memory = timeout, memory
+        self._worker: _Worker | None = None
+        self._owner = ""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call `fn` in a worker; an interrupt ends it and goes through. There are no keywords."""
+        assert not kwargs, "jobs have no keywords"
+        owner = next((arg.worker for arg in args if hasattr(arg, "worker")), "")
+        shown = next((arg for arg in args if isinstance(arg, Progress)), QuietProgress())
+        sent = [QuietProgress() if arg is shown else arg for arg in args]
+        future: Future[T] = Future()
+        try:
+            future.set_result(self._worker_of(owner).ask((fn, sent), shown))
+        except Exception as error:  # noqa: BLE001 - it is raised again by the future
+            future.set_exception(error)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        """End the worker."""
+        if self._worker is not None:
+            self._worker.end()
+            self._worker = None
+
+    def _worker_of(self, owner: str) -> _Worker:
+        if self._worker is None or self._worker.ended or owner != self._owner:
+            self.shutdown()
+            self._worker, self._owner = _Worker(self._timeout, self._memory), owner
+        return self._worker
+
+
+class _Worker:
+    """A process that answers calls, as seen from its parent."""
+
+    def __init__(self, timeout: float | None, memory: float | None) -> None:
+        self._timeout, self._memory = timeout, memory
+        self._pipe, theirs = CONTEXT.Pipe()
+        self._process = CONTEXT.Process(target=serve, args=(theirs,), daemon=False)
+        self._process.start()
+        theirs.close()
+        self._reaper = _reaper(self._process.pid)
+        self.ended = False
+
+    def ask(self, call: tuple[Callable[..., T], list[Any]], shown: Progress) -> T:
+        """Return what the call gives, or raise what it raises; show its progress.
+
+        Raises `LostWorkerError` where no answer comes; the worker is then ended, as it is by an
+        interrupt.
+        """
+        asked = pickle.dumps(call)
+        with contextlib.closing(_Tasks(shown)) as tasks:
+            try:
+                with contextlib.suppress(ConnectionError):  # why it is gone is told below
+                    self._pipe.send_bytes(asked)
+                for kind, *facts in self._messages():
+                    if kind == "returned":
+                        return facts[0]  # type: ignore[no-any-return]
+                    if kind == "raised":
+                        raise facts[0]
+                    tasks.hear(kind, *facts)
+            except BaseException as error:
+                if not isinstance(error, Exception):
+                    self.stop()
+                raise
+        raise AssertionError
+
+    def _messages(self) -> Iterator[tuple[Any, ...]]:
+        """Give what the worker sends. Raises `LostWorkerError` where it has ended or must end."""
+        started = looked = time.monotonic()
+        while True:
+            try:
+                if self._pipe.poll(_TICK):
+                    yield pickle.loads(self._pipe.recv_bytes())  # noqa: S301 - from `serve`
+                elif self._process.exitcode is not None:
+                    raise EOFError
+            except (EOFError, ConnectionError):
+                self._process.join(_GRACE)
+                why = _ending(self._process.exitcode)
+                self.kill()
+                raise LostWorkerError(why) from None
+            now = time.monotonic()
+            if now - looked >= _TICK:
+                looked = now
+                self._hold_to_limits(now - started)
+
+    def _hold_to_limits(self, seconds: float) -> None:
+        if self._timeout is not None and seconds > self._timeout:
+            self.stop()
+            raise LostWorkerError(f"no answer within {self._timeout:g} s (timeout)")
+        if self._memory is not None and (used := _resident(self._process.pid)) > self._memory:
+            self.kill()
+            raise LostWorkerError(f"used {used:,.0f} MB of memory; allowed are {self._memory:,.0f}")
+
+    def end(self) -> None:
+        """Let it leave, between two calls."""
+        if not self.ended:
+            self._pipe.close()
+            self._process.join(_GRACE)
+            self.kill()
+
+    def stop(self) -> None:
+        """Have it break off its call and leave: its temporary files go with it."""
+        if not self.ended:
+            self._process.terminate()
+            self._process.join(_GRACE)
+            self.kill()
+
+    def kill(self) -> None:
+        """End it, and all that it started."""
+        if not self.ended:
+            self.ended = True
+            self._process.kill()
+            self._process.join()
+            self._pipe.close()
+            if self._reaper is not None:
+                self._reaper.communicate()
+
+
+def _reaper(group: int | None) -> subprocess.Popen[bytes] | None:
+    """Start what ends a process group with this process; its own is another."""
+    if not hasattr(os, "killpg"):
+        return None
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _REAPER, str(group)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # the group may be gone
+        start_new_session=True,
+    )
+
+
+def _ending(code: int | None) -> str:
+    """Say how a worker ended, by its exit code as `Process.exitcode` gives it."""
+    if code is None:
+        return "the worker closed its connection"
+    if code >= 0:
+        return f"the worker ended with exit code {code}"
+    with contextlib.suppress(ValueError):
+        name = signal.Signals(-code).name
+        memory = ", as the system does where memory runs out" if name == "SIGKILL" else ""
+        return f"the worker was killed by signal {-code} ({name}){memory}"
+    return f"the worker was killed by signal {-code}"
+
+
+def _resident(pid: int | None) -> float:
+    """Return the resident memory of a process and its children in MB (2**20 bytes)."""
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                total += one.memory_info().rss
+    return total / 2**20
+
+
+class _Tasks:
+    """The tasks of one call that are open, shown here."""
+
+    def __init__(self, shown: Progress) -> None:
+        self._shown = shown
+        self._open: dict[int, tuple[AbstractContextManager[Task], Task]] = {}
+
+    def hear(self, kind: str, *facts: Any) -> None:
+        """Show what a worker's `RelayedProgress` tells; what is left of an earlier call is not."""
+        if kind == "say":
+            self._shown.say(*facts)
+            return
+        name, *of_task = facts
+        if kind == "open":
+            shown = self._shown.task(*of_task)
+            self._open[name] = shown, shown.__enter__()
+        elif name in self._open and kind == "advance":
+            self._open[name][1].advance(*of_task)
+        elif name in self._open:
+            self._open.pop(name)[0].__exit__(None, None, None)
+
+    def close(self) -> None:
+        """Close what the worker has not."""
+        for shown, _ in reversed(self._open.values()):
+            shown.__exit__(None, None, None)
