@@ -20,7 +20,7 @@ from tests.conftest import write_corpus
 
 PLUGINS = Path(__file__).with_name("bad_plugins")
 PROGRAM = Path(sys.executable).with_name("audiomatch")
-TIMEOUT, MEMORY = 8, 900
+TIMEOUT, MEMORY = 20, 600
 # The cause that its row names, for each way to misbehave.
 CAUSES = {
     "odd-error": "OddError: ",

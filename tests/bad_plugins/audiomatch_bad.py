@@ -111,7 +111,7 @@ def hang() -> None:
 
 
 def grow() -> None:
-    held = np.ones(120_000_000)
+    held = np.ones(75_000_000)
     time.sleep(60)
     del held
 
