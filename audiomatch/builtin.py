@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from audiomatch.datasets import DatasetInfo, find_manifest
 from audiomatch.hookspecs import hookimpl
@@ -78,10 +78,12 @@ def _open_manifest(
     return open_manifest(path, labelled, columns)
 
 
-def _write_manifest(path: Path, target: Path, more: pd.DataFrame) -> None:
-    from audiomatch.datasets.tables import add_columns
+def _write_manifest(
+    path: Path, target: Path, more: pd.DataFrame, only: Iterable[Any] | None = None
+) -> None:
+    from audiomatch.datasets.writing import write_back
 
-    add_columns(find_manifest(path) or path, target, more)
+    write_back(find_manifest(path) or path, target, more, only)
 
 
 def _is_drivendata(path: Path) -> bool:

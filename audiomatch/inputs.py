@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from audiomatch import plugins
 from audiomatch.audio import SAMPLE_RATE, Recording, sound_digest
 from audiomatch.clips import Clips
-from audiomatch.datasets import DEFAULT, choose_dataset
+from audiomatch.datasets import DEFAULT, DatasetInfo, choose_dataset
 from audiomatch.datasets.held import HeldFolder, is_packed
 from audiomatch.datasets.manifest import clips_of_table
 from audiomatch.errors import ClipError, UserError
@@ -148,17 +148,24 @@ def shipped_dataset(data: Data | None, dataset: str | None) -> str | None:
     return str(data) if named and dataset is None and not user_path(str(data)).exists() else None
 
 
+def find_layout(
+    data: str | os.PathLike[str] | None, dataset: str | None
+) -> tuple[DatasetInfo, Path | None]:
+    """Return the layout of a path or a dataset's name, and the path. Raises `UserError`."""
+    shipped = shipped_dataset(data, dataset)
+    if shipped is not None:
+        data, dataset = None, shipped
+    layouts = plugins.registry().datasets()
+    return choose_dataset(layouts, None if data is None else os.fspath(data), dataset)
+
+
 def _of_path(
     data: str | os.PathLike[str] | None,
     labelled: bool | None,
     dataset: str | None,
     columns: Mapping[str, str] | None,
 ) -> Opened:
-    shipped = shipped_dataset(data, dataset)
-    if shipped is not None:
-        data, dataset = None, shipped
-    layouts = plugins.registry().datasets()
-    info, path = choose_dataset(layouts, None if data is None else os.fspath(data), dataset)
+    info, path = find_layout(data, dataset)
     if columns and not info.columns:
         raise UserError(f"--columns: the layout {info.name!r} has columns of its own")
     clips = info.open(path, labelled, columns) if columns else info.open(path, labelled)

@@ -109,6 +109,26 @@ def test_score_writes_the_clips_with_verdicts_and_what_is_left_out_beside_it(
     assert [line["p_match"] for line in lines] == sorted(line["p_match"] for line in lines)
 
 
+def test_score_keeps_the_format_of_the_table(
+    ready: tuple[Path, str], command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    file = corpus.with_name("own.csv")
+    file.write_bytes(corpus.read_bytes().replace(b",", b";").replace(b"moon", b"m\xfcn"))
+    out = corpus.with_name("out.csv")
+    for how in (["--worst-first"], ["--keep", "0.5", "--worst-first"]):
+        assert command("score", file, "--out", out, *how)[0] == 0
+        head, *rows = out.read_bytes().decode("cp1252").splitlines()
+        assert head.endswith(";speaker;p_match;p_corpus;verdict") and ";mün;" in "".join(rows)
+        p = [float(row.split(";")[6]) for row in rows]
+        assert p == sorted(p) and len(p) == (36 if len(how) == 1 else 18)
+    dropped = corpus.with_name("out-dropped.csv").read_text("cp1252")
+    assert dropped.startswith(head) and dropped.count("\n") == 19
+    code, _, err = command("score", file, "--out", tmp_path / "new")
+    assert code == 2 and "must end in one of .csv, .tsv, .jsonl, .parquet" in err
+    code, _, err = command("score", file, "--out", corpus.parent)
+    assert code == 2 and "is not empty; name a new folder" in err
+
+
 def test_score_of_one_clip_says_where_nobody_speaks(
     ready: tuple[Path, str], command: Command, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -15,14 +16,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
 from audiomatch import UserError
 from audiomatch.clips import Clips
 from audiomatch.datasets.manifest import open_manifest
-from audiomatch.datasets.tables import add_columns, read_table, write_table
+from audiomatch.datasets.tables import read_table, write_table
+from audiomatch.datasets.writing import write_back
 from audiomatch.errors import DataWarning
 from audiomatch.plugins import registry
 
@@ -277,6 +279,7 @@ def test_what_csv_writes_comes_back(
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 @FEW
+@example(data=b'"\x01\n\x00"\r\x00', head=b"")
 @given(
     data=st.binary(max_size=60)
     | st.text('",;\r\n\t {}[]:a1\ud800', max_size=40).map(
@@ -323,7 +326,7 @@ def test_a_table_gets_columns_more(
         scores = pd.DataFrame({"p_match": [0.25], "one": [7]}, index=read.index[:1])
         write = registry().datasets()["manifest"].write
         assert write is not None
-        write(file, target, scores)
+        write(file, target, scores, None)
         found = read_table(target)
     assert read.to_numpy().tolist() == frame.to_numpy().tolist()
     for column in ("audio", "expected_text", "two"):
@@ -335,18 +338,46 @@ def test_a_table_gets_columns_more(
 def test_what_is_written_back_is_in_the_users_own_format(tmp_path: Path) -> None:
     more = pd.DataFrame({"p_match": [0.5]}, index=[2])
     file = table(tmp_path, "audio;expected_text\na.wav;hello\n")
-    add_columns(file, tmp_path / "out.csv", more)
+    write_back(file, tmp_path / "out.csv", more)
     assert (tmp_path / "out.csv").read_text() == "audio;expected_text;p_match\na.wav;hello;0.5\n"
     file = table(tmp_path, '\n{"audio": "a", "words": [1]}\n{"audio": "é", "n": null}\n', "m.jsonl")
-    add_columns(file, tmp_path / "out.jsonl", more)
+    write_back(file, tmp_path / "out.jsonl", more)
     lines = '{"audio": "a", "words": [1], "p_match": 0.5}\n{"audio": "é", "n": null}\n'
     assert (tmp_path / "out.jsonl").read_text() == lines
     audio = {"bytes": b"RIFF", "path": "a.wav"}
     pd.DataFrame({"audio": [audio], "words": [[1, 2]]}).to_parquet(tmp_path / "m.parquet")
     more.index = pd.Index([1])
-    add_columns(tmp_path / "m.parquet", tmp_path / "out.parquet", more)
+    write_back(tmp_path / "m.parquet", tmp_path / "out.parquet", more)
     schema = parquet.read_schema(tmp_path / "m.parquet")
     assert parquet.read_schema(tmp_path / "out.parquet").names == ["audio", "words", "p_match"]
     assert parquet.read_schema(tmp_path / "out.parquet").field("audio") == schema.field("audio")
-    add_columns(tmp_path / "m.parquet", tmp_path / "out.csv", more)
+    write_back(tmp_path / "m.parquet", tmp_path / "out.csv", more)
     assert (tmp_path / "out.csv").read_text() == "audio,words,p_match\na.wav,[1 2],0.5\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "cp1252"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("name", ["m.csv", "m.tsv", "m.csv.gz"])
+@pytest.mark.filterwarnings("ignore::audiomatch.errors.DataWarning")
+def test_a_text_table_keeps_its_dialect(tmp_path: Path, name: str, end: str, encoding: str) -> None:
+    mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
+    lines = ["# by hand", "Audio ;expected_text;;no", 'a;"one; ""é""";x;1', "", "b;two;;2"]
+
+    def content(lines: list[str]) -> bytes:
+        return mark + "".join(line + end for line in lines).encode(encoding)
+
+    packed = name.endswith(".gz")
+    data = content(lines)
+    file = table(tmp_path, gzip.compress(data) if packed else data, name)
+    rows = read_table(file).index
+    more = pd.DataFrame({"p_match": [0.5, 0.25], "no": [7, 8]}, index=rows)
+
+    def written(only: Any) -> bytes:
+        write_back(file, tmp_path / f"out-{name}", more, only)
+        found = (tmp_path / f"out-{name}").read_bytes()
+        return gzip.decompress(found) if packed else found
+
+    head = [lines[0], f"{lines[1]};p_match"]
+    first, last = 'a;"one; ""é""";x;7;0.5', "b;two;;8;0.25"
+    assert written(None) == content([*head, first, last])
+    assert written([rows[1], rows[0]]) == content([*head, last, first])

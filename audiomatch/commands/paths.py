@@ -34,6 +34,20 @@ class OutputFile(UserPath):
         return path
 
 
+class OutputData(OutputFile):
+    """A file, or a folder that is new or empty; see `OutputFile`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: Any) -> Path:
+        """Return the path, once it is known that it can be written."""
+        path = user_path(value)
+        if not path.is_dir():
+            return super().convert(value, param, ctx)
+        check_output_folder(path, _option(param), replaced=True)
+        if any(path.iterdir()):
+            raise UserError(f"{_option(param)} {path}: is not empty; name a new folder")
+        return path
+
+
 class OutputFolder(UserPath):
     """A folder to write, or with `replaced` to put in the place of another; see `OutputFile`."""
 

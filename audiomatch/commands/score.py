@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from audiomatch.commands.options import data_options, data_path, run_options
 from audiomatch.commands.output import print_json, print_table
-from audiomatch.commands.paths import TABLES, OutputFile, UserPath, check_not_clip, check_suffix
+from audiomatch.commands.paths import OutputData, UserPath, check_not_clip
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+    from audiomatch.datasets import DatasetInfo
     from audiomatch.scored import CorpusScore
 
 
@@ -25,7 +30,9 @@ if TYPE_CHECKING:
     help="A folder that `fit` saved, or NAME:ready (else the first that a plugin carries).",
 )
 @click.option(
-    "--out", type=OutputFile(), help="File for the table with its answers: .csv, .jsonl, .parquet."
+    "--out",
+    type=OutputData(),
+    help="DATA with its answers, in its own format, or a table: .csv, .tsv, .jsonl, .parquet.",
 )
 @click.option("--worst-first", is_flag=True, help="Write the least probable clips first.")
 @click.option("--keep", type=float, metavar="SHARE", help="Write the best SHARE of the clips only.")
@@ -49,9 +56,9 @@ def score(
     """Say whether clips say their texts, by a model that is ready: no labels are needed.
 
     With TEXT, DATA is one clip: the verdict, and each word with its times and P(said). Without,
-    every clip of DATA is scored into the file --out: its own columns, p_match, p_corpus (for the
-    share of wrong texts that DATA itself seems to have) and verdict. With --keep or --drop, what is
-    left out is written beside it, as NAME-dropped, worst first.
+    every clip of DATA is scored into --out: DATA as it is, p_match, p_corpus (for the share of
+    wrong texts that DATA itself seems to have) and verdict. With --keep or --drop, what is left out
+    is written beside it, as NAME-dropped, worst first.
     """
     import audiomatch
     from audiomatch.errors import UserError
@@ -62,7 +69,7 @@ def score(
     if text is not None and any(many):
         raise UserError("the options for many clips and TEXT do not go together; leave out TEXT")
     if text is None:
-        _check_many(data, out, keep, drop)
+        _check_many(data, dataset, out, keep, drop)
     loaded = audiomatch.load(model or ready_model(), progress=True, **how)
     if text is not None:
         one = audiomatch.score(str(data), text, model=loaded)
@@ -90,21 +97,43 @@ def score(
         _tell(loaded.name, facts)
 
 
-def _check_many(data: str | None, out: Path | None, keep: float | None, drop: float | None) -> None:
+def _check_many(
+    data: str | None,
+    dataset: str | None,
+    out: Path | None,
+    keep: float | None,
+    drop: float | None,
+) -> None:
     from audiomatch.errors import UserError
-    from audiomatch.files import check_not_input, user_path
+    from audiomatch.files import check_not_input
+    from audiomatch.inputs import find_layout
 
     check_not_clip(data)
     if out is None:
         raise UserError("many clips are scored into a file: name it with --out FILE.csv")
-    check_suffix(out, TABLES)
     if keep is not None and drop is not None:
         raise UserError("--keep and --drop say the same; give one of them")
-    if data is not None and (keep or drop):
-        check_not_input(_dropped(out), [user_path(data)], "beside --out")
     for name, share in (("keep", keep), ("drop", drop)):
         if share is not None and not 0 < share < 1:
             raise UserError(f"--{name} {share}: must be between 0 and 1")
+    layout, path = find_layout(data_path(data), dataset)
+    _check_ending(out, layout)
+    if keep or drop:
+        dropped = _dropped(out)
+        check_not_input(dropped, [path] if path else [], "beside --out")
+        if dropped.is_dir():
+            raise UserError(f"--out {out}: there is a folder {dropped}, for what is left out")
+
+
+def _check_ending(out: Path, layout: DatasetInfo) -> None:
+    from audiomatch.datasets import MANIFEST_SUFFIXES
+    from audiomatch.datasets.tables import table_suffix
+    from audiomatch.errors import UserError
+
+    endings = dict.fromkeys((*layout.endings, *MANIFEST_SUFFIXES))
+    if table_suffix(out) not in endings or (out.is_dir() and table_suffix(out)):
+        named = ", ".join(ending or "nothing (a folder)" for ending in endings)
+        raise UserError(f"--out {out}: must end in one of {named}")
 
 
 def _write(found: CorpusScore, out: Path, share: float, worst_first: bool) -> dict[str, Any]:
@@ -119,13 +148,14 @@ def _write(found: CorpusScore, out: Path, share: float, worst_first: bool) -> di
         "warning": found.warning,
     }
     kept = found.keep(share)
-    _write_own(found, out)
-    if kept.all() and not worst_first:
-        return facts
-    dropped = _dropped(out)
-    _rearrange(out, int((~kept).sum()), dropped, worst_first)
+    best = found.clips.frame.index[kept]
+    worst = _worst_first(found, first="last" if kept.all() else "first")
     if kept.all():
+        _write_own(found, out, worst if worst_first else None)
         return facts
+    _write_own(found, out, worst[worst.isin(best)] if worst_first else best)
+    dropped = _dropped(out)
+    _write_own(found, dropped, worst[~worst.isin(best)])
     return facts | {
         "kept": int(kept.sum()),
         "right_among_kept": asdict(found.estimates.matches_among(kept)),
@@ -134,41 +164,33 @@ def _write(found: CorpusScore, out: Path, share: float, worst_first: bool) -> di
     }
 
 
+def _worst_first(found: CorpusScore, first: Literal["first", "last"]) -> pd.Index:
+    """Return the rows asked for, the least probable first; those without an answer `first` too."""
+    rows = found.opened.clips.frame.index
+    p_match = found.answers()["p_match"]
+    p_match = p_match.reindex(rows[rows.isin(p_match.index)])
+    return p_match.sort_values(kind="stable", na_position=first).index
+
+
 def _dropped(out: Path) -> Path:
-    return out.with_name(f"{out.stem}-dropped{out.suffix}")
+    bare = Path(out.name.removesuffix(".gz"))
+    packed = out.name[len(bare.name) :]
+    return out.with_name(f"{bare.stem}-dropped{bare.suffix}{packed}")
 
 
-def _write_own(found: CorpusScore, out: Path) -> None:
-    """Write the corpus's own table, in its own format where the layout knows how, and answers."""
+def _write_own(found: CorpusScore, out: Path, only: Iterable[Any] | None) -> None:
+    """Write the corpus, in its own format where the layout knows how, with the answers."""
     from audiomatch.datasets.tables import write_table
+    from audiomatch.datasets.writing import with_columns
     from audiomatch.plugins import registry
 
-    more = found.answers()
+    more, frame = found.answers(), found.opened.clips.frame
     layout = registry().datasets().get(found.opened.dataset)
     if layout and layout.write:
-        layout.write(Path(found.opened.source), out, more)
+        layout.write(Path(found.opened.source), out, more, only)
     else:
-        own = found.opened.clips.frame.loc[more.index]
-        write_table(out, own.assign(**{str(name): more[name] for name in more}))
-
-
-def _rearrange(out: Path, count: int, dropped: Path, worst_first: bool) -> None:
-    """Sort the rows of a table that was written, and move the `count` worst into another.
-
-    Clips without a P(match) go with these; where none are moved they are the last.
-    """
-    import pandas as pd
-
-    from audiomatch.datasets.tables import read_table, write_table
-
-    table = read_table(out)
-    p_match = pd.to_numeric(table["p_match"])
-    order = p_match.sort_values(kind="stable", na_position="first" if count else "last").index
-    count += int(p_match.isna().sum()) if count else 0
-    best = table.loc[order[count:]]
-    write_table(out, best if worst_first else best.sort_index())
-    if count:
-        write_table(dropped, table.loc[order[:count]])
+        rows = frame.index[frame.index.isin(more.index)] if only is None else only
+        write_table(out, with_columns(frame, more, rows))
 
 
 def _tell(matcher: str, facts: dict[str, Any]) -> None:

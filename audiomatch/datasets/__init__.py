@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from audiomatch.errors import DataWarning, PluginError, UserError, blame_on, unknown
 from audiomatch.files import user_path
@@ -38,9 +38,12 @@ class DatasetInfo:
             are in it.
         columns: whether `open` takes a third argument, which of the table's columns are ours (ours
             to theirs, or None), as `clips_of_table` does.
-        write: `write(path, target, more)` writes the dataset's own table into the file `target`
+        write: `write(path, target, more, only)` writes the dataset into `target` in its own format
             with the columns of the data frame `more`, whose index is that of the clips' frame; rows
-            that are not in it have empty cells. None where a layout has no table of its own.
+            that are not in it have empty cells. `only` are the rows to write, in that order; None
+            for all. None where a layout has no table of its own.
+        endings: those that the `target` of `write` may have beside those of tables; "" for a
+            folder.
     """
 
     name: str
@@ -51,7 +54,8 @@ class DatasetInfo:
     prediction_columns: tuple[str, str] = ("id", "p_match")
     tables: Callable[[Path], Iterable[Path]] = Path.iterdir
     columns: bool = False
-    write: Callable[[Path, Path, pd.DataFrame], None] | None = None
+    write: Callable[[Path, Path, pd.DataFrame, Iterable[Any] | None], None] | None = None
+    endings: tuple[str, ...] = ()
 
 
 def find_manifest(path: Path) -> Path | None:

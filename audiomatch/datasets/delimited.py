@@ -62,6 +62,11 @@ def read_delimited(text: str, name: str, *, quoted: bool = True) -> pd.DataFrame
     return pd.DataFrame(columns, index=pd.Index(numbers), dtype=object)
 
 
+def raw_header(text: str, start: Start, name: str) -> list[str]:
+    """Return the cells of the header as they are written."""
+    return next(_rows(text, start, name, quoted=True))[1]
+
+
 def find_start(text: str, name: str) -> Start:
     """Find the header line and its delimiter."""
     at = 0

@@ -84,9 +84,10 @@ def require_columns(frame: pd.DataFrame, names: tuple[str, ...], source: str) ->
     """Raise `UserError` for the first column that is not there."""
     for name in names:
         if name not in frame.columns:
+            has = " ".join(", ".join(map(str, frame.columns)).split())[:200]
             hint = ", or --negatives swap,edit makes mismatches (bench, fit)"
             raise UserError(
                 f"{source}: no column {name!r}; needs {', '.join(names)}, "
-                f"has {', '.join(map(str, frame.columns))[:200]}; --columns {name}=THEIRS says "
+                f"has {has}; --columns {name}=THEIRS says "
                 f"which it is{hint if name == 'match' else ''}"
             )

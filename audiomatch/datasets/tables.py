@@ -16,10 +16,10 @@ import pyarrow
 from pyarrow import parquet
 
 from audiomatch.datasets.cells import check_column_names
-from audiomatch.datasets.delimited import find_start, read_delimited
+from audiomatch.datasets.delimited import read_delimited
 from audiomatch.datasets.encoding import decode_text
 from audiomatch.datasets.held import is_packed
-from audiomatch.datasets.json_lines import json_rows, read_json_lines
+from audiomatch.datasets.json_lines import read_json_lines
 from audiomatch.errors import UserError
 from audiomatch.files import atomic_file
 
@@ -55,13 +55,18 @@ def table_suffix(file: Path) -> str:
 
 def read_text(file: Path) -> str:
     """Return the text of a file, unpacked where it is gzipped. Raises `UserError`."""
+    return decode_text(unpacked_bytes(file), file.name)
+
+
+def unpacked_bytes(file: Path) -> bytes:
+    """Return the content of a file, unpacked where it is gzipped. Raises `UserError`."""
     data = file.read_bytes()
-    if data.startswith(b"\x1f\x8b"):
-        try:
-            data = gzip.decompress(data)
-        except (EOFError, OSError, zlib.error) as error:
-            raise UserError(f"{file}: not readable as gzip: {error}") from None
-    return decode_text(data, file.name)
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    try:
+        return gzip.decompress(data)
+    except (EOFError, OSError, zlib.error) as error:
+        raise UserError(f"{file}: not readable as gzip: {error}") from None
 
 
 def _read_parquet(file: Path) -> pd.DataFrame:
@@ -75,11 +80,11 @@ def _read_parquet(file: Path) -> pd.DataFrame:
     return frame.drop(columns=unnamed)
 
 
-def write_table(file: Path, frame: pd.DataFrame, delimiter: str | None = None) -> None:
+def write_table(file: Path, frame: pd.DataFrame, *, quoted: bool = True) -> None:
     """Write a table, without its index, in the format that its ending says; whole or not at all.
 
-    `delimiter` is that of a .csv, else the comma. A cell of audio as Hugging Face datasets keep it
-    is its path in a text.
+    A cell of audio as Hugging Face datasets keep it is its path in a text. Where the cells are not
+    `quoted`, they hold no delimiter and no line end.
     """
     suffix = table_suffix(file)
     if suffix == ".parquet":
@@ -88,30 +93,48 @@ def write_table(file: Path, frame: pd.DataFrame, delimiter: str | None = None) -
         return
     frame = frame.map(lambda cell: cell["path"] if is_packed(cell) else cell)
     if suffix in (".jsonl", ".json"):
-        _write_text(file, _json_lines(frame))
+        text = _json_lines(frame)
     else:
-        _write_text(file, _delimited(frame, delimiter or ("\t" if suffix == ".tsv" else ",")))
+        text = to_delimited(frame, "\t" if suffix == ".tsv" else ",", quoted=quoted)
+    write_bytes(file, text.encode())
 
 
-def _write_text(file: Path, text: str) -> None:
-    data = text.encode()
+def write_bytes(file: Path, data: bytes) -> None:
+    """Write a file, gzipped where its name ends in .gz; whole or not at all."""
     with atomic_file(file) as temporary:
         temporary.write_bytes(gzip.compress(data) if file.suffix.lower() == ".gz" else data)
 
 
-def _delimited(frame: pd.DataFrame, delimiter: str) -> str:
-    text = frame.to_csv(index=False, sep=delimiter)
-    if "\r" in text:  # which is no reason for pandas to quote a cell, and ends a line
-        text = frame.to_csv(index=False, sep=delimiter, quoting=csv.QUOTE_ALL)
+def to_delimited(
+    frame: pd.DataFrame,
+    delimiter: str,
+    end: str = "\n",
+    *,
+    quoted: bool = True,
+    header: list[str] | None = None,
+) -> str:
+    """Return the rows as lines that end in `end`, under a `header` (else the columns' names)."""
+
+    def written(quoting: Any) -> str:
+        names: Any = True if header is None else header
+        text: str = frame.to_csv(
+            index=False, header=names, sep=delimiter, lineterminator=end, quoting=quoting
+        )
+        return text
+
+    text = written(csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+    if quoted and {"\n": "\r", "\r": "\n"}.get(end, "\0") in text:
+        return written(csv.QUOTE_ALL)  # to pandas the other line end is no reason to quote a cell
     return text
 
 
 def _json_lines(frame: pd.DataFrame) -> str:
     """Return an object a line, without the keys that a row has not."""
-    return "".join(map(_json_line, frame.astype(object).to_dict(orient="records")))
+    return "".join(map(json_line, frame.astype(object).to_dict(orient="records")))
 
 
-def _json_line(row: dict[Any, Any]) -> str:
+def json_line(row: dict[Any, Any]) -> str:
+    """Return an object as a line of JSON, without what is missing; what JSON has not is text."""
     held = {
         str(key): value
         for key, value in row.items()
@@ -123,44 +146,3 @@ def _json_line(row: dict[Any, Any]) -> str:
 def _plain_number(value: Any) -> Any:
     """Return a number of NumPy as one of Python, anything else that JSON has not as text."""
     return value.item() if isinstance(value, np.generic) else str(value)
-
-
-def add_columns(source: Path, target: Path, more: pd.DataFrame) -> None:
-    """Write the table `source` into `target` with columns more, all else as it is.
-
-    The index of `more` holds rows of `source`, as `read_table` counts them; a row that is not in it
-    has empty cells. A column of the same name is replaced. The ending of `target` says its format;
-    a .csv keeps its delimiter.
-    """
-    suffixes = {table_suffix(source), table_suffix(target)}
-    if suffixes == {".parquet"}:
-        _add_to_parquet(source, target, more)
-        return
-    if suffixes <= {".jsonl", ".json"}:
-        _add_to_json_lines(source, target, more)
-        return
-    frame = read_table(source)
-    added = more.astype(object).reindex(frame.index)
-    frame = frame.assign(**{str(name): added[name] for name in added.columns})
-    same = suffixes == {".csv"}
-    delimiter = find_start(read_text(source), source.name).delimiter if same else None
-    write_table(target, frame, delimiter)
-
-
-def _add_to_json_lines(source: Path, target: Path, more: pd.DataFrame) -> None:
-    added: Any = more.astype(object).to_dict(orient="index")
-    rows = json_rows(read_text(source), source.name)
-    lines = (_json_line({**row, **added.get(number, {})}) for number, row in rows)
-    _write_text(target, "".join(lines))
-
-
-def _add_to_parquet(source: Path, target: Path, more: pd.DataFrame) -> None:
-    with parquet.ParquetFile(source) as opened:
-        table = opened.read()
-    added = more.reindex(pd.RangeIndex(1, len(table) + 1))
-    for name in added.columns:
-        if str(name) in table.column_names:
-            table = table.drop_columns([str(name)])
-        table = table.append_column(str(name), pyarrow.array(added[name], from_pandas=True))
-    with atomic_file(target) as temporary:
-        parquet.write_table(table, temporary)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from audiomatch import hookimpl
 from audiomatch.datasets import DatasetInfo, find_manifest
@@ -68,10 +68,40 @@ def _recordings(path: Path) -> Iterator[Path]:
         yield from (file for _, file in zip(range(1), found, strict=False))
 
 
-def _write_json_lines(path: Path, target: Path, more: pd.DataFrame) -> None:
-    from audiomatch.datasets.tables import add_columns
+def _writes(module: str, *own: str) -> Callable[..., None]:
+    """Return what writes targets that end in one of `own` by the module, others as tables."""
 
-    add_columns(path, target, more)
+    def write(
+        path: Path, target: Path, more: pd.DataFrame, only: Iterable[Any] | None = None
+    ) -> None:
+        from audiomatch.datasets.tables import table_suffix
+
+        reader = importlib.import_module(f"audiomatch_datasets.{module}")
+        if table_suffix(target) in own:
+            reader.write(path, target, more, only)
+        else:
+            _write_clips(reader.open_clips, path, target, more, only)
+
+    return write
+
+
+def _write_clips(
+    open_clips: Callable[..., Clips],
+    path: Path,
+    target: Path,
+    more: pd.DataFrame,
+    only: Iterable[Any] | None,
+) -> None:
+    """Write the clips as a manifest, with their labels where they can be read."""
+    from audiomatch.datasets.tables import write_table
+    from audiomatch.datasets.writing import with_columns
+    from audiomatch.errors import UserError
+
+    try:
+        clips = open_clips(path, labelled=None, columns=None)
+    except UserError:  # of a label: what was scored could be read without
+        clips = open_clips(path, labelled=False, columns=None)
+    write_table(target, with_columns(clips.frame, more, only))
 
 
 @hookimpl(tryfirst=True)
@@ -84,12 +114,14 @@ def audiomatch_datasets() -> list[DatasetInfo]:
             recognises=lambda path: (path / "resource" / "scores.json").is_file(),
             open=_opens("speechocean"),
             columns=True,
+            write=_writes("speechocean"),
         ),
         DatasetInfo(
             "common-voice",
             "Common Voice: clips/ and validated.tsv, invalidated.tsv, or one .tsv of them",
             recognises=_is_common_voice,
             open=_opens("common_voice"),
+            write=_writes("common_voice", ".tsv"),
         ),
         DatasetInfo(
             "nemo",
@@ -97,13 +129,16 @@ def audiomatch_datasets() -> list[DatasetInfo]:
             recognises=lambda path: path.is_file() and path.name.lower().endswith(".json"),
             open=_opens("nemo"),
             columns=True,
-            write=_write_json_lines,
+            write=_writes("nemo", ".json", ".jsonl"),
+            endings=(".json",),
         ),
         DatasetInfo(
             "kaldi",
             "Kaldi folder: wav.scp, text, and segments, utt2spk, utt2label where they are",
             recognises=_is_kaldi,
             open=_opens("kaldi"),
+            write=_writes("kaldi", ""),
+            endings=("",),
         ),
         DatasetInfo(
             "lhotse",
@@ -111,6 +146,7 @@ def audiomatch_datasets() -> list[DatasetInfo]:
             recognises=_is_lhotse,
             open=_opens("lhotse"),
             columns=True,
+            write=_writes("lhotse", ".jsonl"),
         ),
         DatasetInfo(
             "huggingface",
@@ -118,6 +154,8 @@ def audiomatch_datasets() -> list[DatasetInfo]:
             recognises=_is_saved,
             open=_opens("huggingface"),
             columns=True,
+            write=_writes("huggingface", "", ".parquet", ".csv", ".tsv", ".jsonl"),
+            endings=("",),
         ),
         DatasetInfo(
             "excel",
@@ -125,11 +163,14 @@ def audiomatch_datasets() -> list[DatasetInfo]:
             recognises=lambda path: path.is_file() and path.suffix.lower() == ".xlsx",
             open=_opens("excel"),
             columns=True,
+            write=_writes("excel", ".xlsx"),
+            endings=(".xlsx",),
         ),
         DatasetInfo(
             "texts-beside",
             "folder of recordings, each with its text beside it: a.wav and a.txt or a.lab",
             recognises=_has_texts_beside,
             open=_opens("texts_beside"),
+            write=_writes("texts_beside"),
         ),
     ]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from audiomatch.clips import Clips
 from audiomatch.datasets.manifest import clips_of_table
 from audiomatch.errors import UserError
+from audiomatch.files import atomic_file
 
 # What openpyxl and the libraries below it raise for a file that is no workbook.
 _DAMAGED = (
@@ -40,8 +42,37 @@ def open_clips(path: Path, labelled: bool | None, columns: Mapping[str, str] | N
     return clips_of_table(frame, path.parent, path.name, labelled, columns)
 
 
-def _rows(path: Path) -> list[tuple[int, tuple[object, ...]]]:
-    """Return the number and the cells of each row that is not empty."""
+def write(path: Path, target: Path, more: pd.DataFrame, only: Iterable[Any] | None) -> None:
+    """Write the workbook with columns more in its first sheet; formulas become their values."""
+    (top, header), *body = _rows(path)
+    names = [_name(cell, i) for i, cell in enumerate(header)]
+    book = _book(path, read_only=False)
+    sheet = book.worksheets[0]
+    for name in more:
+        if name not in names:
+            names.append(str(name))
+        column = names.index(str(name)) + 1
+        sheet.cell(top, column, str(name))
+        for row, value in more[name].dropna().items():
+            sheet.cell(row, column, value)
+    if only is not None:
+        _keep_rows(sheet, [row for row, _ in body], list(only))
+    with atomic_file(target) as temporary:
+        book.save(temporary)
+
+
+def _keep_rows(sheet: Any, rows: list[int], only: list[int]) -> None:
+    """Leave of `rows` those of `only`, in that order, from the first place on."""
+    for merged in list(sheet.merged_cells.ranges):
+        sheet.unmerge_cells(str(merged))
+    kept = [[(cell.value, cell.number_format) for cell in sheet[row]] for row in only]
+    sheet.delete_rows(rows[0], sheet.max_row)
+    for row, cells in enumerate(kept, start=rows[0]):
+        for column, (value, shown) in enumerate(cells, start=1):
+            sheet.cell(row, column, value).number_format = shown
+
+
+def _book(path: Path, *, read_only: bool) -> Any:
     try:
         from openpyxl import load_workbook
     except ImportError:
@@ -49,14 +80,26 @@ def _rows(path: Path) -> list[tuple[int, tuple[object, ...]]]:
             f"{path}: needs openpyxl: pip install 'audiomatch-datasets[excel]'"
         ) from None
     try:
-        book = load_workbook(path, read_only=True, data_only=True)
+        return load_workbook(path, read_only=read_only, data_only=True)
+    except _DAMAGED as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path}: not readable as xlsx: {str(error)[:200]}")
+
+
+def _rows(path: Path) -> list[tuple[int, tuple[object, ...]]]:
+    """Return the number and the cells of each row that is not empty."""
+    book = _book(path, read_only=True)
+    try:
         cells = book.worksheets[0].iter_rows(values_only=True)
         found = [
             (row, values) for row, values in enumerate(cells, start=1) if any(map(_said, values))
         ]
         book.close()
     except _DAMAGED as error:
-        raise UserError(f"{path}: not readable as xlsx: {str(error)[:200]}") from None
+        raise _unreadable(path, error) from None
     return found
 
 

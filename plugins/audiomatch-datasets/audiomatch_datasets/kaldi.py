@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -12,12 +14,14 @@ from audiomatch.clips import Clips
 from audiomatch.datasets.audio_paths import find_audio
 from audiomatch.datasets.manifest import clips_of_table
 from audiomatch.datasets.tables import read_text
-from audiomatch.errors import UserError, brief
+from audiomatch.errors import DataWarning, UserError, brief
+from audiomatch.files import atomic_folder
 
+_KEYED = re.compile(r"(wav|feats|vad)\.scp$|text$|segments$|(utt|reco|spk)2\w+$")
 Table = dict[str, tuple[int, str]]  # line and rest of the line, by its first word
 
 
-def open_clips(path: Path, labelled: bool | None, _columns: Mapping[str, str] | None) -> Clips:
+def open_clips(path: Path, labelled: bool | None, columns: Mapping[str, str] | None) -> Clips:
     """Read the utterances in the order of `segments`, else of `wav.scp`.
 
     Labels are those of a file `utt2label`, which Kaldi itself has not: an utterance and 1 or 0 a
@@ -27,7 +31,52 @@ def open_clips(path: Path, labelled: bool | None, _columns: Mapping[str, str] | 
     frame = read_utterances(path)
     if (path / "utt2label").is_file():
         frame["match"] = column_of(path / "utt2label", frame["id"].tolist())
-    return clips_of_table(frame, path, path.name, labelled)
+    return clips_of_table(frame, path, path.name, labelled, columns)
+
+
+def write(path: Path, target: Path, more: pd.DataFrame, only: Iterable[Any] | None) -> None:
+    """Write a data folder of the utterances with a file `utt2NAME` for each column of `more`.
+
+    Of the folder's files these are written, without what belongs to others: `wav.scp`, `text`,
+    `segments`, `feats.scp`, `vad.scp`, and those called `utt2…`, `reco2…` and `spk2…`. Lines are
+    sorted by their first word, byte by byte, as Kaldi demands. Paths in `wav.scp` that are relative
+    to the folder become absolute.
+    """
+    names = read_utterances(path)["id"]
+    names = names if only is None else names.loc[list(only)]
+    if only is not None and names.tolist() != sorted(names):
+        line = f"{target}: sorted by utterance, as Kaldi demands; worst first has no meaning there"
+        warnings.warn(line, DataWarning, stacklevel=2)
+    with atomic_folder(target) as folder:
+        for file, pairs in _written(path, set(names)).items():
+            _write_pairs(folder / file, pairs)
+        for column in more:
+            values = more[column].reindex(names.index).set_axis(names).dropna()
+            _write_pairs(folder / f"utt2{column}", values.to_dict())
+
+
+def _written(path: Path, names: set[str]) -> dict[str, dict[str, str]]:
+    """Return for each file of the folder what it says of the utterances `names`."""
+    tables = {f.name: read_pairs(f) for f in path.iterdir() if f.is_file() and _KEYED.match(f.name)}
+    pairs = {f: {name: value for name, (_, value) in table.items()} for f, table in tables.items()}
+    segments = pairs.get("segments", {})
+    used = {segments[name].split()[0] for name in names} if segments else names
+    speakers = {speaker for name, speaker in pairs.get("utt2spk", {}).items() if name in names}
+    for file, found in pairs.items():
+        keys = used if file == "wav.scp" or file.startswith("reco2") else names
+        if file.startswith("spk2"):
+            keys = speakers
+        pairs[file] = {name: value for name, value in found.items() if name in keys}
+    paths = _paths(path, path)
+    pairs["wav.scp"] = {name: paths[name] for name in pairs["wav.scp"]}
+    for speaker, spoken in pairs.get("spk2utt", {}).items():
+        pairs["spk2utt"][speaker] = " ".join(name for name in spoken.split() if name in names)
+    return pairs
+
+
+def _write_pairs(file: Path, pairs: Mapping[Any, Any]) -> None:
+    lines = (f"{name} {pairs[name]}".rstrip() + "\n" for name in sorted(pairs))
+    file.write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
 def read_utterances(folder: Path, base: Path | None = None) -> pd.DataFrame:
@@ -35,21 +84,23 @@ def read_utterances(folder: Path, base: Path | None = None) -> pd.DataFrame:
 
     Paths are relative to `base`, else to the folder.
     """
-    recordings = read_pairs(folder / "wav.scp")
-    paths = {
-        name: _audio(base or folder, value, f"wav.scp, row {row}")
-        for name, (row, value) in recordings.items()
-    }
+    paths = _paths(folder, base or folder)
     if (folder / "segments").is_file():
         frame = _segments(folder / "segments", paths)
     else:
-        index = [f"{row} of wav.scp" for row, _ in recordings.values()]
+        index = [f"{row} of wav.scp" for row, _ in read_pairs(folder / "wav.scp").values()]
         frame = pd.DataFrame({"id": list(paths), "audio": list(paths.values())}, index=index)
     ids = frame["id"].tolist()
     frame["expected_text"] = column_of(folder / "text", ids)
     if (folder / "utt2spk").is_file():
         frame["speaker"] = column_of(folder / "utt2spk", ids)
     return frame
+
+
+def _paths(folder: Path, base: Path) -> dict[str, str]:
+    """Return the path of each recording, those relative taken to `base`."""
+    recordings = read_pairs(folder / "wav.scp").items()
+    return {name: _audio(base, value, f"wav.scp, row {row}") for name, (row, value) in recordings}
 
 
 def read_pairs(file: Path) -> Table:

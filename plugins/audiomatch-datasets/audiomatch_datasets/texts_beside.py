@@ -15,7 +15,7 @@ from audiomatch.errors import UserError
 from audiomatch_datasets import TEXTS
 
 
-def open_clips(path: Path, labelled: bool | None, _columns: Mapping[str, str] | None) -> Clips:
+def open_clips(path: Path, labelled: bool | None, columns: Mapping[str, str] | None) -> Clips:
     """Read every recording in the folder and the folders in it, in the order of their names.
 
     There are no labels. Raises `UserError` for a recording without its text, or with two.
@@ -24,7 +24,7 @@ def open_clips(path: Path, labelled: bool | None, _columns: Mapping[str, str] | 
     names = [file.relative_to(path).as_posix() for file in files]
     texts = [_text(file) for file in files]
     frame = pd.DataFrame({"audio": names, "expected_text": texts}, index=names)
-    return clips_of_table(frame, path, path.name, labelled)
+    return clips_of_table(frame, path, path.name, labelled, columns)
 
 
 def _text(recording: Path) -> str:

@@ -17,8 +17,10 @@ import soundfile
 
 from audiomatch import UserError
 from audiomatch.inputs import Opened, open_data
+from audiomatch.plugins import registry
 
 Sample = Callable[[Path], Path]
+LHOTSE_CUTS = "corpus_cuts_train.jsonl.gz"
 TEXTS = ("we call it bear", "the cat sat", "moon")
 
 
@@ -83,7 +85,7 @@ def lhotse_cuts(folder: Path) -> Path:
          "supervisions": [supervision], "recording": recording}
         for i, (recording, supervision) in enumerate(lhotse_rows(folder))
     ]  # fmt: skip
-    json_lines(folder / "corpus_cuts_train.jsonl.gz", rows)
+    json_lines(folder / LHOTSE_CUTS, rows)
     return folder
 
 
@@ -241,16 +243,141 @@ def test_lhotse_refuses_what_is_no_single_channel(tmp_path: Path) -> None:
         opened(tmp_path)
 
 
+# The name that each is written back by, beside the source, as its layout names its own.
+BACK: dict[Sample, str] = {
+    common_voice: "scored.tsv",
+    nemo: "scored.json",
+    kaldi: "scored",
+    lhotse_cuts: "scored_cuts.jsonl.gz",
+    lhotse_supervisions: "scored_supervisions.jsonl",
+    speechocean: "scored.csv",
+    saved: "scored",
+    excel: "scored.xlsx",
+    texts_beside: "scored.csv",
+}
+
+
+def write_back(found: Opened, target: Path, only: Any = None) -> pd.DataFrame:
+    """Write what was opened with columns more, which are returned."""
+    layout = registry().datasets()[found.dataset]
+    assert layout.write is not None
+    index = found.clips.frame.index
+    more = pd.DataFrame({"p_match": np.arange(len(index)) / 8, "verdict": "no speech"}, index=index)
+    layout.write(sample_path(found), target, more, only)
+    return more
+
+
+@pytest.mark.filterwarnings("ignore::audiomatch.errors.DataWarning")
+@pytest.mark.parametrize("sample", BACK)
+def test_what_is_written_back_is_read_as_the_source_is(tmp_path: Path, sample: Sample) -> None:
+    for file in ("a.wav", "b.wav") if sample is excel else ():
+        tone(tmp_path / file)
+    source = opened(sample(tmp_path))
+    target = tmp_path / BACK[sample]
+    write_back(source, target)
+    back = opened(target)
+    tables = sample in (speechocean, texts_beside)
+    assert back.dataset == ("manifest" if tables else source.dataset)
+    assert sorted(back.clips.texts) == sorted(source.clips.texts)
+    assert back.clips.seconds.tolist() == source.clips.seconds.tolist()
+    assert back.clips.labelled == source.clips.labelled == (sample is not texts_beside)
+    if source.clips.labelled:
+        assert back.clips.labels.tolist() == source.clips.labels.tolist()
+    if sample is not kaldi:
+        written = back.clips["p_match"].astype(float).tolist()
+        assert written == [i / 8 for i in range(len(source.clips))]
+    last = list(source.clips.frame.index[:0:-1])
+    if sample is not kaldi:
+        write_back(back, target := tmp_path / f"again-{target.name}", back.clips.frame.index[:0:-1])
+    else:
+        write_back(source, target := tmp_path / "again", last)
+    again = opened(target)
+    assert len(again.clips) == len(last)
+    assert sorted(again.clips.texts) == sorted(source.clips.texts[1:])
+    if sample not in (kaldi, saved):
+        assert again.clips.texts == source.clips.texts[:0:-1]
+    if "verdict" in again.clips.frame:
+        assert set(again.clips["verdict"]) == {"no speech"}
+
+
 def test_nemo_is_written_back(tmp_path: Path) -> None:
     found = opened(nemo(tmp_path))
     more = pd.DataFrame({"p_match": [0.5]}, index=found.clips.frame.index[1:])
-    from audiomatch.plugins import registry
-
     write = registry().datasets()["nemo"].write
     assert write is not None
-    write(sample_path(found), tmp_path / "out.json", more)
+    write(sample_path(found), tmp_path / "out.json", more, None)
     first, second = map(json.loads, (tmp_path / "out.json").read_text().splitlines())
     assert "p_match" not in first and second["p_match"] == 0.5 and second["offset"] == 1
+
+
+def test_kaldi_is_written_sorted_and_whole(tmp_path: Path) -> None:
+    folder = kaldi(tmp_path / "in")
+    (folder / "spk2utt").write_text("s1 u1\ns2 u2\n")
+    (folder / "wav.scp").write_text("r2 audio/none.wav\nr1 audio/r1.wav\n")
+    found = opened(folder)
+    rows = found.clips.frame.index
+    with pytest.warns(UserWarning, match="sorted by utterance"):
+        write_back(found, tmp_path / "all", rows[::-1])
+    read = {f.name: f.read_text().splitlines() for f in (tmp_path / "all").iterdir()}
+    assert read["text"] == ["u1 WE CALL IT BEAR", "u2 THE CAT SAT"]
+    assert read["utt2p_match"] == ["u1 0.0", "u2 0.125"]
+    assert read["utt2verdict"] == ["u1 no speech", "u2 no speech"]
+    assert read["wav.scp"] == [f"r1 {folder}/audio/r1.wav"]
+    write_back(found, tmp_path / "one", rows[1:])
+    read = {f.name: f.read_text() for f in (tmp_path / "one").iterdir()}
+    assert read["spk2utt"] == "s2 u2\n" and read["segments"] == "u2 r1 0.75 -1\n"
+    assert read["utt2label"] == "u2 0\n" and read["utt2p_match"] == "u2 0.125\n"
+
+
+def test_a_cut_keeps_what_is_left_of_its_supervisions(tmp_path: Path) -> None:
+    content = gzip.decompress((lhotse_cuts(tmp_path) / LHOTSE_CUTS).read_bytes())
+    cuts = [json.loads(line) for line in content.splitlines()]
+    second = {**cuts[0]["supervisions"][0], "id": "other", "text": "other words"}
+    cuts[0]["supervisions"].append(second)
+    source = opened(json_lines(tmp_path / "two_cuts.jsonl", cuts[:2]))
+    rows = source.clips.frame.index
+    target = tmp_path / "left_cuts.jsonl"
+    write_back(source, target, [rows[2], rows[1]])
+    lines = [json.loads(line) for line in target.read_text().splitlines()]
+    assert [[one["id"] for one in line["supervisions"]] for line in lines] == [["u1"], ["other"]]
+    assert lines[1]["recording"] == cuts[0]["recording"] and lines[1]["id"] == "c0"
+    assert lines[1]["supervisions"][0]["custom"]["p_match"] == 0.125
+
+
+def test_a_sheet_keeps_its_name_and_the_others(tmp_path: Path) -> None:
+    book = openpyxl.load_workbook(excel(tmp_path))
+    book.worksheets[0].title = "Takes"
+    book.create_sheet("Notes")["A1"] = "kept"
+    book.save(tmp_path / "clips.xlsx")
+    with pytest.warns(UserWarning, match="read Path as audio"):
+        write_back(opened(tmp_path / "clips.xlsx"), tmp_path / "out.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "out.xlsx")
+    assert book.sheetnames == ["Takes", "Notes"] and book["Notes"]["A1"].value == "kept"
+    rows = list(book["Takes"].iter_rows(values_only=True))
+    assert rows[0] == ("Path", "Sentence", "Label", "Grade", "p_match", "verdict")
+    assert rows[2] == ("a.wav", "one", True, 1, 0, "no speech")
+
+
+def test_a_saved_dataset_says_the_types_of_its_columns(tmp_path: Path) -> None:
+    source = saved(tmp_path)
+    info = {
+        "features": {name: {"_type": "Value", "dtype": "x"} for name in ("audio", "text", "label")}
+    }
+    (source / "train" / "dataset_info.json").write_text(json.dumps(info))
+    with pytest.warns(UserWarning, match="read text as"):
+        found = opened(source)
+    write_back(found, tmp_path / "out", found.clips.frame.index[1:])
+    features = json.loads((tmp_path / "out" / "train" / "dataset_info.json").read_text())[
+        "features"
+    ]
+    assert list(features) == ["audio", "text", "label", "p_match", "verdict"]
+    assert features["p_match"]["dtype"] == "float64"
+    write_back(found, tmp_path / "out.parquet")
+    with pytest.warns(UserWarning, match="read text as"):
+        back = opened(tmp_path / "out.parquet").clips
+    assert (
+        back["split"].tolist() == ["train", "train", "test"] and back.seconds.tolist() == [1.0] * 3
+    )
 
 
 def test_sheets_are_read_by_their_rows(tmp_path: Path) -> None:
