@@ -44,10 +44,10 @@ class Folds:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over ids, texts, groups and folds."""
+        """SHA-256 over ids, texts, groups and folds, whatever the order of rows."""
         columns = (self.clips.ids, self.clips.texts, self.clips.groups, self.of)
         lines = (f"{i}\t{t}\t{g}\t{f}\n" for i, t, g, f in zip(*columns, strict=True))
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
     def split(self, fold: int) -> tuple[Clips, Clips]:
         """Return the training part with labels and the held-out part without them."""

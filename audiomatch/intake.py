@@ -93,8 +93,12 @@ def leave_out(
 
 
 def data_digest(clips: Clips) -> str:
-    """Return the SHA-256 of what a matcher sees: the columns but the paths, groups, and audio."""
-    columns = clips.frame.drop(columns="audio").to_csv(index=False)
+    """Return the SHA-256 of what a matcher sees: the columns but the paths, groups, and audio.
+
+    It does not depend on the order of rows and columns.
+    """
+    clips = clips.take(np.argsort(np.array(clips.ids, dtype=object)))
+    columns = clips.frame.drop(columns="audio").sort_index(axis=1).to_csv(index=False)
     own = "".join(f"{g}\t{d}\n" for g, d in zip(clips.groups, clips.digests, strict=True))
     return hashlib.sha256(f"{columns}\n{own}".encode()).hexdigest()
 

@@ -107,6 +107,23 @@ def test_second_run_replays(plugin: Plugin, command: Command, corpus: Path, tmp_
     assert row(second)["seconds_fit"] == row(first)["seconds_fit"]
 
 
+def test_rows_in_another_order_are_the_same_data(
+    plugin: Plugin, command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(corpus)
+    table.insert(0, "id", [f"c{i}" for i in range(len(table))])
+    table.to_csv(corpus, index=False)
+    plugin(toy=toy_plugin())
+    found = []
+    for _ in range(2):
+        _, board, err = bench(command, corpus, tmp_path / "run", "--matchers", "toy,prior")
+        predictions = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
+        found.append(predictions.set_index(["matcher", "id"]).sort_index())
+        table.sample(frac=1, random_state=1)[table.columns[::-1]].to_csv(corpus, index=False)
+    assert Toy.fits == 3 and row(board, "prior")["replayed_folds"] == 3, err
+    pd.testing.assert_frame_equal(found[0], found[1])
+
+
 @pytest.mark.parametrize("change", ["config", "label", "audio"])
 def test_nothing_stale_is_replayed(
     plugin: Plugin, command: Command, corpus: Path, tmp_path: Path, change: str

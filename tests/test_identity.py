@@ -6,15 +6,22 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from audiomatch.offers import Plugin
+from audiomatch.plugins import registry
+from audiomatch.running.folder import FoldKey
 from audiomatch.running.identity import computed_by, digest_of
 
 ASK = """
 import json, sys
+from audiomatch.offers import Plugin
+from audiomatch.plugins import registry
+from audiomatch.running.folder import FoldKey
 from audiomatch.running.identity import computed_by
 print(json.dumps(computed_by(sys.argv[1])))
 """
@@ -195,3 +202,61 @@ def test_a_module_without_a_file_and_the_core_have_keys() -> None:
 def test_digests_do_not_depend_on_the_order_of_keys() -> None:
     assert digest_of({"a": 1, "b": [2]}) == digest_of({"b": [2], "a": 1})
     assert digest_of({"a": 1}) != digest_of({"a": 2})
+
+
+KEY = FoldKey(
+    matcher="lab:large@rate=1",
+    fold=0,
+    train="a" * 64,
+    held_out="b" * 64,
+    config={"rate": 1.0, "layers": 2},
+    plugin=Plugin("lab", "audiomatch-lab", "1.0", "audiomatch.floors"),
+    fingerprint={"weights_digest": "c" * 64, "lightgbm": "4.6"},
+    seed=0,
+    device="cuda:0",
+    precision="auto",
+)
+OTHERS: dict[str, tuple[object, ...]] = {
+    "matcher": ("other:large@rate=1",),
+    "train": ("d" * 64,),
+    "held_out": ("d" * 64,),
+    "config": ({"rate": 1.0, "layers": 3}, {"rate": 1.0}),
+    "plugin": (
+        Plugin("lab", "audiomatch-other", "1.0", "audiomatch.floors"),
+        Plugin("lab", "audiomatch-lab", "1.0", "no_such_module"),
+    ),
+    "fingerprint": ({"weights_digest": "c" * 64, "lightgbm": "4.7"}, {}),
+    "seed": (1,),
+    "device": ("cpu", "mps"),
+    "precision": ("bf16",),
+}
+SAME: dict[str, tuple[object, ...]] = {
+    "matcher": ("lab:small@rate=1@layers=2",),  # whose options are in the config
+    "fold": (1,),  # what it trains on and predicts says which
+    "config": ({"layers": 2, "rate": 1.0},),
+    "plugin": (Plugin("lab", "audiomatch-lab", "1.1", "audiomatch.floors"),),
+    "device": ("cuda:1",),
+}
+
+
+def test_each_input_of_a_fold_is_in_its_key_and_nothing_else_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert {field.name for field in fields(FoldKey)} == OTHERS.keys() | SAME.keys()
+    for name, values in OTHERS.items():
+        for value in values:
+            assert replace(KEY, **{name: value}).digest != KEY.digest, name
+    for name, values in SAME.items():
+        for value in values:
+            assert replace(KEY, **{name: value}).digest == KEY.digest, name
+    before = KEY.digest
+    monkeypatch.setattr("audiomatch.running.folder.computed_by", lambda _: ["numpy 3.0"])
+    assert KEY.digest != before, "code and versions of libraries"
+
+
+@pytest.mark.plugins
+@pytest.mark.parametrize("name", ["whisper", "clap", "hubert-ctc", "two-tower", "xgboost"])
+def test_the_libraries_that_compute_are_in_the_key(name: str) -> None:
+    code = computed_by(registry().matchers()[name].plugin.module)
+    wanted = {"torch", "transformers", "safetensors", "scikit-learn", "numpy", "av", "soxr"}
+    assert {line.split()[0] for line in code} >= wanted

@@ -49,7 +49,6 @@ CONTENTS: dict[str, Callable[[Content], object]] = {
     "fewer predictions": lambda kept: kept["p_match"].pop(),
     "fewer clips": lambda kept: (kept["ids"].pop(), kept["p_match"].pop()),
     "clips of another fold": lambda kept: kept["ids"].__setitem__(0, "elsewhere.wav"),
-    "clips in another order": lambda kept: kept["ids"].reverse(),
     "a clip twice": lambda kept: kept["ids"].__setitem__(0, kept["ids"][1]),
     "a prediction above 1": lambda kept: kept["p_match"].__setitem__(0, 1.5),
     "a prediction that is text": lambda kept: kept["p_match"].__setitem__(0, "0.5"),

@@ -105,14 +105,13 @@ class RunFolder:
                 raise UserError(f"{file}: is another fold")
             if not kept.done:
                 raise UserError(f"{file}: is a fold that failed")
-            if kept.ids != tuple(held_out.ids):
+            if sorted(kept.ids) != sorted(held_out.ids):
                 raise UserError(f"{file}: its ids are not those of the clips held out")
         except UserError as error:
             self._say(f"{error}; computed again")
             return None
-        return kept.result().model_copy(
-            update={"replayed": True, "fold": key.fold, "matcher": key.matcher}
-        )
+        own = {"replayed": True, "fold": key.fold, "matcher": key.matcher}
+        return kept.result().model_copy(update={**own, **_in_order(kept, held_out)})
 
     def keep(self, key: FoldKey, result: FoldResult) -> None:
         """Write a finished fold; where that cannot be done, the run goes on without."""
@@ -131,6 +130,15 @@ class RunFolder:
         """Write `predictions.parquet`."""
         with atomic_file(self.path / "predictions.parquet") as temporary:
             predictions.to_parquet(temporary, index=False)
+
+
+def _in_order(kept: KeptFold, held_out: Clips) -> dict[str, Any]:
+    """Return the predictions in the order of `held_out`: rows may stand in another."""
+    p_match = dict(zip(kept.ids, kept.p_match, strict=True))
+    return {
+        "ids": tuple(held_out.ids),
+        "p_match": tuple(p_match[name] for name in held_out.ids),
+    }
 
 
 def _check_same(before: FoldsRecord, now: FoldsRecord, path: Path) -> None:
