@@ -1,0 +1,5 @@
+"""`python -m audiomatch`: the command line."""
+
+from audiomatch.cli import main
+
+main()
