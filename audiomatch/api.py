@@ -16,7 +16,7 @@ from audiomatch import plugins
 from audiomatch.caller import caller_state
 from audiomatch.contract import fit_matcher, refused_clips
 from audiomatch.datasets import input_paths
-from audiomatch.files import Place, check_not_input, check_output_folder, user_path
+from audiomatch.files import Place, check_not_input, user_path
 from audiomatch.fitted import Model, load
 from audiomatch.folds import BY_TEXT, group_clips
 from audiomatch.inputs import Data, shipped_dataset
@@ -172,13 +172,14 @@ def compare(
     from audiomatch.running.comparison import run_comparison
     from audiomatch.running.entrants import enter, refusals
     from audiomatch.running.executors import make_executor
+    from audiomatch.running.folder import check_run_folder
 
     specs = _specs(matchers)
     design = Design(folds, group, parse_kinds(negatives), split, test)
     design.check_fold(fold)
     place = _run_folder(data, dataset) if out is None else user_path(out)
     if place is not None:
-        check_output_folder(place, "--out")
+        check_run_folder(place)
         if isinstance(data, str | os.PathLike):
             paths = input_paths(plugins.registry().datasets(), os.fspath(data), dataset)
             check_not_input(place, paths, "--out")
@@ -191,7 +192,7 @@ def compare(
         made, records = design.open(data, run, reading, dataset)
         if place is None:
             place = Path("runs") / f"{records[0].dataset}-{records[0].digest[:8]}"
-            check_output_folder(place, "--out")
+            check_run_folder(place)
         further = [d for entrant in entrants for d in entrant.further_data]
         keep_apart(further, made.clips.take(made.of >= 0), run)
         return run_comparison(

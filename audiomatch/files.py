@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import glob
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from audiomatch.errors import UserError
+from audiomatch.locks import held
 
 Place = str | os.PathLike[str]  # a path as callers give it
 # What the user's disk or rights refuse, as against a fault of the program that writes.
@@ -31,6 +36,9 @@ REFUSALS = frozenset(
         errno.EROFS,
     }
 )
+
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
+_YOUNG = 60.0  # seconds in which a new folder may not be held yet
 
 
 def user_path(path: Place) -> Path:
@@ -102,7 +110,7 @@ def atomic_file(target: Path) -> Iterator[Path]:
     The file gets the mode that the umask gives a new one, whatever the block's library sets.
     Raises `UserError` where the disk refuses.
     """
-    with _refusals_named(target):
+    with refusals_named(target):
         # Of a link the file that it names is written, not the link. (`resolve` raises for a loop.)
         place = Path(os.path.realpath(target))
         temporary = _temporary(place, place.suffix)
@@ -121,29 +129,57 @@ def atomic_file(target: Path) -> Iterator[Path]:
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Give a temporary folder to fill; it takes the place of `target` when the block ends well.
 
-    The folder and all in it get the modes that the umask gives new ones. Raises `UserError` where
-    the disk refuses.
+    The folder and all in it get the modes that the umask gives new ones. What a killed process left
+    of another attempt is removed. Raises `UserError` where the disk refuses.
     """
-    with _refusals_named(target):
+    with refusals_named(target):
         place = target.resolve()
+        _sweep(place)
         temporary, old = _temporary(place, ""), _temporary(place, ".old")
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
         try:
             mode = stat.S_IMODE(temporary.stat().st_mode)
-            yield temporary
-            _set_modes(temporary, mode)
-            if place.exists():
-                place.rename(old)
-            try:
-                temporary.rename(place)
-            except BaseException:
-                if old.exists():
-                    old.rename(place)
-                raise
+            with held(temporary):
+                yield temporary
+                _set_modes(temporary, mode)
+                _replace_folder(temporary, place, old)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _replace_folder(new: Path, place: Path, old: Path) -> None:
+    """Rename `new` to `place`; what was there may be at either of the other paths after that."""
+    if not place.exists():
+        new.rename(place)
+    elif not _swap(new, place):
+        place.rename(old)
+        try:
+            new.rename(place)
+        except BaseException:
+            old.rename(place)
+            raise
+
+
+def _swap(one: Path, other: Path) -> bool:
+    """Exchange two paths in one step; False where the system cannot (Linux can)."""
+    try:
+        exchange = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    failed: int = exchange(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE)
+    return failed == 0
+
+
+def _sweep(place: Path) -> None:
+    """Remove temporary folders of `place` that no process holds, once they are a minute old."""
+    for left in place.parent.glob(f".{glob.escape(place.stem[:40])}-*"):
+        ours = re.fullmatch(r"-[0-9a-f]{12}(\.old)?", left.name.removeprefix(f".{place.stem[:40]}"))
+        if ours and left.is_dir() and time.time() - left.stat().st_mtime > _YOUNG:
+            with held(left) as dead:
+                if dead:
+                    shutil.rmtree(left, ignore_errors=True)
 
 
 def write_json(target: Path, content: Any) -> None:
@@ -156,7 +192,8 @@ def write_json(target: Path, content: Any) -> None:
 
 
 @contextmanager
-def _refusals_named(target: Path) -> Iterator[None]:
+def refusals_named(target: Path) -> Iterator[None]:
+    """Raise `UserError`, naming `target`, for what the user's disk or rights refuse."""
     try:
         yield
     except OSError as error:

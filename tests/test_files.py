@@ -19,6 +19,7 @@ from audiomatch.files import (
     user_path,
     write_json,
 )
+from audiomatch.locks import held
 from audiomatch.plugins import Registry
 from tests.toys import toy_plugin
 
@@ -79,6 +80,23 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     assert (tmp_path / "a.json").read_text() == "1\n"
     assert names(tmp_path / "model") == ["old"]
     assert names(tmp_path) == ["a.json", "model"]
+
+
+def test_a_folder_takes_the_place_of_another_and_what_was_killed_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / ".model-0123456789ab"
+    others = [".model-0123456789ab.txt", ".model-x", ".model-ab0123456789"]
+    for name in (left.name, f"{left.name}.old", *others):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1, 1))
+    for content in ("first", "second", "third"):
+        if content == "third":  # where the system cannot exchange two folders
+            monkeypatch.setattr("audiomatch.files._swap", lambda one, other: False)
+        with held(tmp_path / others[-1]), atomic_folder(tmp_path / "model") as folder:
+            (folder / "a").write_text(content)
+        assert (tmp_path / "model" / "a").read_text() == content
+        assert names(tmp_path) == sorted([*others, "model"])
 
 
 @pytest.mark.parametrize(

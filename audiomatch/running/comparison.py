@@ -22,7 +22,7 @@ from audiomatch.report import write_report
 from audiomatch.results import Comparison
 from audiomatch.running.crossval import cross_validate, pooled_predictions
 from audiomatch.running.entrants import enter_kept
-from audiomatch.running.folder import RunFolder
+from audiomatch.running.folder import RunFolder, only_writer
 from audiomatch.running.jobs import Entrant
 from audiomatch.scoring import build_leaderboard
 
@@ -43,8 +43,22 @@ def run_comparison(
     `run.progress` shows each fold and names each plugin whose listener hook failed. Other matchers
     of which the folder has all folds are in the tables too. With `only` no other fold is computed,
     and the tables are written once the folder has all of them; the comparison returned is of what
-    there is. Raises `UserError` where the folder holds another design.
+    there is. Raises `UserError` where the folder holds another design, or another run writes it.
     """
+    with only_writer(path, shared=only is not None):
+        return _compare(registry, entrants, folds, data, run, path, executor, only)
+
+
+def _compare(
+    registry: Registry,
+    entrants: Sequence[Entrant],
+    folds: Folds,
+    data: Sequence[DataRecord],
+    run: Run,
+    path: Path,
+    executor: Executor,
+    only: int | None,
+) -> Comparison:
     folder = RunFolder(path, run.progress.say)
     folder.claim(_record_of(folds))
     started = time.time()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,48 @@ import pandas as pd
 
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
-from audiomatch.files import atomic_file
+from audiomatch.files import atomic_file, check_output_folder, refusals_named
+from audiomatch.locks import held
 from audiomatch.offers import Plugin
 from audiomatch.records import FoldResult, FoldsRecord, KeptFold
 from audiomatch.running.identity import computed_by, digest_of
+
+DESIGN = "folds.json"
+WRITTEN = ("folds", "predictions.parquet", "leaderboard.json", "run.json", "report.html")
+
+
+def check_run_folder(path: Path) -> None:
+    """Raise `UserError` where a run could not be written to `path`, or would destroy other files.
+
+    To be asked before any work.
+    """
+    check_output_folder(path, "--out")
+    if path.is_dir() and not (path / DESIGN).is_file():
+        for name in WRITTEN:
+            if os.path.lexists(path / name):
+                raise UserError(
+                    f"--out {path}: holds {name}, but is no run folder; name another folder"
+                )
+
+
+@contextmanager
+def only_writer(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Keep other runs from the run folder `path` meanwhile; `shared`, those that are not.
+
+    Raises `UserError` where one is at it; of one that was killed nothing is left.
+    """
+    lock = path / ".lock"
+    with refusals_named(path):
+        path.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+    with held(lock, shared=shared) as ours:
+        if not ours:
+            raise UserError(
+                f"--out {path}: another run is writing it (process {lock.read_text() or 'unknown'}"
+                "); wait for it, or name another folder"
+            )
+        lock.write_text(str(os.getpid()))
+        yield
 
 
 @dataclass(frozen=True)
@@ -71,7 +109,7 @@ class RunFolder:
 
     def claim(self, design: FoldsRecord) -> None:
         """Write `folds.json`. Raises `UserError` where the folder holds another design."""
-        file = self.path / "folds.json"
+        file = self.path / DESIGN
         if file.exists():
             try:
                 before = FoldsRecord.read(file)
