@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -73,13 +74,20 @@ class _LineTask:
             )
 
 
+class _Prefix(threading.local):
+    """The open tasks of a thread, the outermost first."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+
 class LineProgress:
     """Plain lines on stderr, for logs and terminals that cannot redraw."""
 
     def __init__(self, stream: TextIO | None = None, every: float = 5.0) -> None:
         self.stream = stream or sys.stderr
         self.every = every
-        self._prefix: list[str] = []
+        self._prefix = _Prefix()
 
     def __reduce__(self) -> tuple[type[QuietProgress], tuple[()]]:
         """Be quiet where it is sent to another process."""
@@ -88,11 +96,11 @@ class LineProgress:
     @contextmanager
     def task(self, description: str, total: float, unit: str = "clips") -> Iterator[Task]:
         """Open a task that prints a line every few seconds."""
-        self._prefix.append(description)
+        self._prefix.names.append(description)
         try:
-            yield _LineTask(self.stream, " ▸ ".join(self._prefix), total, unit, self.every)
+            yield _LineTask(self.stream, " ▸ ".join(self._prefix.names), total, unit, self.every)
         finally:
-            self._prefix.pop()
+            self._prefix.names.pop()
 
     def say(self, line: str) -> None:
         """Print the line."""
@@ -123,7 +131,8 @@ class BarProgress:
             console=Console(stderr=True),
             transient=True,
         )
-        self._open = 0
+        self._open, self._lock = 0, threading.Lock()
+        self._prefix = _Prefix()
 
     def __reduce__(self) -> tuple[type[QuietProgress], tuple[()]]:
         """Be quiet where it is sent to another process."""
@@ -132,10 +141,10 @@ class BarProgress:
     @contextmanager
     def task(self, description: str, total: float, unit: str = "clips") -> Iterator[Task]:
         """Open a task with a bar of its own."""
-        if self._open == 0:
-            self.bars.start()
-        self._open += 1
-        handle = self.bars.add_task("  " * (self._open - 1) + description, total=total, rate="")
+        self._show(1)
+        indent = "  " * len(self._prefix.names)
+        self._prefix.names.append(description)
+        handle = self.bars.add_task(indent + description, total=total, rate="")
         bars, start = self.bars, time.monotonic()
 
         class _Bar:
@@ -150,9 +159,17 @@ class BarProgress:
             yield _Bar()
         finally:
             self.bars.remove_task(handle)
-            self._open -= 1
+            self._prefix.names.pop()
+            self._show(-1)
+
+    def _show(self, more: int) -> None:
+        """Start the bars with the first open task of all threads, and stop them with the last."""
+        with self._lock:
+            self._open += more
             if self._open == 0:
                 self.bars.stop()
+            elif self._open == more:
+                self.bars.start()
 
     def say(self, line: str) -> None:
         """Print the line above the bars."""

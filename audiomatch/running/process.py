@@ -11,14 +11,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import AbstractContextManager
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import psutil
 from pydantic import Field
 
 from audiomatch.errors import PluginError
-from audiomatch.progress import Progress, QuietProgress, Task
+from audiomatch.progress import Progress, QuietProgress
+from audiomatch.running.relay import RelayedTasks
 from audiomatch.running.worker import serve
 from audiomatch.workers import CONTEXT
 
@@ -101,7 +101,7 @@ class _Worker:
         interrupt.
         """
         asked = pickle.dumps(call)
-        with contextlib.closing(_Tasks(shown)) as tasks:
+        with contextlib.closing(RelayedTasks(shown)) as tasks:
             try:
                 with contextlib.suppress(ConnectionError):  # why it is gone is told below
                     self._pipe.send_bytes(asked)
@@ -203,30 +203,3 @@ def _resident(pid: int | None) -> float:
             with contextlib.suppress(psutil.Error):
                 total += one.memory_info().rss
     return total / 2**20
-
-
-class _Tasks:
-    """The tasks of one call that are open, shown here."""
-
-    def __init__(self, shown: Progress) -> None:
-        self._shown = shown
-        self._open: dict[int, tuple[AbstractContextManager[Task], Task]] = {}
-
-    def hear(self, kind: str, *facts: Any) -> None:
-        """Show what a worker's `RelayedProgress` tells; what is left of an earlier call is not."""
-        if kind == "say":
-            self._shown.say(*facts)
-            return
-        name, *of_task = facts
-        if kind == "open":
-            shown = self._shown.task(*of_task)
-            self._open[name] = shown, shown.__enter__()
-        elif name in self._open and kind == "advance":
-            self._open[name][1].advance(*of_task)
-        elif name in self._open:
-            self._open.pop(name)[0].__exit__(None, None, None)
-
-    def close(self) -> None:
-        """Close what the worker has not."""
-        for shown, _ in reversed(self._open.values()):
-            shown.__exit__(None, None, None)
