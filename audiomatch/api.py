@@ -171,7 +171,7 @@ def compare(
     from audiomatch.further import keep_apart
     from audiomatch.running.comparison import run_comparison
     from audiomatch.running.entrants import enter, refusals
-    from audiomatch.running.executors import make_executor
+    from audiomatch.running.executors import gpus_of, make_executor
     from audiomatch.running.folder import check_run_folder
 
     specs = _specs(matchers)
@@ -184,8 +184,8 @@ def compare(
             paths = input_paths(plugins.registry().datasets(), os.fspath(data), dataset)
             check_not_input(place, paths, "--out")
     pool = make_executor(executor, plugins.registry().executors())
-    run = make_run(device, precision, seed, workers, cache, progress)
     with pool, caller_state():
+        run = make_run(device, precision, seed, workers, cache, progress, gpus_of(pool))
         entrants = enter(plugins.registry(), specs, pool, strict=strict)
         refuses = partial(refusals, pool, entrants, run)
         reading = Reading(columns=columns, limit=limit, skip_bad=skip_bad, refuses=refuses)

@@ -202,6 +202,12 @@ class Clips:
         other_audio = (SEGMENTS, SECONDS, DIGESTS, SOUNDS) if name == "audio" else ()
         return self._like(self.frame.assign(**{name: values}), self._known_but(*other_audio))
 
+    def with_files(self, paths: Sequence[str | Path]) -> Clips:
+        """Return the same clips in copies of their files, which have these paths."""
+        other = self._like(self.frame.assign(audio=[str(path) for path in paths]), self.known)
+        other.held = ()
+        return other
+
     def with_segments(self, starts: ArrayLike, ends: ArrayLike) -> Clips:
         """Return the same clips as parts of their files, from `starts` to `ends`, in seconds.
 

@@ -30,11 +30,12 @@ def make_run(
     workers: int | None = None,
     cache: Place | None = None,
     progress: bool | Progress = False,
+    gpus: int | None = None,
 ) -> Run:
     """Make the `Run` that a caller asked for; raises `UserError`.
 
-    `device` may be `auto`; `workers` and `cache` are None for what the machine has; `progress` is
-    shown on stderr where it is True.
+    `device` may be `auto`; `workers`, `cache` and `gpus` are None for what the machine has;
+    `progress` is shown on stderr where it is True.
     """
     if precision not in get_args(Precision):
         raise UserError(f"--precision {precision}: must be {', '.join(get_args(Precision))}")
@@ -46,7 +47,7 @@ def make_run(
         progress = for_terminal() if progress else QuietProgress()
     return Run(
         cache=(user_path(cache) if cache is not None else default_cache()).resolve(),
-        device=resolve_device(device),
+        device=resolve_device(device, gpus),
         precision=precision,
         seed=seed,
         workers=workers or default_workers(),
@@ -54,14 +55,17 @@ def make_run(
     )
 
 
-def resolve_device(name: str) -> str:
-    """Return the device that `name` stands for; `auto` is `cuda` where a driver has a GPU."""
+def resolve_device(name: str, gpus: int | None = None) -> str:
+    """Return the device that `name` stands for; `auto` is `cuda` where there is a GPU.
+
+    `gpus` is how many there are where the work is done; None: as this machine's driver says.
+    """
     if name == "auto":
-        return "cuda" if _cuda_devices() else "cpu"
+        return "cuda" if (_cuda_devices() if gpus is None else gpus) else "cpu"
     if not DEVICE.fullmatch(name):
         raise UserError(f"--device {name}: must be auto, cpu, cuda, cuda:N or mps")
     kind, _, index = name.partition(":")
-    if kind == "cuda" and int(index or 0) >= (found := _cuda_devices()):
+    if kind == "cuda" and int(index or 0) >= (found := _cuda_devices() if gpus is None else gpus):
         there = (
             f"there is cuda:0 to cuda:{found - 1}" if found else "no CUDA GPU is found; take cpu"
         )

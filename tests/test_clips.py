@@ -195,6 +195,17 @@ def test_a_segment_is_a_clip(session: Callable[..., Clips], run: Run, *, admitte
     assert np.array_equal(load_clip(clips.take([2, 1]), 0), found[2])
 
 
+def test_copies_of_files_are_the_same_clips(session: Callable[..., Clips], tmp_path: Path) -> None:
+    clips = session([0.0, np.nan], [1.5, 2.0])
+    copies = [tmp_path / f"copy-{i}{path.suffix}" for i, path in enumerate(clips.paths)]
+    for path, copy in zip(clips.paths, copies, strict=True):
+        copy.write_bytes(path.read_bytes())
+    moved = clips.with_files(copies)
+    assert moved.paths == copies and clips.paths != copies
+    assert moved.digests == clips.digests
+    assert np.array_equal(moved.segments, clips.segments, equal_nan=True)
+
+
 def test_segments_go_with_the_clips(session: Callable[..., Clips], clips: Clips) -> None:
     cut = session([0.0, 1.0], [1.0, 2.0])
     joined = Clips.concat([cut.with_column("id", ["a", "b"]), clips.unlabelled()])

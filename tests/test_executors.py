@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 import os
@@ -19,12 +20,13 @@ from audiomatch import Run, UserError, hookimpl
 from audiomatch.datasets.manifest import open_manifest
 from audiomatch.folds import Folds, make_folds
 from audiomatch.intake import admit
+from audiomatch.machine import make_run
 from audiomatch.plugins import Registry, registry
 from audiomatch.progress import BarProgress, LineProgress, QuietProgress
 from audiomatch.records import FoldResult
 from audiomatch.running.crossval import cross_validate
 from audiomatch.running.entrants import enter
-from audiomatch.running.executors import ExecutorInfo, InlineExecutor, make_executor
+from audiomatch.running.executors import ExecutorInfo, InlineExecutor, gpus_of, make_executor
 from audiomatch.running.folder import RunFolder
 from audiomatch.running.jobs import Job, run_job
 from audiomatch.spec import MatcherSpec
@@ -82,6 +84,33 @@ def test_a_job_is_data(folds: Folds, run: Run) -> None:
     assert pickle.loads(pickle.dumps(here)) == here
     for progress in (LineProgress(), BarProgress()):
         assert type(pickle.loads(pickle.dumps(progress))) is QuietProgress
+
+
+def test_tasks_of_threads_do_not_stand_under_one_another() -> None:
+    shown = io.StringIO()
+    progress = LineProgress(shown, every=0)
+    with (
+        ThreadPoolExecutor(1) as pool,
+        progress.task("outer", total=3),
+        progress.task("inner", total=3) as inner,
+    ):
+        other = progress.task("other", total=3)
+        pool.submit(lambda: other.__enter__().advance()).result()
+        inner.advance()
+        pool.submit(lambda: other.__exit__(None, None, None)).result()
+    labels = [line.partition(":")[0] for line in shown.getvalue().splitlines()]
+    assert labels == ["other", "outer ▸ inner"]
+
+
+def test_the_gpus_of_a_job_decide_its_device() -> None:
+    class Far(InlineExecutor):
+        gpus = 2
+
+    assert make_run(gpus=gpus_of(Far())).device == "cuda"
+    assert make_run("cuda:1", gpus=2).device == "cuda:1"
+    assert make_run(gpus=0).device == "cpu"
+    with pytest.raises(UserError, match="there is cuda:0 to cuda:1"):
+        make_run("cuda:2", gpus=2)
 
 
 def test_the_numbers_are_the_same_in_processes_and_threads(

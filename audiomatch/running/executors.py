@@ -1,7 +1,8 @@
 """Executors run the jobs of a comparison; plugins offer them by the hook `audiomatch_executors`.
 
 An executor is a `concurrent.futures.Executor`. It is given `run_job`, a `Job` and a `Progress`, all
-of which can be pickled, and knows nothing of matchers. The numbers are the same under each.
+of which can be pickled, and knows nothing of matchers. The numbers are the same under each. Where
+jobs have other GPUs than this machine's, its attribute `gpus` says how many each has.
 """
 
 from __future__ import annotations
@@ -72,6 +73,12 @@ def make_executor(named: str, offered: Mapping[str, ExecutorInfo]) -> Executor:
     if not isinstance(executor, Executor):
         raise UserError(f"executor {name!r} is {executor!r}; must be a concurrent.futures.Executor")
     return executor
+
+
+def gpus_of(executor: Executor) -> int | None:
+    """Return how many GPUs each job of `executor` has; None: those of this machine."""
+    gpus: int | None = getattr(executor, "gpus", None)
+    return gpus
 
 
 def _typed(make: Callable[..., Any], options: Mapping[str, str], label: str) -> dict[str, Any]:
