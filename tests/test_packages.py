@@ -19,7 +19,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECTS = [ROOT, *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
-INSTALLED = "audiomatch-toolkit[whisper,boosting-cpu,clap,hubert,two-tower,serve,datasets]"
+INSTALLED = "audiomatch-toolkit[whisper,boosting-cpu,clap,hubert,two-tower,serve,datasets,ray]"
 each_project = pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.name)
 
 
