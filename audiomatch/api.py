@@ -30,7 +30,7 @@ from audiomatch.records import FitRecord, FoldSummary
 from audiomatch.results import Comparison, Evaluation
 from audiomatch.running.design import FOLDS, Design, Reading
 from audiomatch.spec import MatcherSpec, parse_matcher, parse_matchers
-from audiomatch.verdicts import LISTEN_COST, thresholds
+from audiomatch.verdicts import LISTEN_COST, held_out_thresholds, thresholds
 
 __all__ = ["Comparison", "Evaluation", "Model", "compare", "evaluate", "fit", "load"]
 
@@ -47,6 +47,7 @@ def fit(
     limit: int | None = None,
     skip_bad: bool = False,
     listen_cost: float = LISTEN_COST,
+    target_precision: float | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     seed: int = 0,
@@ -68,6 +69,8 @@ def fit(
         limit: draw that many clips by the seed.
         skip_bad: go on without clips that cannot be used.
         listen_cost: cost of listening to a clip, where a wrong verdict costs 1.
+        target_precision: in its place the share of each verdict that is to be right, by which
+            clips of the data decide that are held out in turn: three fits more.
         device: as `load` takes it, and so are all that follow.
         precision: as above.
         seed: as above.
@@ -76,7 +79,7 @@ def fit(
         progress: as above.
     """
     spec = parse_matcher(matcher) if isinstance(matcher, str) else matcher
-    at = thresholds(listen_cost)
+    at = thresholds(listen_cost, target_precision)
     made = plugins.registry().create(spec)
     design = Design(group=group, negatives=parse_kinds(negatives), split=split)
     run = make_run(device, precision, seed, workers, cache, progress)
@@ -85,6 +88,9 @@ def fit(
         reading = Reading(columns=columns, limit=limit, skip_bad=skip_bad, refuses=refuses)
         clips, opened = design.take(data, run, reading, dataset)
         train, skipped = design.training_part(clips, run, reading)
+        if target_precision is not None:
+            make = partial(plugins.registry().create, spec)
+            at = held_out_thresholds(make, train, run, target_precision)
         started = time.perf_counter()
         fit_matcher(made, train, run)
     record = FitRecord(

@@ -2,29 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audiomatch.clips import Clips
+from audiomatch.contract import fit_matcher, predict_matches
 from audiomatch.errors import UserError
-from audiomatch.records import Thresholds
+from audiomatch.folds import inner_folds
+from audiomatch.matcher import Matcher, Run
+from audiomatch.records import HeldOut, Thresholds
 
 Verdict = Literal["match", "mismatch", "listen", "no speech"]
 LISTEN_COST = 0.05
+FOLDS = 3  # of the clips held out to choose thresholds
 
 
-def thresholds(listen_cost: float = LISTEN_COST) -> Thresholds:
+def thresholds(
+    listen_cost: float = LISTEN_COST, target_precision: float | None = None
+) -> Thresholds:
     """Return the thresholds of least expected cost, for probabilities that are calibrated.
 
     A wrong verdict costs 1, listening to the clip `listen_cost` (Chow, 1970, "On optimum
     recognition error and reject tradeoff"): a verdict is given where it is wrong with a probability
-    under that. Raises `UserError` unless it is between 0 and 0.5.
+    under that. Raises `UserError` unless it is between 0 and 0.5, and for a `target_precision`, of
+    `held_out_thresholds`, that is none or is given too.
     """
+    if target_precision is not None and listen_cost != LISTEN_COST:
+        raise UserError("listen_cost and target_precision both choose the thresholds; give one")
+    if target_precision is not None and not 0.5 < target_precision <= 1:
+        raise UserError(f"target_precision {target_precision}: must be over 0.5 and at most 1")
     if not 0 < listen_cost <= 0.5:
         raise UserError(f"listen_cost {listen_cost}: must be over 0 and at most 0.5")
     return Thresholds(mismatch=listen_cost, match=1 - listen_cost, listen_cost=listen_cost)
+
+
+def held_out_thresholds(
+    make: Callable[[], Matcher], train: Clips, run: Run, target: float
+) -> Thresholds:
+    """Return thresholds by clips of `train` that were held out, each once, groups kept together.
+
+    They are those of `thresholds_at_precision` for matchers that `make` gives, each fitted on the
+    rest. Raises `UserError` where the rest has matches or mismatches alone.
+    """
+    p_match = np.empty(len(train))
+    folds = inner_folds(train, FOLDS, run.seed)
+    with run.progress.task("held-out folds", total=len(folds), unit="folds") as task:
+        for rest, held_out in folds:
+            part, matcher, own = train.take(rest), make(), replace(run, notes={})
+            if len(set(part.labels)) < 2:
+                raise UserError(
+                    f"{train.source}: too few groups to hold some out: the rest has one label"
+                )
+            fit_matcher(matcher, part, own)
+            p_match[held_out] = predict_matches(matcher, train.take(held_out), own)
+            task.advance()
+    return thresholds_at_precision(p_match, train.labels, target, len(folds))
+
+
+def thresholds_at_precision(
+    p_match: NDArray[np.float64], labels: NDArray[np.int8], target: float, folds: int
+) -> Thresholds:
+    """Return the thresholds of the greatest recall at a precision of at least `target`.
+
+    A verdict that reaches it at no threshold is given at P(match) 1 or 0 alone. Where one threshold
+    serves both verdicts, nothing is left to listen to.
+    """
+    match = _least(p_match, labels == 1, target, 1.0)
+    mismatch = abs(_least(-p_match, labels == 0, target, 0.0))
+    if mismatch >= match:
+        match = mismatch = min(max(0.5, match), mismatch)
+    said = give_verdicts(
+        p_match, np.zeros(len(labels), dtype=bool), Thresholds(mismatch=mismatch, match=match)
+    )
+    shares = {}
+    for verdict, label in (("match", 1), ("mismatch", 0)):
+        given = np.array([one == verdict for one in said])
+        right = int((labels[given] == label).sum())
+        shares[f"{verdict}_precision"] = right / int(given.sum()) if given.any() else None
+        shares[f"{verdict}_recall"] = right / int((labels == label).sum())
+    held_out = HeldOut(target_precision=target, folds=folds, clips=len(labels), **shares)
+    return Thresholds(mismatch=mismatch, match=match, held_out=held_out)
+
+
+def _least(
+    scores: NDArray[np.float64], right: NDArray[np.bool_], target: float, otherwise: float
+) -> float:
+    """Return the least score from which on a share of at least `target` is right."""
+    order = np.argsort(-scores, kind="stable")
+    precision = np.cumsum(right[order]) / np.arange(1, len(scores) + 1)
+    ends = np.append(np.diff(scores[order]) != 0, True)  # equal ones are on one side
+    good = np.flatnonzero(ends & (precision >= target))
+    return float(scores[order[good[-1]]]) if good.size else otherwise
 
 
 def give_verdicts(

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ from audiomatch.model import digest_of_folder
 from audiomatch.plugins import Registry
 from audiomatch.prior import CorpusEstimates
 from audiomatch.speech import has_speech
-from audiomatch.verdicts import thresholds
+from audiomatch.verdicts import thresholds, thresholds_at_precision
 from tests.toys import Toy, leave_out_slow_floors, toy_plugin
 
 Command = Callable[..., tuple[int, str, str]]
@@ -229,12 +230,64 @@ def test_the_card_keeps_the_thresholds_of_the_cost(
     model = tmp_path / "model"
     assert command("fit", "toy", corpus, "--out", model, "--listen-cost", "0.2")[0] == 0
     card = json.loads((model / "audiomatch.json").read_text())
-    assert card["thresholds"] == {"mismatch": 0.2, "match": 0.8, "listen_cost": 0.2}
+    at = {"mismatch": 0.2, "match": 0.8, "listen_cost": 0.2, "held_out": None}
+    assert card["thresholds"] == at
     assert card["fit"]["match_rate"] == 0.5
     again = audiomatch.load(model).save(tmp_path / "again")
     assert json.loads((again / "audiomatch.json").read_text())["thresholds"] == card["thresholds"]
     code, _, err = command("fit", "toy", corpus, "--out", model, "--listen-cost", "0.7")
     assert code == 2 and "listen_cost 0.7" in err
+
+
+class Longer(Toy):
+    """P(match) is how long a clip is for its text; counts the clips of each fit."""
+
+    sizes: ClassVar[list[int]] = []
+
+    def fit(self, train: Clips, run: audiomatch.Run) -> None:
+        self.sizes.append(len(train))
+        super().fit(train, run)
+
+    def predict(self, clips: Clips, run: audiomatch.Run) -> np.ndarray:
+        return np.minimum(clips.seconds / [0.11 * len(text) for text in clips.texts], 1)
+
+
+def test_held_out_clips_decide_what_is_a_verdict(
+    plugin: Plugin, command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    plugin(toy=toy_plugin(Longer))
+    model = tmp_path / "model"
+    code, _, err = command("fit", "toy", corpus, "--out", model, "--target-precision", "0.9")
+    assert code == 0, err
+    *inner, whole = Longer.sizes
+    assert whole == 36 and len(inner) == 3 and sum(36 - size for size in inner) == 36
+    at = json.loads((model / "audiomatch.json").read_text())["thresholds"]
+    assert 0.5 <= at["mismatch"] == at["match"] <= 0.9 and at["listen_cost"] is None
+    held_out = at["held_out"]
+    assert (held_out["clips"], held_out["folds"], held_out["target_precision"]) == (36, 3, 0.9)
+    assert held_out["match_precision"] == held_out["mismatch_recall"] == 1
+    for options, said in (
+        (["--target-precision", "0.4"], "over 0.5"),
+        (["--target-precision", "0.9", "--listen-cost", "0.1"], "give one"),
+    ):
+        code, _, err = command("fit", "toy", corpus, "--out", model, *options)
+        assert code == 2 and said in err and err.count("\n") == 1
+
+
+@given(data=st.data(), target=st.floats(0.51, 1))
+def test_thresholds_have_the_precision_asked_for(data: st.DataObject, target: float) -> None:
+    tenths = st.lists(st.tuples(st.integers(0, 10), st.booleans()), min_size=2, max_size=40)
+    rows = [*data.draw(tenths), (5, True), (5, False)]
+    p, labels = np.array([x for x, _ in rows]) / 10, np.array([y for _, y in rows], dtype=np.int8)
+    at = thresholds_at_precision(p, labels, target, 3)
+    assert at.mismatch <= at.match and at.held_out is not None
+    for given_, label, precision in (
+        (p >= at.match, 1, at.held_out.match_precision),
+        ((p <= at.mismatch) & (p < at.match), 0, at.held_out.mismatch_precision),
+    ):
+        assert precision == ((labels[given_] == label).mean() if given_.any() else None)
+        if precision is not None and at.mismatch < at.match and at.mismatch > 0 and at.match < 1:
+            assert precision >= target
 
 
 @given(cost=st.floats(0.001, 0.5))

@@ -43,6 +43,12 @@ from audiomatch.commands.paths import OutputFolder
     metavar="COST",
     help="Cost of listening to a clip, where a wrong verdict costs 1: decides what is a verdict.",
 )
+@click.option(
+    "--target-precision",
+    type=float,
+    metavar="SHARE",
+    help="In its place: the share of each verdict to be right, by held-out clips (3 more fits).",
+)
 @run_options
 def fit(matcher: str, data: str | None, out: Path, as_json: bool, **how: Any) -> None:
     """Fit MATCHER on all of DATA (else mini-screener) and save the model."""

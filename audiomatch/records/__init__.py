@@ -17,7 +17,7 @@ from audiomatch.records.leaderboard import (
     Scores,
     TaskScores,
 )
-from audiomatch.records.model import FitRecord, ModelCard, PluginRecord, Thresholds
+from audiomatch.records.model import FitRecord, HeldOut, ModelCard, PluginRecord, Thresholds
 from audiomatch.records.run import DataRecord, FoldsMade, FoldsRecord, RunRecord
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "FoldsMade",
     "FoldsRecord",
     "GradeScores",
+    "HeldOut",
     "KeptFold",
     "Leaderboard",
     "ModelCard",

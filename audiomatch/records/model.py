@@ -42,13 +42,38 @@ class FitRecord(Record):
     )
 
 
+class HeldOut(Record):
+    """How verdicts went on clips that were held out of the fit, each once."""
+
+    target_precision: float = Field(
+        description="the precision of each verdict that the thresholds were chosen for"
+    )
+    folds: int = Field(description="number of folds, groups kept together")
+    clips: int = Field(description="clips that were held out")
+    match_precision: float | None = Field(
+        description="share of matches among verdicts `match`; null where none was given"
+    )
+    match_recall: float = Field(description="share of the matches that had the verdict `match`")
+    mismatch_precision: float | None = Field(
+        description="share of mismatches among verdicts `mismatch`; null where none was given"
+    )
+    mismatch_recall: float = Field(
+        description="share of the mismatches that had the verdict `mismatch`"
+    )
+
+
 class Thresholds(Record):
     """When P(match) is a verdict."""
 
     mismatch: float = Field(description="at most this: `mismatch`")
     match: float = Field(description="at least this: `match`; between the two, `listen`")
-    listen_cost: float = Field(
-        description="what listening to a clip costs, where a wrong verdict costs 1"
+    listen_cost: float | None = Field(
+        default=None,
+        description="what listening to a clip costs, where a wrong verdict costs 1; null where "
+        "held-out clips decided",
+    )
+    held_out: HeldOut | None = Field(
+        default=None, description="the held-out clips that decided; null where the cost did"
     )
 
 
