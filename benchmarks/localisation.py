@@ -3,9 +3,9 @@
     python benchmarks/localisation.py DATA --matcher whisper@epochs=1 --train 200 --clips 100
 
 DATA is labelled speech (so762). A part of its texts trains the matcher; from the matches of the
-others each clip is explained four times: with its own text, with one word replaced by another
-text's, with such a word put in, and with one word taken out. Times are measured on sentences that
-festival speaks, which knows when each word begins and ends.
+others each clip is explained five times: with its own text, with one word replaced by another
+text's, with such a word put in, with one word taken out, and with another clip's text. Times are
+measured on sentences that festival speaks, which knows when each word begins and ends.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ VOICES = ("kal_diphone", "cmu_us_slt_arctic_hts")
 
 
 def make_variants(clips: Clips, seed: int) -> Clips:
-    """Give each clip its own text, and one with a word replaced, put in, and taken out."""
+    """Give each clip its own text, one with a word replaced, put in, taken out, and another's."""
     generator = np.random.default_rng(seed)
+    texts = sorted(set(clips.texts))
     pool = sorted({word for text in clips.texts for word in text.split()})
     rows = []
     for row in clips.frame.to_dict("records"):
@@ -55,10 +56,21 @@ def make_variants(clips: Clips, seed: int) -> Clips:
             ("replaced", [*words[:at], other, *words[at + 1 :]], at),
             ("put in", [*words[:gap], other, *words[gap:]], gap),
             ("taken out", [*words[:at], *words[at + 1 :]], at),
+            ("another's", _another(texts, row["expected_text"], generator).split(), -1),
         ):
             rows.append({**row, "id": f"{row['id']} {kind}", "expected_text": " ".join(text),
                          "kind": kind, "place": place})  # fmt: skip
     return Clips(pd.DataFrame(rows), clips.source)
+
+
+def _another(texts: list[str], text: str, generator: np.random.Generator) -> str:
+    """Draw a text that shares no word with `text`."""
+    own = set(normalise_text(text).split())
+    return next(
+        other
+        for other in (texts[i] for i in generator.permutation(len(texts)))
+        if own.isdisjoint(normalise_text(other).split())
+    )
 
 
 def judge_places(found: list[Explanation], variants: Clips) -> dict[str, dict[str, float]]:
@@ -68,7 +80,9 @@ def judge_places(found: list[Explanation], variants: Clips) -> dict[str, dict[st
     """
     by_kind: dict[str, list[tuple[bool, bool, bool]]] = {}
     words: dict[str, list[tuple[int, float]]] = {}
+    own_of: dict[str, list[Explanation]] = {}
     for one, kind, place in zip(found, variants["kind"], variants["place"], strict=True):
+        own_of.setdefault(kind, []).append(one)
         p = [word.probability for word in one.words]
         right = {place - 1, place} if kind == "taken out" else {place}
         own = [p[i] for i in right if 0 <= i < len(p)]
@@ -85,7 +99,17 @@ def judge_places(found: list[Explanation], variants: Clips) -> dict[str, dict[st
             "words": len(labels),
             "flagged": float(table[:, 1].mean()),
         }
-        if kind == "untouched":
+        if kind == "another's":
+            worst = np.array([max(w.probability for w in one.words) for one in own_of[kind]])
+            match = np.array([one.p_match for one in own_of[kind]])
+            out[kind] |= {
+                "words under 0.1": float(np.mean(np.array(scores) < 0.1)),
+                "words under 0.5": float(np.mean(np.array(scores) < 0.5)),
+                "clips with every word under 0.1": float(np.mean(worst < 0.1)),
+                "clips with every word under 0.5": float(np.mean(worst < 0.5)),
+                "P(match) under 0.1": float(np.mean(match < 0.1)),
+            }
+        elif kind == "untouched":
             out[kind]["words flagged"] = float(np.mean(np.array(scores) < THRESHOLD))
         else:
             out[kind] |= {
@@ -161,7 +185,7 @@ def main() -> None:
         "--clips", type=int, default=300, help="matches to explain; 0 measures the times only"
     )
     parser.add_argument("--least-words", type=int, default=3)
-    parser.add_argument("--sentences", type=int, default=12, help="that festival speaks")
+    parser.add_argument("--sentences", type=int, default=12, help="that festival speaks; 0: none")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--cache", type=Path, default=Path("/tmp/audiomatch-localisation"))
@@ -190,9 +214,12 @@ def main() -> None:
     matcher.fit(train, run)
     seconds["fit"] = time.perf_counter() - started
     with tempfile.TemporaryDirectory() as folder:
-        sentences, known = spoken_clips(Path(folder), asked.sentences)
+        times = None
         started = time.perf_counter()
-        times = checked_explanations(matcher.explain(sentences, run), sentences)
+        if asked.sentences:
+            sentences, known = spoken_clips(Path(folder), asked.sentences)
+            spoken = checked_explanations(matcher.explain(sentences, run), sentences)
+            times = judge_times(spoken, known)
         seconds["calibrate, and explain the sentences"] = time.perf_counter() - started
     started = time.perf_counter()
     found = checked_explanations(matcher.explain(variants, run), variants) if asked.clips else []
@@ -204,7 +231,7 @@ def main() -> None:
         "train clips": len(train),
         "threshold": THRESHOLD,
         "places": judge_places(found, variants) if found else {},
-        "times": judge_times(times, known),
+        "times": times,
         "seconds": seconds,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {asked.device}",
     }

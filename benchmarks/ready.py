@@ -3,7 +3,7 @@
     audiomatch fit whisper@epochs=0 DATA --out MODEL
     python benchmarks/ready.py MODEL --named NAME
 
-The untrained tiny.en stays as it is, so that the model is two logistics of eight numbers and the
+The untrained tiny.en stays as it is, so that the model is three logistics of eight numbers and the
 name of the weights. Prints the digest that goes into the plugin.
 """
 
@@ -32,6 +32,7 @@ def main() -> None:
     options = parser.parse_args()
     card = json.loads((options.model / CARD).read_text(encoding="utf-8"))
     notes = card["fit"]["notes"]
+    card.pop("files", None)  # of the whole model; the digest that is printed is of what is packed
     with atomic_folder(options.folder) as made:
         for name in KEPT:
             shutil.copyfile(options.model / name, made / name)

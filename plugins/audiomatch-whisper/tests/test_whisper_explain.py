@@ -1,12 +1,15 @@
 """Where the error is: invariants with tiny random Whispers, behaviour with the real tiny.en."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import soundfile
 import torch
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.explain.alignment import time_warp, token_starts, word_spans
-from audiomatch_whisper.explain.calibration import calibration_examples
+from audiomatch_whisper.explain.calibration import Example, SaidHead, calibration_examples
+from audiomatch_whisper.explain.unsaid import lower_unsaid
 from audiomatch_whisper.explain.word_features import Vocabulary, score_words
 from audiomatch_whisper.net.decoder import CrossAttentionCache
 from audiomatch_whisper.net.greedy import decode_greedily, repeated
@@ -23,7 +26,7 @@ from audiomatch.audio import load_audio
 from audiomatch.clips import Clips
 from audiomatch.datasets.mini_screener import open_mini_screener
 from audiomatch.errors import UserError
-from audiomatch.explanation import checked_explanations
+from audiomatch.explanation import Explanation, WordEvidence, checked_explanations
 from audiomatch.text import letters
 
 ODD = [
@@ -287,10 +290,13 @@ def test_sound_is_told_from_silence_and_from_noise():
 def test_wrong_texts_are_wrong_where_they_say_so():
     texts = ["the dog ran", "a", "blue blue", "we go"] * 3
     made_of = calibration_examples(texts, np.random.default_rng(0), lambda text: text != "long")
-    for text, (made, right) in zip(texts, made_of, strict=True):
-        words = made.split()
+    assert [one.of for one in made_of if not one.other] == list(range(len(texts)))
+    for of, made, right, other in made_of:
+        text, words = texts[of], made.split()
         assert len(words) == len(right)
-        if right.all():
+        if other:
+            assert made in texts and letters(made) != letters(text) and not right.any()
+        elif right.all():
             assert made == text
         else:
             [at] = np.flatnonzero(right == 0)
@@ -299,6 +305,43 @@ def test_wrong_texts_are_wrong_where_they_say_so():
             kept = before if len(rest) == len(before) else [*before[:at], *before[at + 1 :]]
             assert rest == kept
             assert [letters(w) for w in before[at : at + 1]] != [letters(words[at])]
+
+
+def test_a_text_of_which_nothing_is_said_has_no_word_that_is():
+    generator = np.random.default_rng(0)
+    near, far = ([generator.normal(at, 1, (4, 2)) for _ in range(40)] for at in (3, -3))
+    said = [np.array([1, 1, 1, i % 2], dtype=np.int8) for i in range(40)]
+    for own, each in zip(near, said, strict=True):
+        own[each == 0, 0] -= 6  # what tells of a word; in another text it is as in one that is read
+    for own in far:
+        own[:, 0] += 6
+    examples = [Example(i, "a b c d", each) for i, each in enumerate(said)]
+    others = [Example(i, "e f g h", 0 * each, other=True) for i, each in enumerate(said)]
+    head = SaidHead(2)
+    head.fit([*near, *far], [*examples, *others])
+    p_near, p_far = (np.array([head(torch.tensor(own).float()).detach() for own in part])
+                     for part in (near, far))  # fmt: skip
+    assert p_far.max() < 0.3 and ((p_near > 0.5) == np.array(said)).mean() > 0.98
+    head.fit(near, examples)  # there is no other text to be told from
+    assert ((head(torch.tensor(near[0]).float()) > 0.5).numpy() == said[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        ((0.3, 0.2, 0.3, 0.2), 4),  # a short word at the end was said
+        ((0.3, 0.1, 0.0, 0.02), 1),  # one before words without time was not
+        ((0.3, 0.4, 0.0, 0.02), 2),
+        ((0.0, 0.0, 0.0, 0.0), 0),
+    ],
+)
+def test_words_for_which_too_little_time_is_left_are_not_said(seconds, said):
+    edges = np.cumsum([0.0, *seconds])
+    words = tuple(
+        WordEvidence("word", 0.9, 0.0, start, end, (), "", "") for start, end in pairwise(edges)
+    )
+    found = lower_unsaid(Explanation("a", "word " * 4, 0.9, "", words), None)
+    assert [word.probability > 0.5 for word in found.words] == [i < said for i in range(4)]
 
 
 def sentences():

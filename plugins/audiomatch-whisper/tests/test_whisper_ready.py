@@ -53,6 +53,8 @@ def test_what_was_said_is_confirmed_and_half_of_it_is_not(model, sentence):
     samples, text = sentence
     whole, other = model.predict([(samples, RATE, text), (samples, RATE, "a cold grey morning")])
     assert whole > 0.9 and other < 0.1
+    another = model.explain_one(samples, "a cold grey morning", rate=RATE)
+    assert max(word.probability for word in another.words) < 0.1
     said = model.explain_one(samples, text, rate=RATE)
     assert said.p_match == pytest.approx(whole, abs=1e-5)
     count = len(said.words) // 2

@@ -1,4 +1,4 @@
-"""How probable a word is, given its features: a logistic fitted on texts wrong in a known word."""
+"""How probable a word is, given its features: two logistics, fitted on texts that are wrong."""
 
 from __future__ import annotations
 
@@ -6,24 +6,69 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from audiomatch.clips import Clips
 from audiomatch.negatives import Kind, Wrong, WrongTexts
+from audiomatch_whisper.score.head import Head
 
 FEWEST = 8  # texts; of fewer matches some are taken again
+ALWAYS = 20.0  # log odds of what is never otherwise
 
 
 class Example(NamedTuple):
     """A text to calibrate with.
 
     Attributes:
+        of: which of the texts that are said it is made of.
         text: the text.
         said: for each of its words whether the speech says it, 0 or 1.
+        other: whether it is another text.
     """
 
+    of: int
     text: str
     said: NDArray[np.int8]
+    other: bool = False
+
+
+class SaidHead(nn.Module):
+    """P(said) of a text's words: P(the text was read) * P(the word was said, where it was).
+
+    A word is judged after the words before it, as if these had been said. In another's sentence
+    most words follow well from one another, so what is known of all of them is asked first.
+
+    Attributes:
+        text: of the mean over words of their features.
+        word: of the features of a word.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.text, self.word = Head(width), Head(width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (words, width) of a text to probabilities (words,)."""
+        read: Tensor = self.text(features.mean(0, keepdim=True)).double().sigmoid()
+        said: Tensor = self.word(features).double().sigmoid()
+        return read * said
+
+    def fit(self, features: Sequence[NDArray[np.float64]], examples: Sequence[Example]) -> None:
+        """Fit both logistics on examples and the features of their words, each (words, width)."""
+        near = [i for i, one in enumerate(examples) if not one.other]
+        said = [one.said for one in examples]
+        self.word.fit(
+            np.concatenate([features[i] for i in near]), np.concatenate([said[i] for i in near])
+        )
+        read = np.array([own.any() for own in said], dtype=np.int8)
+        if read.all():  # of a single text
+            with torch.no_grad():
+                self.text.linear.weight.zero_()
+                self.text.linear.bias.fill_(ALWAYS)
+        else:
+            self.text.fit(np.array([own.mean(0) for own in features]), read)
 
 
 def calibration_clips(train: Clips, maximum: int, seed: int) -> Clips:
@@ -36,23 +81,27 @@ def calibration_clips(train: Clips, maximum: int, seed: int) -> Clips:
 def calibration_examples(
     texts: Sequence[str], generator: np.random.Generator, fits: Callable[[str], bool]
 ) -> list[Example]:
-    """Make an example of each text that is said.
+    """Make two examples of each text that is said: one of words of it, and another text.
 
-    Of every four, two have a word replaced by another text's, one has such a word put in, and one
-    stays as it is, as does one that would not be what `fits` asks for.
+    Of every four of the former, two have a word replaced by another text's, one has such a word put
+    in, and one stays as it is, as does one that would not be what `fits` asks for.
     """
     make = WrongTexts(texts)
     out = []
     for i, text in enumerate(texts):
+        other = make.make_kind(Kind.SWAP, text, generator)
+        if other.kind == Kind.SWAP and fits(other.text):
+            nothing = np.zeros(len(other.text.split()), dtype=np.int8)
+            out.append(Example(i, other.text, nothing, other=True))
         wrong: Wrong | None = None
         if i % 4 < 2:
             wrong = make.make_kind(Kind.REPLACE, text, generator)
         elif i % 4 == 2:
             wrong = make.make_kind(Kind.INSERT, text, generator)
         if wrong is None or wrong.word is None or not fits(wrong.text):
-            out.append(Example(text, np.ones(len(text.split()), dtype=np.int8)))
+            out.append(Example(i, text, np.ones(len(text.split()), dtype=np.int8)))
             continue
         said = np.ones(len(wrong.text.split()), dtype=np.int8)
         said[wrong.word] = 0
-        out.append(Example(wrong.text, said))
+        out.append(Example(i, wrong.text, said))
     return out

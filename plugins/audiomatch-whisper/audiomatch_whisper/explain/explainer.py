@@ -21,6 +21,7 @@ from audiomatch_whisper.explain.alignment import cross_attention, token_starts, 
 from audiomatch_whisper.explain.alternatives import spell_alternatives
 from audiomatch_whisper.explain.calibration import (
     FEWEST,
+    SaidHead,
     calibration_clips,
     calibration_examples,
 )
@@ -32,7 +33,6 @@ from audiomatch_whisper.explain.word_features import (
 )
 from audiomatch_whisper.net.decoder import CrossAttentionCache
 from audiomatch_whisper.net.greedy import decode_greedily
-from audiomatch_whisper.score.head import Head
 from audiomatch_whisper.score.pipeline import Pipeline, Rows, pieces
 from audiomatch_whisper.score.scorer import Scorer
 from audiomatch_whisper.sound.speech import Speech, speech_of
@@ -45,14 +45,14 @@ TEXTS_AT_ONCE = 16
 class Explainer:
     """Explains clips by a fitted scorer, which is where `compute` computes, in `eval` mode.
 
-    How probable a word is, given its features, is a logistic fitted on matches of the training part
-    with one word replaced or put in. It is fitted when it is first asked for, by `prepare` or
-    `explain`, not in `fit`: comparing matchers needs none.
+    How probable a word is, given its features, is what two logistics say that are fitted on matches
+    of the training part, with one word replaced or put in, and with another text. They are fitted
+    when first asked for, by `prepare` or `explain`, not in `fit`: comparing matchers needs none.
     """
 
     def __init__(self, scorer: Scorer, config: WhisperConfig) -> None:
         self._scorer, self._config = scorer, config
-        self._head: Head | None = None
+        self._head: SaidHead | None = None
         self._examples: Clips | None = None
         self._seed = 0
 
@@ -70,7 +70,7 @@ class Explainer:
     def load(self, folder: Path) -> Explainer:
         """Restore what `save` wrote."""
         if (folder / FILE).is_file():
-            self._head = Head(len(WordFeatures._fields))
+            self._head = SaidHead(len(WordFeatures._fields))
             load_into(self._head, load_tensors(folder / FILE), str(folder / FILE))
         return self
 
@@ -79,8 +79,8 @@ class Explainer:
         if self._examples is not None:
             self.calibrate(compute)
 
-    def calibrate(self, compute: Compute) -> Head:
-        """Fit the logistic over a word's features, where that is not done; return it."""
+    def calibrate(self, compute: Compute) -> SaidHead:
+        """Fit the logistics over the words' features, where that is not done; return them."""
         if self._head is not None:
             return self._head
         if self._examples is None:
@@ -93,7 +93,8 @@ class Explainer:
         examples = calibration_examples(
             [clips.texts[i] for i in rows], np.random.default_rng(self._seed), self._fits
         )
-        wrong = clips.take(rows).with_column("expected_text", [one.text for one in examples])
+        wrong = clips.take(rows[[one.of for one in examples]])
+        wrong = wrong.with_column("expected_text", [one.text for one in examples])
         features: list[NDArray[np.float64]] = [np.empty(0)] * len(wrong)
 
         def keep(heard: _Heard) -> None:
@@ -101,8 +102,8 @@ class Explainer:
                 features[i] = words.features.stacked()
 
         self._listen(Pipeline(self._scorer, wrong, self._config, compute), "words", keep)
-        head = Head(len(WordFeatures._fields))
-        head.fit(np.concatenate(features), np.concatenate([one.said for one in examples]))
+        head = SaidHead(len(WordFeatures._fields))
+        head.fit(features, examples)
         self._head = head
         return head
 
@@ -132,7 +133,7 @@ class Explainer:
             for i, clip in enumerate(heard.clips):
                 words, text = heard.words[i], heard.texts[i]
                 features = torch.from_numpy(words.features.stacked()).float()
-                p_said = head(features.to(compute.device)).double().sigmoid()
+                p_said = head(features.to(compute.device))
                 starts = self._token_starts(heard, i)
                 found[int(clip)] = Explanation(
                     clips.ids[clip],

@@ -17,6 +17,7 @@ from audiomatch_whisper.sound.speech_check import CEILING
 FRAME_SECONDS = FRAME / 16_000
 AROUND = 0.1  # seconds: attention and detector differ by so much
 SHORTEST = 0.05  # seconds that a last word takes
+A_LETTER = 0.03  # seconds more, a letter, that a word takes before such as took no time
 
 
 def speech_frames(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -45,9 +46,13 @@ def lower_unsaid(one: Explanation, frames: NDArray[np.bool_] | None) -> Explanat
 
 
 def _reached(words: tuple[WordEvidence, ...]) -> int:
-    """Return how many words come before the last ones, for which no time was left."""
+    """Return how many words come before the last ones, for which no or too little time was left."""
+    seconds = [word.end - word.start for word in words]
     count = len(words)
-    while count and words[count - 1].end - words[count - 1].start < SHORTEST:
+    while count and seconds[count - 1] < SHORTEST:
+        count -= 1
+    least = [SHORTEST + A_LETTER * len(word.word) for word in words]
+    while 0 < count < len(words) and seconds[count - 1] < least[count - 1]:
         count -= 1
     return count
 
