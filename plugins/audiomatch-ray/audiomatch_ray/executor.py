@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import pickle
+import socket
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -42,6 +43,7 @@ Amount = Annotated[float, Field(ge=0)]
 # What a job cannot be blamed for with certainty. Its own errors are answers, and never these.
 LOST = (WorkerCrashedError, NodeDiedError, OutOfMemoryError, ObjectLostError)
 _AT_ONCE = 10_000  # jobs that are waited for, each by a thread
+_REACH = 10  # seconds that a cluster has to answer; Ray itself tries for minutes
 _FAREWELL = 10  # seconds that machines have to delete what they were sent
 
 
@@ -190,6 +192,7 @@ def _connect(address: str) -> tuple[bool, bool]:
         if address not in ("", "auto", own):
             raise UserError(f"--executor ray@address={address}: Ray is connected to {own} already")
         return False, False
+    _check_reachable(address)
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of answers that nobody waits for
     how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if not address or address == "local":
@@ -200,6 +203,20 @@ def _connect(address: str) -> tuple[bool, bool]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(f"--executor ray: {_brief(error)}") from error
     return True, "num_cpus" in how
+
+
+def _check_reachable(address: str) -> None:
+    """Raise `UserError` where nothing answers at `host:port`."""
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _REACH).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"--executor ray@address={address}: {error}; take the address that "
+            "`ray start --head` printed"
+        ) from None
 
 
 def _lack(asked: dict[str, float]) -> str:

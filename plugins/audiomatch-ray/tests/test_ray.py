@@ -162,6 +162,7 @@ def noted(found: audiomatch.Comparison) -> list[dict[str, Any]]:
     ("options", "says"),
     [
         ("@address=ray://host:10001", "start this on one of its machines, with address=auto"),
+        ("@address=127.0.0.1:1", "refused; take the address that `ray start --head` printed"),
         ("@cpus=-1", "greater than or equal to 0"),
         ("@retries=some", "valid integer"),
         ("@shared=/mnt@store=s3://a", "either @shared or @store"),
