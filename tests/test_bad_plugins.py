@@ -110,7 +110,7 @@ class Answer:
         self.folder = home / "run"
         how = ("--split", "part", "--out", self.folder, "--json")
         program = start(home, "--matchers", ",".join(named), *how, *limits)
-        self.out, self.err = program.communicate(timeout=300)
+        self.out, self.err = program.communicate(timeout=500)
         self.code = program.returncode
         self.record = json.loads(self.out)
         self.rows = {row["matcher"]: row for row in self.record["rows"]}
@@ -164,7 +164,7 @@ def test_the_rest_is_complete_and_the_same(answer: Answer, home: Path) -> None:
         *(home, "--matchers", "good", "--split", "part", "--out", home / "alone"),
         *("--executor", "inline"),
     )
-    _, err = alone.communicate(timeout=60)
+    _, err = alone.communicate(timeout=200)
     assert alone.returncode == 0, err
     table = pd.read_parquet(home / "alone" / "predictions.parquet")
     for matcher, part in table.groupby("matcher"):
@@ -196,7 +196,7 @@ def test_a_lost_worker_costs_one_fold(home: Path) -> None:
         "--json",
     )
     program = start(home, *how, "--out", home / "lost")
-    out, err = program.communicate(timeout=60)
+    out, err = program.communicate(timeout=200)
     rows = {row["matcher"]: row for row in json.loads(out)["rows"]}
     row = rows[f"bad@how=once:{home / 'once'}"]
     assert program.returncode == 1, err
@@ -207,7 +207,7 @@ def test_a_lost_worker_costs_one_fold(home: Path) -> None:
 def test_what_stops_a_run_before_it_begins(home: Path) -> None:
     how = ("--out", home / "none", "--strict", "--executor", "process")
     program = start(home, "--matchers", "good,bad@how=no-weights", *how)
-    out, err = program.communicate(timeout=60)
+    out, err = program.communicate(timeout=200)
     assert program.returncode == 2 and not out
     assert err == "audiomatch: no weights 'x'\n" and not (home / "none").exists()
 
@@ -238,7 +238,7 @@ def waiting(home: Path) -> Iterator[Callable[[str], tuple[Any, list[int], Path]]
         programs[name] = start(home, "--matchers", matchers, *how)
 
     def of(name: str) -> tuple[Any, list[int], Path]:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 200
         while not (home / name).exists() and time.monotonic() < until:
             time.sleep(0.1)
         return programs[name], [*map(int, (home / name).read_text().split())], home
@@ -257,7 +257,7 @@ def test_no_process_outlives_a_run(
     everyone = [child.pid for child in psutil.Process(program.pid).children(recursive=True)]
     assert set(pids) <= set(everyone)
     program.send_signal(getattr(signal, name))
-    _, err = program.communicate(timeout=20)
+    _, err = program.communicate(timeout=200)
     assert program.returncode == SIGNALS[name], err
     assert [pid for pid in everyone if not gone(pid)] == []
     kept = [file.name for file in (home / f"run-{name}" / "folds").glob("*.json")]
