@@ -106,7 +106,7 @@ class Answer:
         self.child = home / "child"
         named = [f"bad@how={how}" for how in (*CAUSES, *HARMLESS, f"leave-child:{self.child}")]
         named = ["good", "bad-import", *SKIPPED, *named, "bad"]
-        limits = ("--executor", "process", "--timeout", TIMEOUT, "--memory", MEMORY)
+        limits = ("--executor", "process@idle=12", "--timeout", TIMEOUT, "--memory", MEMORY)
         self.folder = home / "run"
         how = ("--split", "part", "--out", self.folder, "--json")
         program = start(home, "--matchers", ",".join(named), *how, *limits)

@@ -50,7 +50,7 @@ def enter(
 def _enter(spec: MatcherSpec, offer: Offer, executor: Executor) -> Entrant:
     entrant = Entrant(spec=spec, kind=offer.info.kind, plugin=offer.plugin)
     try:
-        return replace(entrant, **executor.submit(_facts, spec).result())
+        return replace(entrant, **executor.submit(_facts, entrant).result())
     except UnknownNameError:
         raise
     except PluginError as error:
@@ -59,12 +59,12 @@ def _enter(spec: MatcherSpec, offer: Offer, executor: Executor) -> Entrant:
         return replace(entrant, fault=cause_of(error))
 
 
-def _facts(spec: MatcherSpec) -> dict[str, Any]:
-    """Return the fields of an `Entrant` that its plugin's code knows, or why it has none."""
-    offer = plugins.registry().offer(spec)
+def _facts(entrant: Entrant) -> dict[str, Any]:
+    """Return the fields of an entrant that its plugin's code knows, or why it has none."""
+    offer = plugins.registry().offer(entrant.spec)
     try:
         with blame_on(str(offer)):
-            matcher = plugins.registry().create(spec)
+            matcher = plugins.registry().create(entrant.spec)
             return {
                 "config": matcher.config.model_dump(mode="json"),
                 "fingerprint": dict(matcher.fingerprint()),
@@ -113,7 +113,7 @@ def refusals(
             continue
         try:
             with blame_on(f"matcher {entrant.label!r} of {entrant.plugin}"):
-                reasons = executor.submit(_reasons, entrant.spec, clips, quiet).result()
+                reasons = executor.submit(_reasons, entrant, clips, quiet).result()
         except PluginError as error:  # its folds will tell
             run.progress.say(str(error))
             continue
@@ -123,5 +123,5 @@ def refusals(
     return found
 
 
-def _reasons(spec: MatcherSpec, clips: Clips, run: Run) -> list[str | None]:
-    return refused_clips(plugins.registry().create(spec), clips, run)
+def _reasons(entrant: Entrant, clips: Clips, run: Run) -> list[str | None]:
+    return refused_clips(plugins.registry().create(entrant.spec), clips, run)

@@ -57,6 +57,12 @@ class Entrant:
         """The matcher's name in results."""
         return str(self.spec)
 
+    @property
+    def worker(self) -> str:
+        """Names the process that its jobs may share with others; the core's floors have one."""
+        own = self.kind == "floor" and self.plugin.distribution == DISTRIBUTION
+        return f"floors of {DISTRIBUTION}" if own else self.label
+
 
 @dataclass(frozen=True, eq=False)
 class Job:
@@ -78,10 +84,8 @@ class Job:
 
     @property
     def worker(self) -> str:
-        """Names the process that it may share with other jobs; the core's floors have one."""
-        entrant = self.entrant
-        own = entrant.kind == "floor" and entrant.plugin.distribution == DISTRIBUTION
-        return f"floors of {DISTRIBUTION}" if own else entrant.label
+        """What `Entrant.worker` is."""
+        return self.entrant.worker
 
     def failed(self, error: BaseException, notes: Mapping[str, Any] | None = None) -> FoldResult:
         """Return the result of a job that ended in `error`."""

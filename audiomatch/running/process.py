@@ -18,6 +18,7 @@ from pydantic import Field
 
 from audiomatch.errors import PluginError
 from audiomatch.progress import Progress, QuietProgress
+from audiomatch.running.jobs import Entrant, Job
 from audiomatch.running.relay import RelayedTasks
 from audiomatch.running.worker import serve
 from audiomatch.workers import CONTEXT
@@ -39,27 +40,37 @@ class LostWorkerError(PluginError):
 class ProcessExecutor(Executor):
     """Runs the jobs of each matcher in a process of its own, one matcher after another.
 
-    `submit` returns when the job has ended. A worker takes all jobs that follow one another and
-    have the same `Job.worker`; before another's first job it is ended, with all that it started,
-    so that its memory is free. What is lost with a worker is the job at hand: the next one gets a
-    fresh worker.
+    `submit` returns when the job has ended. The worker that was asked about a matcher, whose code
+    it has imported, waits for its jobs and takes all that have the same `Job.worker`. Before
+    another's first job it is ended, with all that it started, so that its memory is free. What is
+    lost with a worker is the job at hand: the next one gets a fresh worker.
     """
 
-    def __init__(self, timeout: Limit = None, memory: Limit = None) -> None:
+    def __init__(
+        self,
+        timeout: Limit = None,
+        memory: Limit = None,
+        idle: Annotated[int, Field(ge=1)] = 4,
+    ) -> None:
         """Take limits of one job.
 
         Args:
             timeout: seconds, from asking to the answer.
             memory: MB that the worker and its children have resident together.
+            idle: workers that may wait for their jobs; others are ended and start again for them.
         """
-        self._timeout, self._memory = timeout, memory
-        self._worker: _Worker | None = None
-        self._owner = ""
+        self._timeout, self._memory, self._idle = timeout, memory, idle
+        self._workers: dict[str, _Worker] = {}
+        self._running = ""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call `fn` in a worker; an interrupt ends it and goes through. There are no keywords."""
         assert not kwargs, "jobs have no keywords"
-        owner = next((arg.worker for arg in args if hasattr(arg, "worker")), "")
+        asked = next((arg for arg in args if isinstance(arg, Job | Entrant)), None)
+        owner = asked.worker if asked else ""
+        if isinstance(asked, Job) and owner != self._running:
+            self._end(self._running)
+            self._running = owner
         shown = next((arg for arg in args if isinstance(arg, Progress)), QuietProgress())
         sent = [QuietProgress() if arg is shown else arg for arg in args]
         future: Future[T] = Future()
@@ -70,16 +81,21 @@ class ProcessExecutor(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
-        """End the worker."""
-        if self._worker is not None:
-            self._worker.end()
-            self._worker = None
+        """End the workers."""
+        for owner in list(self._workers):
+            self._end(owner)
 
     def _worker_of(self, owner: str) -> _Worker:
-        if self._worker is None or self._worker.ended or owner != self._owner:
-            self.shutdown()
-            self._worker, self._owner = _Worker(self._timeout, self._memory), owner
-        return self._worker
+        self._workers = {o: worker for o, worker in self._workers.items() if not worker.ended}
+        if owner not in self._workers:
+            if len(self._workers) >= self._idle:  # the last one, whose turn comes last
+                self._end(next(reversed(self._workers)))
+            self._workers[owner] = _Worker(self._timeout, self._memory)
+        return self._workers[owner]
+
+    def _end(self, owner: str) -> None:
+        if owner in self._workers:
+            self._workers.pop(owner).end()
 
 
 class _Worker:
