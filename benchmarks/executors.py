@@ -1,80 +1,90 @@
-"""What a process for each matcher costs: seconds of a job beyond fitting and predicting.
+"""What a process for each matcher costs: seconds of a comparison beside fitting and predicting.
 
 python benchmarks/executors.py [MATCHERS] [--limit N] [--folds K] [--rounds N]
 
-Runs the same folds of mini-screener under `inline` and `process`, in turn, and says of each
-matcher what its first fold and a further one take beside its own work, and whether the predictions
-are the same. The first fold under `process` starts the worker, imports the matcher's code there and
-ends the worker of the matcher before.
+Each matcher runs the same folds of mini-screener under `inline` and `process`, in turn, each time
+in a fresh program, with the features cached. Said of each: the seconds until the
+first fold is done and of a further one, without those of fitting and predicting, as the least of
+the rounds; and whether the predictions are the same.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
+import json
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from typing import Any
 
-from audiomatch.clips import Clips
 from audiomatch.folds import make_folds
 from audiomatch.inputs import take_in
 from audiomatch.machine import make_run, wait_passively
-from audiomatch.matcher import Run
 from audiomatch.plugins import registry
 from audiomatch.progress import QuietProgress
 from audiomatch.running.entrants import enter
 from audiomatch.running.executors import make_executor
 from audiomatch.running.jobs import Job, run_job
-from audiomatch.spec import MatcherSpec, parse_matchers
+from audiomatch.spec import parse_matcher, parse_matchers
 
-Measured = dict[tuple[str, int], tuple[float, tuple[float, ...]]]
 MATCHERS = "ensemble@members=(prior),xgboost:quick,whisper:quick"
 
 
-def measure(name: str, specs: Sequence[MatcherSpec], clips: Clips, run: Run, k: int) -> Measured:
-    """Return of each matcher and fold the seconds beside its own work, and the predictions."""
-    folds = make_folds(clips, k)
-    found: Measured = {}
+def measure(name: str, matcher: str, cache: str, limit: int, k: int) -> dict[str, Any]:
+    """Return the seconds beside each fold's own work, the first with what comes before it."""
+    run = make_run("cpu", cache=cache)
+    clips = take_in(None, run, True, limit=limit)[0].clips
+    folds, spec = make_folds(clips, k), parse_matcher(matcher)
+    beside, predicted = [], []
     with make_executor(name, registry().executors()) as executor:
-        for entrant in enter(registry(), specs, executor):
-            for fold in range(k) if entrant.spec in specs else ():
-                job = Job(entrant, fold, *folds.split(fold), run)
-                began = time.perf_counter()
-                result = executor.submit(run_job, job, QuietProgress()).result()
-                taken = time.perf_counter() - began
-                assert result.done, result.error
-                found[entrant.label, fold] = taken - result.seconds, result.p_match
+        enter(registry(), [], executor)  # the floors, which every comparison has
+        began = time.perf_counter()
+        (entrant,) = [e for e in enter(registry(), [spec], executor) if e.spec == spec]
+        for fold in range(k):
+            job = Job(entrant, fold, *folds.split(fold), run)
+            result = executor.submit(run_job, job, QuietProgress()).result()
+            assert result.done, result.error
+            now = time.perf_counter()
+            beside.append(now - began - result.seconds)
+            predicted.append(result.p_match)
+            began = now
+    return {"first": beside[0], "further": min(beside[1:]), "predicted": predicted}
+
+
+def in_fresh_program(*arguments: str) -> dict[str, Any]:
+    """Run `measure` in a program of its own."""
+    command = [sys.executable, __file__, "--measure", *arguments]
+    found: dict[str, Any] = json.loads(subprocess.check_output(command))
     return found
 
 
 def main() -> None:
-    """Measure and print a line for each matcher."""
+    """Measure and print a line for each matcher and executor."""
     parser = argparse.ArgumentParser()
     parser.add_argument("matchers", nargs="?", default=MATCHERS)
     parser.add_argument("--limit", type=int, default=40)
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--measure", nargs=5, help=argparse.SUPPRESS)
     given = parser.parse_args()
     wait_passively()
-    specs = parse_matchers(given.matchers)
-    with tempfile.TemporaryDirectory() as cache:
-        run = make_run("cpu", cache=cache)
-        clips = take_in(None, run, True, limit=given.limit)[0].clips
-        how = (specs, clips, run, given.folds)
-        measure("inline", *how)  # fills the cache
-        rounds = [{name: measure(name, *how) for name in ("inline", "process")} for _ in
-                  range(given.rounds)]  # fmt: skip
-    print("| matcher | executor | first fold, s | a further fold, s | predictions |")
+    if given.measure:
+        name, matcher, cache, limit, k = given.measure
+        print(json.dumps(measure(name, matcher, cache, int(limit), int(k))))
+        return
+    print("| matcher | executor | before and in the first fold, s | a further fold, s | numbers |")
     print("| --- | --- | --: | --: | --- |")
-    for spec in map(str, specs):
-        folds = [(spec, fold) for fold in range(given.folds)]
-        same = all(one["inline"][f][1] == one["process"][f][1] for one in rounds for f in folds)
-        for name in ("inline", "process"):
-            first = statistics.median(one[name][folds[0]][0] for one in rounds)
-            other = statistics.median(one[name][f][0] for one in rounds for f in folds[1:])
-            said = "" if name == "inline" else "the same" if same else "differ"
-            print(f"| {spec} | {name} | {first:.2f} | {other:.3f} | {said} |")
+    with tempfile.TemporaryDirectory() as cache:
+        for matcher in map(str, parse_matchers(given.matchers)):
+            asked = (matcher, cache, str(given.limit), str(given.folds))
+            inline = [in_fresh_program("inline", *asked) for _ in range(given.rounds + 1)]
+            process = [in_fresh_program("process", *asked) for _ in range(given.rounds)]
+            same = all(one["predicted"] == inline[0]["predicted"] for one in process)
+            for name, found in (("inline", inline[1:]), ("process", process)):
+                first, further = (min(one[what] for one in found) for what in ("first", "further"))
+                said = "" if name == "inline" else "the same" if same else "differ"
+                print(f"| {matcher} | {name} | {first:.2f} | {further:.3f} | {said} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ CAUSES = {
     "recursion": "RecursionError: ",
     "sys-exit": "SystemExit: 3",
     "os-exit": "the worker ended with exit code 3",
-    "os-exit-0": "the worker ended with exit code 0",
     "abort": "the worker was killed by signal 6 (SIGABRT)",
     "segfault": "the worker was killed by signal 11 (SIGSEGV)",
     "suicide": "the worker was killed by signal 9 (SIGKILL), as the system does where memory",
@@ -40,7 +39,6 @@ CAUSES = {
     "nan": "predict gave nan for ",
     "out-of-range": "must be in [0, 1]",
     "too-short": "predict gave shape (17,) for 18 clips",
-    "two-columns": "predict gave shape (18, 2) for 18 clips",
     "none": "predict gave shape () for 18 clips",
     "words": "could not convert string to float: ",
     "init-raises": "RuntimeError: not made",
@@ -106,7 +104,7 @@ class Answer:
         self.child = home / "child"
         named = [f"bad@how={how}" for how in (*CAUSES, *HARMLESS, f"leave-child:{self.child}")]
         named = ["good", "bad-import", *SKIPPED, *named, "bad"]
-        limits = ("--executor", "process@idle=12", "--timeout", TIMEOUT, "--memory", MEMORY)
+        limits = ("--executor", "process@idle=20", "--timeout", TIMEOUT, "--memory", MEMORY)
         self.folder = home / "run"
         how = ("--split", "part", "--out", self.folder, "--json")
         program = start(home, "--matchers", ",".join(named), *how, *limits)
@@ -266,4 +264,5 @@ def test_no_process_outlives_a_run(
         assert err.splitlines()[-1].startswith("audiomatch: stopped; what is finished is kept")
         assert "Traceback" not in err
         places = [home / f"run-{name}", home / f"cache-{name}"]
-        assert [f for place in places for f in place.rglob(".*")] == []
+        hidden = {file.name for place in places for file in place.rglob(".*")}
+        assert hidden <= {".lock"}, "half-written files are gone"

@@ -169,7 +169,6 @@ FIT: dict[str, Callable[[], object]] = {
     "recursion": recursion,
     "sys-exit": lambda: sys.exit(3),
     "os-exit": lambda: os._exit(3),
-    "os-exit-0": lambda: os._exit(0),
     "abort": os.abort,
     "segfault": lambda: ctypes.string_at(0),
     "suicide": suicide,
@@ -188,7 +187,6 @@ PREDICT: dict[str, Callable[[Any], object]] = {
     "nan": lambda p: p * np.nan,
     "out-of-range": lambda p: p + 1,
     "too-short": lambda p: p[1:],
-    "two-columns": lambda p: np.stack([p, p], axis=1),
     "none": lambda p: None,
     "words": lambda p: ["likely"] * len(p),
 }
