@@ -16,7 +16,7 @@ import audiomatch
 from audiomatch.commands import COMMANDS
 from audiomatch.commands.group import CommandGroup
 from audiomatch.distributions import stranger
-from audiomatch.errors import DataWarning, RenamedWarning, UserError
+from audiomatch.errors import DataWarning, RenamedWarning, UserError, printable, shortened
 from audiomatch.hookspecs import DISTRIBUTION, PROJECT
 from audiomatch.machine import wait_passively
 from audiomatch.offers import import_object
@@ -123,5 +123,6 @@ def _warn_of_stranger() -> None:
 
 
 def _say(line: str, code: int) -> int:
-    print(f"audiomatch: {' '.join(line.split())}", file=sys.stderr)
+    line = printable(" ".join(line.split()))
+    print(f"audiomatch: {shortened(line)}", file=sys.stderr)
     return code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import reprlib
 import traceback
 from collections.abc import Iterable, Iterator
@@ -55,6 +56,26 @@ def brief(value: object) -> str:
     return _BRIEF.repr(value)
 
 
+# What moves a terminal's cursor or colours, or turns the direction of what is read.
+_UNSAFE = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]"
+)
+
+
+def printable(text: str) -> str:
+    """Return a text as it may go to a terminal: control characters are shown as Python's escapes.
+
+    Line breaks and tabs stay.
+    """
+    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def shortened(line: str, most: int = 2_000) -> str:
+    """Return a line without its middle where it has more than `most` characters."""
+    half = most // 2
+    return line if len(line) <= most else f"{line[:half]} … {line[-half:]}"
+
+
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """Return the choice most like `name`, or None where nothing is close."""
     found = difflib.get_close_matches(name.lower(), list(choices), n=1, cutoff=0.5)
@@ -74,7 +95,7 @@ def cause_of(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     own = str(Path(__file__).parent) + os.sep  # and not audiomatch_whisper beside it
     theirs = [f for f in frames if not f.filename.startswith((own, "<frozen"))]
-    message = " ".join(str(error).split())
+    message = shortened(" ".join(str(error).split()), 400)
     at = f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
     return f"{type(error).__name__}: {message}{at}" if message else f"{type(error).__name__}{at}"
 

@@ -37,6 +37,7 @@ REFUSALS = frozenset(
     }
 )
 
+MOST_BYTES = 2**31  # of a table or a record
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
 _YOUNG = 60.0  # seconds in which a new folder may not be held yet
 
@@ -50,6 +51,20 @@ def user_path(path: Place) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111  (Path's own raises for such a name)
 
 
+def read_regular(file: Path) -> bytes:
+    """Return the bytes of a file.
+
+    Raises `UserError` where it is no regular file, which may block or never end, or is larger than
+    any table or record; `OSError` where it cannot be read.
+    """
+    facts = file.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise UserError(f"{file}: is no regular file")
+    if facts.st_size > MOST_BYTES:
+        raise UserError(f"{file}: is larger than {MOST_BYTES >> 30} GiB")
+    return file.read_bytes()
+
+
 def check_output_file(target: Path, option: str) -> None:
     """Raise `UserError`, naming `option`, where the file `target` could not be written.
 
@@ -57,6 +72,7 @@ def check_output_file(target: Path, option: str) -> None:
     """
     if os.path.isdir(target):  # noqa: PTH112  (False where Path's own raises)
         raise UserError(f"{option} {target}: is a folder; name a file")
+    _check_replaceable(target, f"{option} {target}")
     _probe(target.resolve().parent, f"{option} {target}")
 
 
@@ -90,6 +106,12 @@ def check_not_input(target: Path, inputs: Iterable[Path], option: str) -> None:
                 raise UserError(f"{option} {target}: {what} the input {path}; name another")
 
 
+def _check_replaceable(target: Path, label: str) -> None:
+    """Raise `UserError` for a device or pipe, which a rename would put a file in the place of."""
+    if os.path.exists(target) and not target.is_file() and not target.is_dir():  # noqa: PTH110
+        raise UserError(f"{label}: is a device or pipe, which is never written over; name a file")
+
+
 def _probe(folder: Path, label: str) -> None:
     """Make and delete a file in `folder` or in the nearest folder above it that exists."""
     while not os.path.lexists(folder) and folder != folder.parent:
@@ -113,6 +135,7 @@ def atomic_file(target: Path) -> Iterator[Path]:
     with refusals_named(target):
         # Of a link the file that it names is written, not the link. (`resolve` raises for a loop.)
         place = Path(os.path.realpath(target))
+        _check_replaceable(place, str(target))
         temporary = _temporary(place, place.suffix)
         place.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

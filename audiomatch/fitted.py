@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from audiomatch import plugins
 from audiomatch.caller import caller_state
 from audiomatch.contract import explain_clips, predict_matches, refused_clips
-from audiomatch.errors import UserError
+from audiomatch.errors import UserError, blame_on
 from audiomatch.explanation import Explanation
 from audiomatch.files import Place, user_path
 from audiomatch.inputs import Data, Opened, one_clip, take_in
@@ -97,7 +97,8 @@ class Model:
                 data, labelled=False, dataset=dataset, columns=columns, skip_bad=skip_bad
             )
             clips = intake.clips
-            p_match = predict_matches(self.matcher, clips, self._fresh_run())
+            with blame_on(self.card.matcher):
+                p_match = predict_matches(self.matcher, clips, self._fresh_run())
         every = np.full(len(opened.clips), np.nan)
         every[pd.Index(opened.clips.ids).get_indexer(pd.Index(clips.ids))] = p_match
         return every

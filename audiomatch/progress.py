@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TextIO, runtime_checkable
 
+from audiomatch.errors import printable
+
 
 class Task(Protocol):
     """A piece of long work under way."""
@@ -104,7 +106,7 @@ class LineProgress:
 
     def say(self, line: str) -> None:
         """Print the line."""
-        print(line, file=self.stream, flush=True)
+        print(printable(line), file=self.stream, flush=True)
 
 
 class BarProgress:
@@ -173,7 +175,7 @@ class BarProgress:
 
     def say(self, line: str) -> None:
         """Print the line above the bars."""
-        self.bars.console.print(line, markup=False, highlight=False)
+        self.bars.console.print(printable(line), markup=False, highlight=False)
 
 
 def for_terminal() -> Progress:

@@ -67,6 +67,17 @@ def test_a_link_is_written_through(tmp_path: Path) -> None:
     assert (tmp_path / "models").is_symlink() and names(tmp_path / "real") == ["b"]
 
 
+def test_a_pipe_or_device_is_never_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises(UserError, match="is a device or pipe, which is never written over"):
+            write_json(tmp_path / name, {})
+        with pytest.raises(UserError, match="--out .*: is a device or pipe"):
+            check_output_file(tmp_path / name, "--out")
+    assert (tmp_path / "pipe").is_fifo() and names(tmp_path) == ["link", "pipe"]
+
+
 def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", 1)
     with atomic_folder(tmp_path / "model") as folder:

@@ -10,6 +10,7 @@ import click
 
 from audiomatch.commands.options import run_options
 from audiomatch.commands.output import print_json, print_table
+from audiomatch.errors import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -63,5 +64,5 @@ def _table(report: Report) -> Table:
         table.add_column(column, overflow="fold")
     for result in report.results:
         status = Text(result.status, styles[result.status])
-        table.add_row(status, result.check, result.proves, Text(result.reason))
+        table.add_row(status, result.check, result.proves, Text(printable(result.reason)))
     return table

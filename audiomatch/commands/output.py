@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from audiomatch.errors import printable
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -39,5 +41,6 @@ def show_rows(title: str, columns: list[str], rows: list[dict[str, Any]], as_jso
         table.add_column(column, overflow="fold")
     for row in rows:
         values = [row[c] for c in columns]
-        table.add_row(*(Text(", ".join(v) if isinstance(v, list) else str(v)) for v in values))
+        cells = (", ".join(v) if isinstance(v, list) else str(v) for v in values)
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     print_table(table)

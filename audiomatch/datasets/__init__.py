@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -86,9 +87,11 @@ def choose_dataset(
             raise UserError(f"dataset {name!r} needs DATA, the path of its file or folder")
         if not info.needs_path and path is not None:
             raise UserError(f"dataset {name!r} ships with its plugin and takes no DATA path")
-    if path is not None and not path.exists():
+    if path is not None and not os.path.exists(path):  # noqa: PTH110 (Path's own raises)
         hint = f"; for the dataset of that name: --dataset {data}" if data in layouts else ""
         raise UserError(f"no such file or folder: {data}{hint}")
+    if path is not None and not (path.is_file() or path.is_dir()):
+        raise UserError(f"{data}: is no regular file; a pipe or device cannot be read as DATA")
     if name is not None:
         return layouts[name], path
     assert path is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import re
 import zlib
@@ -21,7 +22,7 @@ from audiomatch.datasets.encoding import decode_text
 from audiomatch.datasets.held import is_packed
 from audiomatch.datasets.json_lines import read_json_lines
 from audiomatch.errors import UserError
-from audiomatch.files import atomic_file
+from audiomatch.files import MOST_BYTES, atomic_file, read_regular
 
 
 def read_table(file: Path) -> pd.DataFrame:
@@ -60,13 +61,17 @@ def read_text(file: Path) -> str:
 
 def unpacked_bytes(file: Path) -> bytes:
     """Return the content of a file, unpacked where it is gzipped. Raises `UserError`."""
-    data = file.read_bytes()
+    data = read_regular(file)
     if not data.startswith(b"\x1f\x8b"):
         return data
     try:
-        return gzip.decompress(data)
+        with gzip.open(io.BytesIO(data)) as unpacked:
+            content = unpacked.read(MOST_BYTES + 1)
     except (EOFError, OSError, zlib.error) as error:
         raise UserError(f"{file}: not readable as gzip: {error}") from None
+    if len(content) > MOST_BYTES:
+        raise UserError(f"{file}: unpacked it is larger than {MOST_BYTES >> 30} GiB")
+    return content
 
 
 def _read_parquet(file: Path) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from audiomatch.datasets.tables import write_table
+from audiomatch.errors import printable
 from audiomatch.explanation import Explanation, WordEvidence
 from audiomatch.explanation.colours import colour_of, ink_on
 from audiomatch.files import atomic_file
@@ -22,8 +23,8 @@ BAR = 10
 def explanation_table(one: Explanation) -> Table:
     """Return a table with a row a word; the least probable one is marked."""
     table = Table(
-        title=Text(f"{one.id}: P(match) {one.p_match:.3f}\nexpected  {one.text}\n")
-        + Text(f"heard     {one.heard or '(nothing)'}"),
+        title=Text(printable(f"{one.id}: P(match) {one.p_match:.3f}\nexpected  {one.text}\n"))
+        + Text(printable(f"heard     {one.heard or '(nothing)'}")),
         box=None,
         title_justify="left",
         title_style="",
@@ -34,13 +35,13 @@ def explanation_table(one: Explanation) -> Table:
     for i, word in enumerate(one.words):
         colour = colour_of(word.probability)
         table.add_row(
-            Text(word.word, style=f"{ink_on(colour)} on {colour}"),
+            Text(printable(word.word), style=f"{ink_on(colour)} on {colour}"),
             f"{word.probability:.3f}",
             Text("█" * round(BAR * word.probability), style=colour),
             f"{word.start:.2f}–{word.end:.2f}",
-            Text(word.heard or "–"),
-            Text(word.rather or "–"),
-            Text(_tokens(word), style="dim"),
+            Text(printable(word.heard or "–")),
+            Text(printable(word.rather or "–")),
+            Text(printable(_tokens(word)), style="dim"),
             "◀ worst" if i == one.worst and len(one.words) > 1 else "",
         )
     return table

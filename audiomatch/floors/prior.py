@@ -40,7 +40,7 @@ class BaseRate(Matcher):
 
     def load(self, folder: Path) -> None:
         """Read it again."""
-        self.rate = json.loads((folder / "floor.json").read_text(encoding="utf-8"))["rate"]
+        self.rate = float(json.loads((folder / "floor.json").read_text(encoding="utf-8"))["rate"])
 
 
 class PriorConfig(MatcherConfig):
@@ -91,8 +91,9 @@ class Prior(Matcher):
     def load(self, folder: Path) -> None:
         """Read them again."""
         content = json.loads((folder / "floor.json").read_text(encoding="utf-8"))
-        self.rate, self.tasks = content["rate"], content["tasks"]
-        self.cells = {(task, text): p for task, text, p in content["cells"]}
+        self.rate = float(content["rate"])
+        self.tasks = {task: float(p) for task, p in content["tasks"].items()}
+        self.cells = {(task, text): float(p) for task, text, p in content["cells"]}
 
     def _shrunk(self, hits: float, clips: int, towards: float) -> float:
         strength = self.config.strength

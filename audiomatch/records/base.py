@@ -9,7 +9,7 @@ from typing import Literal, NoReturn, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audiomatch.errors import UserError
-from audiomatch.files import write_json
+from audiomatch.files import read_regular, write_json
 
 SCHEMA_VERSION: Literal[1] = 1  # raise it where a field changes its name, type or meaning
 
@@ -41,7 +41,7 @@ class FileRecord(Record):
     def read(cls, file: Path) -> Self:
         """Read what `write` wrote. Raises `UserError` for a file that is anything else."""
         try:
-            text = file.read_text(encoding="utf-8")
+            text = read_regular(file).decode()
             content = json.loads(text, parse_constant=_refuse)
         except OSError as error:
             raise UserError(f"{file}: cannot be read ({error.strerror})") from None

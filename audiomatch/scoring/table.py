@@ -8,6 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from audiomatch.errors import printable
 from audiomatch.records import Leaderboard, Row
 
 HEADERS = ("#", "matcher", "log loss", "95 % interval", "AUROC", "Brier", "ECE", "folds", "seconds")
@@ -33,7 +34,7 @@ def leaderboard_table(leaderboard: Leaderboard, title: str | None = None) -> Tab
         cells = [*_cells(rank, row), _number(row.peak_memory_mb, 0)]
         style = "dim" if row.kind == "floor" else "bold" if rank == 1 else ""
         style = "red" if row.status in _EMPTY else style
-        table.add_row(*(Text(cell) for cell in cells), style=style)
+        table.add_row(*(Text(printable(cell)) for cell in cells), style=style)
     below = [
         *map(Text, _ties(leaderboard)),
         *(Text(line, "red") for line in _failures(leaderboard)),

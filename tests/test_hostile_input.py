@@ -1,0 +1,101 @@
+"""What was made to harm is refused in one line: pipes, endless names, control characters."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import audiomatch
+from audiomatch import UserError
+from audiomatch.commands.output import show_rows
+from audiomatch.datasets import tables
+from audiomatch.records import FoldsRecord
+from tests.toys import leave_out_slow_floors, toy_plugin
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def model(corpus: Path, tmp_path: Path) -> Path:
+    return audiomatch.fit("prior", corpus).save(tmp_path / "model")
+
+
+def refused(command: Command, *arguments: object) -> str:
+    code, _, err = command(*arguments)
+    assert code == 2 and "Traceback" not in err, err[-3_000:]
+    line = err.strip().splitlines()[-1]
+    assert line.startswith("audiomatch: ") and len(line) < 2_100
+    return line
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_only_regular_files_are_read(
+    command: Command, model: Path, tmp_path: Path, kind: str
+) -> None:
+    def make(file: Path) -> Path:
+        os.mkfifo(file) if kind == "pipe" else file.symlink_to("/dev/zero")
+        return file
+
+    data = make(tmp_path / "clips.csv")
+    assert "is no regular file" in refused(command, "predict", model, data, "--out", "p.csv")
+    with pytest.raises(UserError, match="is no regular file"):
+        tables.read_table(make(tmp_path / "more.csv"))
+    with pytest.raises(UserError, match="is no regular file"):
+        FoldsRecord.read(make(tmp_path / "folds.json"))
+    (model / "audiomatch.json").unlink()
+    make(model / "audiomatch.json")
+    assert "not a model folder" in refused(command, "predict", model, data, "--out", "p.csv")
+
+
+def test_names_without_end_are_one_line(command: Command, model: Path, corpus: Path) -> None:
+    endless = "x" * 5_000 + ".csv"
+    assert "no such file" in refused(command, "predict", model, endless, "--out", "p.csv")
+    assert "no such model" in refused(command, "predict", endless, corpus, "--out", "p.csv")
+    refused(command, "predict", model, corpus, "--out", endless)
+
+
+def test_what_unpacks_to_more_than_a_table_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "MOST_BYTES", 1_000)
+    (tmp_path / "clips.csv.gz").write_bytes(gzip.compress(b"audio\n" * 1_000))
+    with pytest.raises(UserError, match="unpacked it is larger than"):
+        tables.read_table(tmp_path / "clips.csv.gz")
+
+
+@pytest.mark.parametrize(
+    "state", ["7", "null", '{"rate": "a"}', '{"rate": 1e400, "tasks": {}, "cells": []}']
+)
+def test_a_model_of_other_content_is_one_line(
+    command: Command, model: Path, corpus: Path, state: str
+) -> None:
+    card = json.loads((model / "audiomatch.json").read_text())
+    (model / "audiomatch.json").write_text(json.dumps({**card, "files": None}))
+    (model / "floor.json").write_text(state)
+    assert "Error: " in refused(command, "predict", model, corpus, "--out", "p.csv")
+
+
+def test_control_characters_are_shown_and_not_obeyed(
+    command: Command,
+    plugin: Callable[..., Any],
+    corpus: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evil = "[red]\x1b[31m\u202e\x9b2J\a"
+    shown = "[red]\\x1b[31m\\u202e\\x9b2J\\x07"
+    show_rows("t", ["a"], [{"a": evil}], as_json=False)
+    assert shown in capsys.readouterr().out
+    assert shown in refused(command, "predict", tmp_path / evil, corpus, "--out", "p.csv")
+    leave_out_slow_floors(plugin(toy=toy_plugin()), monkeypatch)
+    corpus.write_text(corpus.read_text() + f"nowhere{evil}.wav,moon,1,,,s\n")
+    bench = ("bench", corpus, "--matchers", "toy", "--folds", 2, "--out", tmp_path / "run")
+    code, out, err = command(*bench, "--skip-bad")
+    assert code == 0 and shown in err and "\x1b" not in out + err
