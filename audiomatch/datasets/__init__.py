@@ -43,6 +43,9 @@ class DatasetInfo:
             with the columns of the data frame `more`, whose index is that of the clips' frame; rows
             that are not in it have empty cells. `only` are the rows to write, in that order; None
             for all. None where a layout has no table of its own.
+        scheme: what stands before the colon in DATA that is not on this machine, as in `hf:`.
+        fetch: `fetch(rest)` brings what is named behind the colon to this machine and returns its
+            path, of this layout.
         endings: those that the `target` of `write` may have beside those of tables; "" for a
             folder.
     """
@@ -57,6 +60,8 @@ class DatasetInfo:
     columns: bool = False
     write: Callable[[Path, Path, pd.DataFrame, Iterable[Any] | None], None] | None = None
     endings: tuple[str, ...] = ()
+    scheme: str = ""
+    fetch: Callable[[str], Path] | None = None
 
 
 def find_manifest(path: Path) -> Path | None:
@@ -76,6 +81,9 @@ def choose_dataset(
 
     Without either it is `mini-screener`.
     """
+    fetched = _fetched(layouts, data)
+    if fetched is not None:
+        return fetched
     path = user_path(data) if data is not None else None
     if name is None and path is None:
         name = DEFAULT
@@ -103,6 +111,19 @@ def choose_dataset(
         "manifest.csv or train_metadata.csv, or say --dataset NAME (see `audiomatch datasets`); "
         "for Kaldi, NeMo, Lhotse, … pip install 'audiomatch-toolkit[datasets]'"
     )
+
+
+def _fetched(
+    layouts: Mapping[str, DatasetInfo], data: str | None
+) -> tuple[DatasetInfo, Path] | None:
+    """Return the layout whose scheme `data` begins with, and where it is now; else None."""
+    scheme, colon, rest = (data or "").partition(":")
+    if not colon or os.path.exists(data or ""):  # noqa: PTH110 (Path's own raises)
+        return None
+    for info in layouts.values():
+        if info.fetch is not None and info.scheme == scheme:
+            return info, info.fetch(rest)
+    return None
 
 
 def _recognises(info: DatasetInfo, path: Path) -> bool:

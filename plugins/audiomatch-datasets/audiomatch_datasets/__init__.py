@@ -53,6 +53,18 @@ def _is_saved(path: Path) -> bool:
     return (path / "dataset_dict.json").is_file() or (path / "state.json").is_file()
 
 
+def _is_repository(path: Path) -> bool:
+    inside = (path / "data", path) if path.is_dir() else ()
+    parquets = any((path / "data").glob("*-of-*.parquet"))
+    return parquets or any(any(folder.glob("metadata.*")) for folder in inside)
+
+
+def _fetch(name: str) -> Path:
+    from audiomatch_datasets.hub import fetch
+
+    return fetch(name)
+
+
 def _has_texts_beside(path: Path) -> bool:
     if not path.is_dir() or find_manifest(path) or any(path.glob("t*_metadata.csv")):
         return False
@@ -156,6 +168,16 @@ def audiomatch_datasets() -> list[DatasetInfo]:
             columns=True,
             write=_writes("huggingface", "", ".parquet", ".csv", ".tsv", ".jsonl"),
             endings=("",),
+        ),
+        DatasetInfo(
+            "huggingface-hub",
+            "repository of the Hugging Face hub, hf:owner/name[@revision], or a copy of one",
+            recognises=_is_repository,
+            open=_opens("hub"),
+            columns=True,
+            write=_writes("hub"),
+            scheme="hf",
+            fetch=_fetch,
         ),
         DatasetInfo(
             "excel",

@@ -26,7 +26,7 @@ DATA = "data-00000-of-00001.arrow"
 
 def open_clips(path: Path, labelled: bool | None, columns: Mapping[str, str] | None) -> Clips:
     """Read a saved dataset, or all splits of a saved dictionary of them; `split` says which."""
-    return clips_of_table(_frame(_joined(_tables(path))), path, path.name, labelled, columns)
+    return clips_of_table(frame_of(joined(_tables(path))), path, path.name, labelled, columns)
 
 
 def write(path: Path, target: Path, more: pd.DataFrame, only: Iterable[Any] | None) -> None:
@@ -38,9 +38,9 @@ def write(path: Path, target: Path, more: pd.DataFrame, only: Iterable[Any] | No
     ending = table_suffix(target)
     if ending == ".parquet":
         with atomic_file(target) as temporary:
-            parquet.write_table(_joined(found), temporary)
+            parquet.write_table(joined(found), temporary)
     elif ending:
-        write_table(target, _frame(_joined(found)))
+        write_table(target, frame_of(joined(found)))
     else:
         with atomic_folder(target) as folder:
             for split, table in found.items():
@@ -89,7 +89,7 @@ def _tables(path: Path) -> dict[str, pyarrow.Table]:
     return {str(name): _read(path / str(name)) for name in splits or [""]}
 
 
-def _joined(tables: Mapping[str, pyarrow.Table]) -> pyarrow.Table:
+def joined(tables: Mapping[str, pyarrow.Table]) -> pyarrow.Table:
     """Return the rows of all splits; a column `split` says which they are of."""
     if "" in tables:
         return tables[""]
@@ -102,7 +102,8 @@ def _joined(tables: Mapping[str, pyarrow.Table]) -> pyarrow.Table:
     return pyarrow.concat_tables(parts, promote_options="permissive")
 
 
-def _frame(table: pyarrow.Table) -> pd.DataFrame:
+def frame_of(table: pyarrow.Table) -> pd.DataFrame:
+    """Return the rows of a table, counted from 1."""
     frame: pd.DataFrame = table.to_pandas(integer_object_nulls=True, ignore_metadata=True)
     return frame.set_axis(pd.RangeIndex(1, len(frame) + 1))
 
