@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from audiomatch.errors import UserError
+from audiomatch.errors import UserError, brief
 
 DEFAULT_PRESET = "default"
 READY = ":ready"  # after a matcher's name: the fitted model that its plugin carries
@@ -50,17 +50,21 @@ def parse_matcher(text: str) -> MatcherSpec:
     head, *pairs = _split(text.strip(), "@")
     name, colon, preset = head.partition(":")
     if not NAME.fullmatch(name):
-        raise UserError(f"matcher {text!r}: write NAME[:PRESET][@key=value]…, as in whisper:quick")
+        raise UserError(
+            f"matcher {brief(text)}: write NAME[:PRESET][@key=value]…, as in whisper:quick"
+        )
     if colon and not preset:
-        raise UserError(f"matcher {text!r}: a preset's name is missing after the colon")
+        raise UserError(f"matcher {brief(text)}: a preset's name is missing after the colon")
     options: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         key = key.strip().replace("-", "_")
         if not equals or not key or not value:
-            raise UserError(f"matcher {text!r}: '@{pair}' is not of the form @key=value")
+            raise UserError(
+                f"matcher {brief(text)}: {brief('@' + pair)} is not of the form @key=value"
+            )
         if key in options:
-            raise UserError(f"matcher {text!r}: option {key!r} is given twice")
+            raise UserError(f"matcher {brief(text)}: option {brief(key)} is given twice")
         options[key] = value.strip()
     return MatcherSpec(name, preset or DEFAULT_PRESET, tuple(sorted(options.items())))
 
@@ -87,5 +91,5 @@ def _split(text: str, separator: str) -> list[str]:
             parts.append(text[start:position])
             start = position + 1
     if depth:
-        raise UserError(f"matcher {text!r}: round brackets do not pair")
+        raise UserError(f"matcher {brief(text)}: round brackets do not pair")
     return [*parts, text[start:]]

@@ -21,6 +21,7 @@ import soundfile
 import audiomatch
 from audiomatch import ClipError, Clips, Model, UserError
 from audiomatch.audio import load_audio
+from audiomatch.errors import PluginError
 from audiomatch.inputs import open_data
 from audiomatch.plugins import Registry
 from tests.test_explain import Teller
@@ -579,6 +580,6 @@ def test_a_state_is_put_back_after_an_error(
 
     plugin(toy=toy_plugin(Fails))
     model = audiomatch.fit("toy", corpus)
-    with pytest.raises(RuntimeError, match="no idea"):
+    with pytest.raises(PluginError, match="toy: RuntimeError: no idea"):
         model.predict(corpus)
     callers_state()

@@ -274,6 +274,17 @@ def test_what_browsers_and_phones_record_is_read(container: str, codec: str) -> 
     assert np.abs(middle).max() == pytest.approx(0.49, abs=0.05)
 
 
+def test_a_header_that_leads_before_its_file_is_refused_in_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    broken = encoded("AIFF")
+    with pytest.raises(ClipError, match="not readable"):
+        decode(broken[:22] + broken[23:], "x")
+    assert not said
+
+
 def test_a_title_in_another_encoding_is_no_matter() -> None:
     data = muxed("avi", "mp2", title="Grusz")
     assert b"Grusz" in data and not decode(data.replace(b"Grusz", b"Gru\xdfe"), "x")[1]

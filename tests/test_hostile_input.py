@@ -16,6 +16,7 @@ from audiomatch import UserError
 from audiomatch.commands.output import show_rows
 from audiomatch.datasets import tables
 from audiomatch.records import FoldsRecord
+from audiomatch.spec import parse_matcher
 from tests.toys import leave_out_slow_floors, toy_plugin
 
 Command = Callable[..., tuple[int, str, str]]
@@ -51,6 +52,17 @@ def test_only_regular_files_are_read(
     (model / "audiomatch.json").unlink()
     make(model / "audiomatch.json")
     assert "not a model folder" in refused(command, "predict", model, data, "--out", "p.csv")
+
+
+def test_what_is_refused_is_said_in_brief(tmp_path: Path) -> None:
+    for text in ("[" * 5_000, "a@" + "x" * 5_000, "a@" + "k" * 5_000 + "=1@" + "k" * 5_000 + "=1"):
+        with pytest.raises(UserError) as caught:
+            parse_matcher(text)
+        assert len(str(caught.value)) < 300
+    (tmp_path / "folds.json").write_text(json.dumps({"schema_version": "x" * 5_000}))
+    with pytest.raises(UserError) as caught:
+        FoldsRecord.read(tmp_path / "folds.json")
+    assert len(str(caught.value).removeprefix(str(tmp_path))) < 300
 
 
 def test_names_without_end_are_one_line(command: Command, model: Path, corpus: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_file_that_is_anything_else_is_refused_in_one_line(
         Leaderboard.read(file)
     assert str(refused.value).startswith(f"{file}: ") and says in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is no regular file"):
         Leaderboard.read(folder)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from io import BufferedReader, BytesIO
+
 import soundfile
 
 from audiomatch.decoding.containers import cut_short, tagged
@@ -25,10 +28,23 @@ class _Forward(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
+class _Unbroken:
+    """A file that stays where it is when a broken header asks for a place before its start."""
+
+    def __init__(self, file: BytesIO | BufferedReader) -> None:
+        self._file = file
+        self.tell, self.read, self.readinto = file.tell, file.read, file.readinto
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            self._file.seek(offset, whence)
+        return self._file.tell()
+
+
 def read_soundfile(source: Source, span: Span) -> tuple[Raw, list[str]]:
     """Read a file or a part of it, and say what is to be said of it. Raises `ClipError`."""
     try:
-        sound = _Forward(opened(source))
+        sound = _Forward(_Unbroken(opened(source)))
     except soundfile.LibsndfileError as error:
         known = error.code not in _UNKNOWN
         raise (ClipError if known else UnknownFormatError)(_reason(error)) from None

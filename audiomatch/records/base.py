@@ -8,7 +8,7 @@ from typing import Literal, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from audiomatch.errors import UserError
+from audiomatch.errors import UserError, brief
 from audiomatch.files import read_regular, write_json
 
 SCHEMA_VERSION: Literal[1] = 1  # raise it where a field changes its name, type or meaning
@@ -49,7 +49,7 @@ class FileRecord(Record):
             raise UserError(f"{file}: is no JSON, or was cut short") from None
         found = content.get("schema_version") if isinstance(content, dict) else None
         if found != SCHEMA_VERSION:
-            said = "no schema_version" if found is None else f"schema_version {found!r}"
+            said = "no schema_version" if found is None else f"schema_version {brief(found)}"
             raise UserError(f"{file}: has {said}; this release reads {SCHEMA_VERSION}")
         try:
             return cls.model_validate_json(text, strict=True)
