@@ -15,6 +15,7 @@ import click
 import audiomatch
 from audiomatch.commands import COMMANDS
 from audiomatch.commands.group import CommandGroup
+from audiomatch.commands.stopping import kept_after
 from audiomatch.distributions import stranger
 from audiomatch.errors import DataWarning, RenamedWarning, UserError, printable, shortened
 from audiomatch.hookspecs import DISTRIBUTION, PROJECT
@@ -62,9 +63,8 @@ def main() -> None:
         context = getattr(error, "ctx", None)
         hint = f" (see {context.command_path} --help)" if context else ""
         code = _say(error.format_message().rstrip(".") + hint, 2)
-    except (KeyboardInterrupt, click.Abort):
-        line = "stopped; what is finished is kept, the same command goes on from there"
-        code = _say(line, 128 + stopped[-1])
+    except (KeyboardInterrupt, click.Abort) as error:
+        code = _say(f"stopped; {kept_after(error)}", 128 + stopped[-1])
     except BrokenPipeError:
         sys.stderr.close()
         code = 1

@@ -15,8 +15,8 @@ from audiomatch.errors import printable
 class Task(Protocol):
     """A piece of long work under way."""
 
-    def advance(self, amount: float = 1) -> None:
-        """Say that `amount` more units are done."""
+    def advance(self, amount: float = 1, note: str = "") -> None:
+        """Say that `amount` more units are done, and with `note` how it goes."""
 
 
 @runtime_checkable
@@ -33,7 +33,7 @@ class Progress(Protocol):
 
 
 class _Silent:
-    def advance(self, amount: float = 1) -> None:
+    def advance(self, amount: float = 1, note: str = "") -> None:
         pass
 
 
@@ -61,7 +61,7 @@ class _LineTask:
         self.done = 0.0
         self.start = self.last = time.monotonic()
 
-    def advance(self, amount: float = 1) -> None:
+    def advance(self, amount: float = 1, note: str = "") -> None:
         self.done += amount
         now = time.monotonic()
         if now - self.last >= self.every and self.done < self.total:
@@ -70,7 +70,7 @@ class _LineTask:
             left = (self.total - self.done) / max(rate, 1e-9)
             print(
                 f"{self.label}: {self.done:.0f}/{self.total:.0f} {self.unit}, "
-                f"{rate:.1f} {self.unit}/s, {left:.0f} s left",
+                f"{rate:.1f} {self.unit}/s, {left:.0f} s left" + f", {note}" * bool(note),
                 file=self.stream,
                 flush=True,
             )
@@ -152,10 +152,11 @@ class BarProgress:
         class _Bar:
             done = 0.0
 
-            def advance(self, amount: float = 1) -> None:
+            def advance(self, amount: float = 1, note: str = "") -> None:
                 self.done += amount
                 rate = self.done / max(time.monotonic() - start, 1e-9)
-                bars.update(handle, advance=amount, rate=f"{rate:.1f} {unit}/s")
+                shown = f"{rate:.1f} {unit}/s" + f", {note}" * bool(note)
+                bars.update(handle, advance=amount, rate=shown)
 
         try:
             yield _Bar()

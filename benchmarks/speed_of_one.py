@@ -49,7 +49,7 @@ class Stopwatch:
             spent = time.perf_counter() - started
             self.seconds[description] = self.seconds.get(description, 0.0) + spent
 
-    def advance(self, amount: float = 1) -> None:
+    def advance(self, amount: float = 1, note: str = "") -> None:
         pass
 
     def say(self, line: str) -> None:

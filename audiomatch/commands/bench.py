@@ -19,6 +19,7 @@ from audiomatch.commands.options import (
 )
 from audiomatch.commands.output import print_json, print_table
 from audiomatch.commands.paths import OutputFolder, UserPath
+from audiomatch.commands.stopping import check_started_once, if_stopped
 
 
 @click.command(cls=MatcherCommand)
@@ -90,12 +91,14 @@ def bench(
     from audiomatch.scoring import leaderboard_table
     from audiomatch.spec import parse_matchers
 
+    check_started_once()
     specs = with_flags(parse_matchers(named))
     limits = {"timeout": timeout, "memory": memory}
     executor += "".join(f"@{name}={value}" for name, value in limits.items() if value)
-    found = audiomatch.compare(
-        data_path(data), specs, out=out, progress=True, executor=executor, **how
-    )
+    with if_stopped("what is finished is kept"):
+        found = audiomatch.compare(
+            data_path(data), specs, out=out, progress=True, executor=executor, **how
+        )
     if as_json:
         facts = {"run": str(found.folder), "missing_folds": found.missing}
         print_json({**found.record.model_dump(mode="json"), **facts})

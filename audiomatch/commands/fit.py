@@ -19,6 +19,7 @@ from audiomatch.commands.options import (
 )
 from audiomatch.commands.output import print_json
 from audiomatch.commands.paths import OutputFolder
+from audiomatch.commands.stopping import NOTHING, check_started_once, if_stopped
 
 
 @click.command(cls=MatcherCommand)
@@ -55,8 +56,10 @@ def fit(matcher: str, data: str | None, out: Path, as_json: bool, **how: Any) ->
     import audiomatch
     from audiomatch.spec import parse_matcher
 
+    check_started_once()
     (spec,) = with_flags([parse_matcher(matcher)])
-    model = audiomatch.fit(spec, data_path(data), progress=True, **how)
+    with if_stopped(NOTHING, alone=True):
+        model = audiomatch.fit(spec, data_path(data), progress=True, **how)
     model.save(out)
     assert model.card.fit is not None
     if as_json:

@@ -129,7 +129,8 @@ class _Worker:
                     tasks.hear(kind, *facts)
             except BaseException as error:
                 if not isinstance(error, Exception):
-                    self.stop()
+                    for note in self.stop():
+                        error.add_note(note)
                 raise
         raise AssertionError
 
@@ -167,12 +168,27 @@ class _Worker:
             self._process.join(_GRACE)
             self.kill()
 
-    def stop(self) -> None:
-        """Have it break off its call and leave: its temporary files go with it."""
+    def stop(self) -> list[str]:
+        """Have it break off its call and leave: its temporary files go with it.
+
+        Returns what it notes of what is kept.
+        """
+        notes: list[str] = []
         if not self.ended:
             self._process.terminate()
-            self._process.join(_GRACE)
+            until = time.monotonic() + _GRACE
+            notes = self._last_notes(until)
+            self._process.join(max(0.0, until - time.monotonic()))
             self.kill()
+        return notes
+
+    def _last_notes(self, until: float) -> list[str]:
+        with contextlib.suppress(EOFError, ConnectionError):
+            while self._pipe.poll(max(0.0, until - time.monotonic())):
+                kind, *facts = pickle.loads(self._pipe.recv_bytes())  # noqa: S301 - from `serve`
+                if kind == "stopped":
+                    return list(facts[0])
+        return []
 
     def kill(self) -> None:
         """End it, and all that it started."""

@@ -43,11 +43,11 @@ class _RelayedTask:
         self._tell, self._name = tell, name
         self._pending, self._last = 0.0, time.monotonic()
 
-    def advance(self, amount: float = 1) -> None:
+    def advance(self, amount: float = 1, note: str = "") -> None:
         self._pending += float(amount)
         now = time.monotonic()
         if now - self._last >= _EVERY:
-            self._tell("advance", self._name, self._pending)
+            self._tell("advance", self._name, self._pending, str(note))
             self._pending, self._last = 0.0, now
 
 

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -22,12 +23,22 @@ def serve(pipe: Connection) -> None:
     """Do what the other end of `pipe` asks, one call after another, until it is closed."""
     _settle()
     own, send = os.getpid(), _sender(pipe)
-    with contextlib.suppress(EOFError, KeyboardInterrupt):
+    with contextlib.suppress(EOFError, KeyboardInterrupt, ConnectionError), _telling_kept(send):
         while True:
             said = _answer(pipe.recv_bytes(), RelayedProgress(send))
             if os.getpid() != own:  # a fork that a matcher made, and that came back from its call
                 os._exit(0)
             send(said)
+
+
+@contextlib.contextmanager
+def _telling_kept(send: Send) -> Iterator[None]:
+    """Send what an interrupt's notes say is kept of the call at hand."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        send(pickle.dumps(("stopped", getattr(error, "__notes__", []))))
+        raise
 
 
 def _settle() -> None:

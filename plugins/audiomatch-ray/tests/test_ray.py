@@ -65,7 +65,7 @@ class ToldTask:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def advance(self, amount: float = 1) -> None:
+    def advance(self, amount: float = 1, note: str = "") -> None:
         self.tasks[self.name] += amount
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from audiomatch.errors import UserError
 from audiomatch.matcher import Run
 from audiomatch_torch.batches import Rows
+from audiomatch_torch.checkpoints import Checkpoints
 from audiomatch_torch.randomness import RandomState, seed_everything
 
 CPU_SECONDS_AT_ONCE = 60.0
@@ -36,6 +37,7 @@ class Compute:
         native_bf16: whether the device is a CPU with instructions for bfloat16 and the run leaves
             the precision to the matcher: frozen parts may then compute in it, about twice as fast.
         native_int8: the same of products of bytes.
+        checkpoints: of the fit that this is around; None where nothing is to be kept.
     """
 
     def __init__(self, run: Run) -> None:
@@ -55,6 +57,7 @@ class Compute:
         self.accelerator = Accelerator(
             cpu=self.device.type not in ("cuda", "mps"), mixed_precision=_MIXED[self.precision]
         )
+        self.checkpoints: Checkpoints | None = None
         self._random = RandomState.now(self.device)
         self._threads = torch.get_num_threads()
         seed_everything(run.seed)

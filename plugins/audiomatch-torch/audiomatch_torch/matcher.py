@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,10 @@ from audiomatch.calibration import Calibration
 from audiomatch.clips import Clips
 from audiomatch.errors import WeightsError
 from audiomatch.files import write_json
+from audiomatch.intake import data_digest
 from audiomatch.matcher import Matcher, Run
+from audiomatch.running.identity import computed_by
+from audiomatch_torch.checkpoints import Checkpoints
 from audiomatch_torch.compute import Compute
 from audiomatch_torch.config import TorchConfig
 from audiomatch_torch.tensors import load_into, load_tensors, save_tensors
@@ -115,12 +118,29 @@ class TorchMatcher(Matcher, Generic[Model]):
         return {f"{name}_digest": own.digest or own.name for name, own in self.weights.items()}
 
     def fit(self, train: Clips, run: Run) -> None:
-        """Start from the weights and learn from `train`."""
+        """Start from the weights and learn from `train`; go on where the same fit was stopped."""
         with Compute(run) as compute:
             self._note(run)
-            model = self.place(self.start(), compute)
-            self.learn(model, train, compute)
+            compute.checkpoints = Checkpoints(run, lambda: self._decides(train, compute))
+            with compute.checkpoints.until_done():
+                model = self.place(self.start(), compute)
+                self.learn(model, train, compute)
             self._model = model.eval().requires_grad_(requires_grad=False)
+
+    def _decides(self, train: Clips, compute: Compute) -> dict[str, Any]:
+        """Return all that decides the numbers of a fit."""
+        own = type(self)
+        return {
+            "matcher": f"{own.__module__}:{own.__qualname__}",
+            "config": self.config.model_dump(mode="json"),
+            "code": [*computed_by(own.__module__), *computed_by(__name__)],
+            "weights": self.fingerprint(),
+            "clips": [data_digest(train), list(train.ids)],  # the digest knows no order
+            "seed": compute.run.seed,
+            "device": str(compute.device),
+            "precision": compute.precision,
+            "threads": compute.run.workers,
+        }
 
     def _note(self, run: Run) -> None:
         """Keep what was loaded with the results."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from accelerate.utils.memory import (
     clear_device_cache,
@@ -37,6 +39,17 @@ class MemoryLimit:
         self.mixed = mixed
         self.halvings = 0
         self._good = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return where the limit stands, for `restore`."""
+        limit = None if np.isinf(self.limit) else self.limit
+        return {"limit": limit, "halvings": self.halvings, "good": self._good}
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """Put the limit where `to_json` found it."""
+        limit = content["limit"]
+        self.limit = np.inf if limit is None else float(limit)
+        self.halvings, self._good = int(content["halvings"]), int(content["good"])
 
     def pieces(self, rows: Rows, lengths: Lengths) -> list[Rows]:
         """Cut rows into what may share a pass; see `chunks`."""

@@ -35,6 +35,31 @@ class RandomState:
         numpy: Any = np.random.get_state(legacy=False)  # noqa: NPY002 - libraries draw from it
         return cls(random.getstate(), numpy, torch.get_rng_state(), cuda, device)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON; `from_json` reads it."""
+        numpy = self.of_numpy["state"]
+        return {
+            "python": self.of_python,
+            "numpy": {**self.of_numpy, "state": {**numpy, "key": numpy["key"].tolist()}},
+            "torch": self.of_torch.tolist(),
+            "cuda": None if self.of_cuda is None else self.of_cuda.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any], device: torch.device) -> RandomState:
+        """Read what `to_json` gave."""
+        version, key, gauss = content["python"]
+        state = content["numpy"]["state"]
+        state = {**state, "key": np.array(state["key"], dtype=np.uint32)}
+        cuda = content["cuda"]
+        return cls(
+            (version, tuple(key), gauss),
+            {**content["numpy"], "state": state},
+            torch.tensor(content["torch"], dtype=torch.uint8),
+            None if cuda is None else torch.tensor(cuda, dtype=torch.uint8),
+            device,
+        )
+
     def restore(self) -> None:
         """Put the generators back."""
         random.setstate(self.of_python)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -14,10 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiomatch.errors import UserError
+from audiomatch.matcher import Run
+from audiomatch_torch.averaging import Average, trainable
 from audiomatch_torch.batches import Lengths, Rows, by_length, shuffled
 from audiomatch_torch.compute import Compute
 from audiomatch_torch.memory_limit import MemoryLimit, out_of_memory
 from audiomatch_torch.randomness import RandomState
+from audiomatch_torch.resuming import Keeper, LoopState, Position, Stateful
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ def train(
     groups: Iterable[dict[str, Any]] | None = None,
     before_epoch: Callable[[int], None] | None = None,
     after_epoch: Callable[[int], None] | None = None,
+    memory: Stateful | None = None,
     label: str = "train",
 ) -> None:
     """Train `model` in place with AdamW on the mean of `losses`.
@@ -73,6 +77,12 @@ def train(
     runs out the pieces are halved and the batch is done again, with the same random numbers: those
     of the global generators are put back. What `losses` draws by a generator of its own it should
     draw by row and epoch (`before_epoch`), not by how often it was called.
+
+    Within `TorchMatcher.fit` the state is kept in a checkpoint every two minutes and at an
+    interrupt, and the same fit goes on there, with the same numbers as one undisturbed.
+    `before_epoch` is called anew for the epoch that goes on. With `after_epoch` there are
+    checkpoints only where `memory` is given: pass an empty `torch.nn.Module` where there is none.
+    The mean loss of up to 50 parts of the training is noted as `training_loss`, by `label`.
 
     Args:
         model: its parameters that require gradients are trained; it is left in `eval` mode.
@@ -85,6 +95,7 @@ def train(
             `params` and perhaps its own `lr`.
         before_epoch: called with the number of the epoch that begins, counted from 1.
         after_epoch: called with the number of the epoch that is done; may leave `eval` mode on.
+        memory: what `after_epoch` remembers from one epoch to the next, as tensors.
         label: names the task that is shown.
 
     Raises:
@@ -104,49 +115,65 @@ def train(
             fused=compute.device.type in ("cpu", "cuda"),
         )
     )
+    plain = getattr(optimizer, "optimizer", optimizer)
     warm = math.ceil(steps * options.warmup)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        getattr(optimizer, "optimizer", optimizer), lambda step: _linear(step, warm, steps)
-    )
-    average = _Average(model, math.ceil(steps * options.average_last))
+    schedule = torch.optim.lr_scheduler.LambdaLR(plain, lambda step: _linear(step, warm, steps))
+    average = Average(model, math.ceil(steps * options.average_last))
     generator = np.random.default_rng(run.seed)
     draw = by_length if options.order == "length" else shuffled
     limit = MemoryLimit(options.capacity, options.mixed)
-    done = 0
+    state = LoopState(model, plain, schedule, average, limit, memory, compute)
+    decides = {"label": label, **asdict(options), "lengths": lengths.tolist()}
+    keeper = Keeper(state, compute, decides, whole=after_epoch is None or memory is not None)
+    kept, at = keeper.read(), state.position
     try:
+        if kept is not None and kept.facts["finished"]:
+            state.restore_random(kept)
+            return
         with (
             compute.deterministic(),
             run.progress.task(label, total=options.epochs * len(lengths)) as task,
+            keeper.on_interrupt(steps, options.epochs),
         ):
-            for epoch in range(1, options.epochs + 1):
+            if kept is not None:
+                run.progress.say(f"{label}: goes on after step {at.steps} of {steps}")
+                run.note(resumed_after_step=at.steps)
+            for epoch in range(at.epoch, options.epochs + 1):
+                if kept is None:
+                    at.enter(epoch, generator, RandomState.now(compute.device))
+                else:
+                    at.enter_again(generator)
                 if before_epoch is not None:
                     before_epoch(epoch)
                 model.train()
-                for batch in draw(lengths, options.batch_size, generator):
+                batches = draw(lengths, options.batch_size, generator)
+                if kept is not None:
+                    state.restore_random(kept)
+                    task.advance((epoch - 1) * len(lengths) + sum(map(len, batches[: at.batches])))
+                    kept = None
+                for batch in batches[at.batches :]:
+                    keeper.begin(steps, options.epochs)
                     loss = _accumulate(batch, losses, lengths, limit, compute, optimizer)
-                    if not math.isfinite(loss):
-                        raise UserError(
-                            f"the training loss is {loss} at step {done + 1} of {steps}; "
-                            "take a lower lr, or precision fp32"
-                        )
+                    _check_finite(loss, at.steps + 1, steps)
+                    state.moving()
                     if options.clip_norm is not None:
                         compute.accelerator.clip_grad_norm_(
-                            list(_trainable(model)), options.clip_norm
+                            list(trainable(model)), options.clip_norm
                         )
                     optimizer.step()
                     schedule.step()
-                    done += 1
-                    average.update(left=steps - done)
-                    task.advance(len(batch))
+                    at.step(loss)
+                    average.update(left=steps - at.steps)
+                    task.advance(len(batch), f"loss {at.recent():.3f}")
                 if after_epoch is not None:
                     after_epoch(epoch)
         average.apply()
+        keeper.finish(label)
     finally:
         model.eval()
         optimizer.zero_grad()
         compute.accelerator.free_memory()
-    if limit.halvings:
-        run.note(out_of_memory_halvings=limit.halvings)
+        _note(run, label, at, limit)
 
 
 def binary_cross_entropy(
@@ -167,6 +194,22 @@ def binary_cross_entropy(
         )
 
     return losses
+
+
+def _check_finite(loss: float, step: int, steps: int) -> None:
+    if not math.isfinite(loss):
+        raise UserError(
+            f"the training loss is {loss} at step {step} of {steps}; "
+            "take a lower lr, or precision fp32"
+        )
+
+
+def _note(run: Run, label: str, at: Position, limit: MemoryLimit) -> None:
+    """Keep with the results how the loss fell and how often memory ran out."""
+    if limit.halvings:
+        run.note(out_of_memory_halvings=limit.halvings)
+    if at.losses:
+        run.note(training_loss={**run.notes.get("training_loss", {}), label: at.curve()})
 
 
 def _accumulate(
@@ -219,42 +262,13 @@ def _groups(
 ) -> list[dict[str, Any]]:
     own = [parameter for parameter in head if parameter.requires_grad]
     of_head = {id(parameter) for parameter in own}
-    others = [parameter for parameter in _trainable(model) if id(parameter) not in of_head]
+    others = [parameter for parameter in trainable(model) if id(parameter) not in of_head]
     head_lr = options.lr if options.head_lr is None else options.head_lr
     groups: list[dict[str, Any]] = [{"params": others}, {"params": own, "lr": head_lr}]
     return [group for group in groups if group["params"]]
-
-
-def _trainable(model: nn.Module) -> Iterable[nn.Parameter]:
-    return (p for p in model.parameters() if p.requires_grad)
 
 
 def _linear(step: int, warm: int, steps: int) -> float:
     if step < warm:
         return step / warm
     return max(0.0, (steps - step) / max(1, steps - warm))
-
-
-class _Average:
-    """The mean of the trained weights over the last `span` steps (Izmailov et al., 2018)."""
-
-    def __init__(self, model: nn.Module, span: int) -> None:
-        self.model, self.span, self.count = model, span, 0
-        self.means: list[Tensor] = []
-
-    @torch.no_grad()
-    def update(self, left: int) -> None:
-        if left >= self.span:
-            return
-        now = [p.detach().float() for p in _trainable(self.model)]
-        self.count += 1
-        if not self.means:
-            self.means = [weight.clone() for weight in now]
-            return
-        for mean, weight in zip(self.means, now, strict=True):
-            mean += (weight - mean) / self.count
-
-    @torch.no_grad()
-    def apply(self) -> None:
-        for parameter, mean in zip(_trainable(self.model), self.means, strict=bool(self.means)):
-            parameter.copy_(mean)

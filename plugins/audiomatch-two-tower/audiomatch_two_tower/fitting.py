@@ -55,6 +55,7 @@ def fit_towers(
         compute,
         head=_new(towers),
         after_epoch=validate,
+        memory=best,
     )
     best.restore()
     rate = np.full(len(validation), labels[fitted].mean())
@@ -88,6 +89,16 @@ class _Best:
         if loss < self.loss:
             self.loss, self.epoch, self.logits = loss, epoch, logits
             self._weights = [p.detach().cpu().clone() for p in self._trained()]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        weights = {f"weight.{i}": weight for i, weight in enumerate(self._weights)}
+        facts = torch.tensor([self.loss, self.epoch], dtype=torch.float64)
+        return {"best": facts, "logits": torch.from_numpy(self.logits), **weights}
+
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
+        loss, epoch = state_dict["best"].tolist()
+        self.loss, self.epoch, self.logits = loss, int(epoch), state_dict["logits"].numpy()
+        self._weights = [state_dict[f"weight.{i}"] for i in range(len(state_dict) - 2)]
 
     @torch.no_grad()
     def restore(self) -> None:

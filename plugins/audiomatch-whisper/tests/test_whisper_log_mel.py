@@ -30,7 +30,7 @@ class Recorder:
         self.tasks.append([description, total, 0])
         yield self
 
-    def advance(self, amount=1):
+    def advance(self, amount=1, note=""):
         self.tasks[-1][2] += amount
 
     def say(self, line):
