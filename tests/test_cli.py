@@ -157,11 +157,11 @@ def test_a_model_of_a_plugin_that_is_gone(
 
 
 def test_copies_that_a_launcher_starts_are_refused(
-    run_command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     for arguments in (("fit", "duration"), ("bench", "--matchers", "duration")):
-        code, _, err = run_command(*arguments, "--out", str(tmp_path / "out"))
+        code, _, err = command(*arguments, "--out", str(tmp_path / "out"))
         assert code == 2
         assert "started 2 times at once by a launcher" in err
