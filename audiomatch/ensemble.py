@@ -19,6 +19,7 @@ from audiomatch.config import MatcherConfig
 from audiomatch.contract import fit_matcher, predict_matches, refused_clips
 from audiomatch.errors import UserError
 from audiomatch.folds import make_folds
+from audiomatch.lightgbm_text import features_of
 from audiomatch.matcher import Matcher, Run
 from audiomatch.model import card_of, load_model, save_model
 from audiomatch.running.identity import computed_by, digest_of
@@ -232,9 +233,15 @@ class Ensemble(Matcher):
                 raise UserError(f"{place}: holds {card.matcher}, not the member {member.spec}")
         if self.config.method == "logistic":
             state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-            self._use_logistic(np.asarray(state["weights"]), float(state["offset"]))
+            weights, offset = np.asarray(state["weights"], np.float64), float(state["offset"])
+            if weights.shape != (len(self.members),) or not np.isfinite([*weights, offset]).all():
+                raise UserError(f"{folder / STATE}: must hold a finite weight for each member")
+            self._use_logistic(weights, offset)
         elif self.config.method == "lightgbm":
-            self._use_trees(_lightgbm().Booster(model_file=folder / TREES))
+            text = (folder / TREES).read_bytes().decode()
+            if features_of(text) != len(self.members):
+                raise UserError(f"{folder / TREES}: is a stack of other members")
+            self._use_trees(_lightgbm().Booster(model_str=text))
 
 
 def _fit(member: _Member, train: Clips, run: Run) -> dict[str, Any]:

@@ -89,6 +89,32 @@ def test_stack_trusts_the_member_that_knows(
     np.testing.assert_array_equal(loaded.predict(clips, run), predicted)
 
 
+@pytest.mark.parametrize(
+    "method, old, new",
+    [
+        ("logistic", '"weights": [', '"weights": [1.0, '),
+        ("logistic", '"offset": ', '"offset": 1e999, "was": '),
+        pytest.param("lightgbm", "left_child=-1", "left_child=0", marks=pytest.mark.plugins),
+        pytest.param("lightgbm", "threshold=", "threshold=9 ", marks=pytest.mark.plugins),
+        pytest.param(
+            "lightgbm", "max_feature_idx=1", "max_feature_idx=9", marks=pytest.mark.plugins
+        ),
+    ],
+)
+def test_a_stack_made_to_harm_is_refused(
+    plugin: Plugin, clips: Clips, run: Run, tmp_path: Path, method: str, old: str, new: str
+) -> None:
+    spec = parse_matcher(f"ensemble@members=(knowing@strength=1,toy)@method={method}")
+    made, ensemble = make(str(spec), plugin)
+    ensemble.fit(clips, run)
+    ensemble.save(tmp_path)
+    stack = tmp_path / ("ensemble.json" if method == "logistic" else "stack.txt")
+    assert old in stack.read_text()
+    stack.write_text(stack.read_text().replace(old, new, 1))
+    with pytest.raises((UserError, ValueError)):
+        made.create(spec).load(tmp_path)
+
+
 def test_a_member_in_the_place_of_another_is_refused(
     plugin: Plugin, clips: Clips, run: Run, tmp_path: Path
 ) -> None:

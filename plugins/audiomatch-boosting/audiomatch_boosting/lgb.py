@@ -9,6 +9,7 @@ import numpy as np
 
 from audiomatch import Run, UserError
 from audiomatch.config import MatcherConfig
+from audiomatch.lightgbm_text import features_of
 from audiomatch_boosting.config import LightgbmConfig
 from audiomatch_boosting.matcher import BoostingMatcher, Part, Table, Training, Vector
 
@@ -110,11 +111,16 @@ class LightgbmMatcher(BoostingMatcher):
 
     def write(self, booster: Any, path: Path) -> None:
         """Write LightGBM's text format, every tree."""
-        path.write_text(booster.model_to_string(num_iteration=-1), encoding="utf-8")
+        path.write_bytes(booster.model_to_string(num_iteration=-1).encode())
+
+    def features(self, booster: Any) -> int:
+        """Return how many there are."""
+        return int(booster.num_feature())
 
     def read(self, path: Path) -> Any:
         """Read LightGBM's text format."""
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode()
+        features_of(text)
         try:
             return lightgbm.Booster(model_str=text)
         except lightgbm.basic.LightGBMError as error:

@@ -16,6 +16,7 @@ from scipy.special import expit, logit
 from audiomatch import Matcher, Run, UserError
 from audiomatch.calibration import Calibration
 from audiomatch.clips import Clips
+from audiomatch.errors import brief
 from audiomatch.folds import inner_folds
 from audiomatch_boosting.config import BoostingConfig
 from audiomatch_boosting.features.table import Categories, feature_table, probe
@@ -27,6 +28,7 @@ Table = NDArray[np.float32]
 Vector = NDArray[np.float64]
 STATE = "matcher.json"
 CLIPS_A_THREAD = 4000
+MOST_ROUNDS = 20_000
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,11 @@ class BoostingMatcher(Matcher):
 
     @abstractmethod
     def read(self, path: Path) -> Any:
-        """Read what `write` wrote."""
+        """Read what `write` wrote; raises `ValueError` for anything else."""
+
+    @abstractmethod
+    def features(self, booster: Any) -> int:
+        """Return how many features a booster takes."""
 
     @abstractmethod
     def version(self) -> str:
@@ -209,10 +215,14 @@ class BoostingMatcher(Matcher):
         try:
             state = json.loads((folder / STATE).read_text(encoding="utf-8"))
             self.booster = self.read(folder / self.model_file)
-            self.categories = Categories(tuple(state["tasks"]), tuple(state["grades"]))
-            self.columns = state["columns"]
+            self.categories = Categories(_words(state["tasks"]), _words(state["grades"]))
+            self.columns = list(_words(state["columns"]))
             self.calibration = Calibration.from_json(state["calibration"])
-            self.rounds, fitted_on = state["rounds"], dict(state["probe"])
+            self.rounds, fitted_on = int(state["rounds"]), dict(state["probe"])
+            if len(self.columns) != self.features(self.booster):
+                raise ValueError(f"{STATE} names {len(self.columns)} features, not its booster's")
+            if not 0 < self.rounds <= MOST_ROUNDS:
+                raise ValueError(f"rounds must be 1 to {MOST_ROUNDS}")
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(f"{folder}: not a saved {self.library} matcher ({reason})") from None
@@ -230,6 +240,12 @@ class BoostingMatcher(Matcher):
         hearing = self.hearing()
         if hearing is not None:
             hearing.check(state, folder)
+
+
+def _words(content: Any) -> tuple[str, ...]:
+    if not isinstance(content, list) or not all(isinstance(word, str) for word in content):
+        raise ValueError(f"{brief(content)} must be a list of texts")
+    return tuple(content)
 
 
 def _threads(clips: int, run: Run) -> int:

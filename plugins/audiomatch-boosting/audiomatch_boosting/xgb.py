@@ -13,6 +13,7 @@ from audiomatch import Run, UserError
 from audiomatch.config import MatcherConfig
 from audiomatch_boosting.config import XgboostConfig
 from audiomatch_boosting.matcher import BoostingMatcher, Part, Table, Training, Vector
+from audiomatch_boosting.xgboost_json import checked_json
 
 try:
     import xgboost
@@ -112,10 +113,14 @@ class XgboostMatcher(BoostingMatcher):
         """Write XGBoost's JSON."""
         booster.save_model(path)
 
+    def features(self, booster: Any) -> int:
+        """Return how many there are."""
+        return int(booster.num_features())
+
     def read(self, path: Path) -> Any:
         """Read XGBoost's JSON."""
         booster = xgboost.Booster()
-        booster.load_model(path)
+        booster.load_model(checked_json(path.read_text(encoding="utf-8")))
         return booster
 
 

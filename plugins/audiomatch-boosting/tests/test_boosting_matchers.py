@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -160,6 +163,75 @@ def test_a_damaged_model_is_one_clear_line(name, fitted, tmp_path, damage):
     with pytest.raises(UserError, match=f"not a saved {name} matcher") as caught:
         make(name).load(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+# One of these crashes the library, or keeps it busy for ever, where it is given to it.
+HARMFUL = {
+    "xgboost": {
+        r'"left_children":\[1,': '"left_children":[0,',
+        r'"right_children":\[2,': '"right_children":[2000000000,',
+        r'"split_indices":\[\d+,': '"split_indices":[2000000000,',
+        r'"num_nodes":"\d+"': '"num_nodes":"900000"',
+        r'"tree_info":\[0,': '"tree_info":[7,',
+        r'"iteration_indptr":\[0,1,': '"iteration_indptr":[0,900000,',
+        r'"split_type":\[0,': '"split_type":[1,',
+        r'"num_feature":"\d+"': '"num_feature":"4294967295"',
+    },
+    "lightgbm": {
+        r"left_child=\S+": "left_child=0",
+        r"right_child=\S+": "right_child=2000000000",
+        r"split_feature=\d+": "split_feature=2000000000",
+        r"num_leaves=\d+\n": "num_leaves=2000000000\n",
+        r"leaf_value=\S+": "leaf_value=nan",
+        r"num_cat=0": "num_cat=1",
+        r"decision_type=\d+": "decision_type=1",
+        r"tree_sizes=\d+": "tree_sizes=2000000000",
+        r"max_feature_idx=\d+": "max_feature_idx=2000000000",
+        r"\nTree=0": "\nfour",
+    },
+}
+
+
+@pytest.mark.parametrize("name, change", [(n, c) for n in HARMFUL for c in HARMFUL[n]])
+def test_a_booster_made_to_harm_never_reaches_the_library(name, change, fitted, tmp_path):
+    fitted[name].save(tmp_path)
+    file = tmp_path / fitted[name].model_file
+    changed, count = re.subn(change, HARMFUL[name][change], file.read_text(), count=1)
+    assert count == 1
+    file.write_text(changed)
+    with pytest.raises(UserError, match=f"not a saved {name} matcher") as caught:
+        make(name).load(tmp_path)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+@both
+def test_any_number_of_a_booster_may_be_another(name, fitted, tmp_path, toy, cache_folder):
+    fitted[name].save(tmp_path)
+    file, rng = tmp_path / fitted[name].model_file, random.Random(0)
+    good, taken = file.read_text(), 0
+    numbers = list(re.finditer(r"-?\d+(\.\d+)?(E-?\d+)?", good))
+    for _ in range(60):
+        found = rng.choice(numbers)
+        other = rng.choice(("-1", "0", "1", "2", "1e308", "2147483647", "nan", ""))
+        file.write_text(good[: found.start()] + other + good[found.end() :])
+        matcher = make(name)
+        with contextlib.suppress(UserError):
+            matcher.load(tmp_path)
+            assert np.isfinite(matcher.predict(toy.take([0, 1]), Run(cache_folder))).all()
+            taken += 1
+    assert taken < 60
+
+
+@both
+@pytest.mark.parametrize(
+    "state", [{"columns": ["seconds"]}, {"rounds": 0}, {"rounds": 10**12}, {"tasks": "abc"}]
+)
+def test_a_state_that_does_not_fit_its_booster_is_one_line(name, state, fitted, tmp_path):
+    fitted[name].save(tmp_path)
+    file = tmp_path / "matcher.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | state))
+    with pytest.raises(UserError, match=f"not a saved {name} matcher"):
+        make(name).load(tmp_path)
 
 
 @both
