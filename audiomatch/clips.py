@@ -15,6 +15,7 @@ from audiomatch.errors import UserError, brief
 from audiomatch.text import normalise_text, text_key
 
 REQUIRED = ("id", "audio", "expected_text")
+TYPED = (*REQUIRED, "task", "grade", "match")
 # Names in `Clips.known`.
 GROUPS, SEGMENTS = "groups", "segments"
 SECONDS, DIGESTS, SOUNDS = "seconds", "digests", "sounds"  # of the audio, known after intake
@@ -83,6 +84,12 @@ class Clips:
         return len(self.frame)
 
     def __getitem__(self, column: str) -> pd.Series:
+        if column not in self.frame.columns:
+            raise UserError(
+                f"{self.source}: no column {column!r} here; there is "
+                f"{', '.join(map(str, self.frame.columns))} (a matcher is given columns beyond "
+                f"{', '.join(TYPED)} where MatcherInfo.columns names them)"
+            )
         return self.frame[column]
 
     @property
@@ -196,6 +203,12 @@ class Clips:
     def normalised(self) -> Clips:
         """Return the same clips, each `expected_text` in its normal form, as matchers see them."""
         return self.with_column("expected_text", [normalise_text(text) for text in self.texts])
+
+    def only(self, columns: Iterable[str]) -> Clips:
+        """Return the same clips with the columns that every clip has, and those named, alone."""
+        named = {*TYPED, *columns}
+        kept = [name for name in self.frame.columns if name in named]
+        return self._like(self.frame[kept], self.known)
 
     def with_column(self, name: str, values: Any) -> Clips:
         """Return the same clips with a column added or replaced."""

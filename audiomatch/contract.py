@@ -1,7 +1,7 @@
 """The one way to a matcher: what the core gives it, and what it must give back.
 
-A matcher is given texts in their normal form (`Clips.normalised`); what it says of their words is
-told of the words as written.
+A matcher is given the columns that it declares (`MatcherInfo.columns`), and texts in their normal
+form (`Clips.normalised`); what it says of their words is told of the words as written.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def refused_clips(matcher: Matcher, clips: Clips, run: Run) -> list[str | None]:
 
     Raises `ValueError` where the matcher gives another number of reasons.
     """
-    found = matcher.refuses(clips.unlabelled().normalised(), run)
+    found = matcher.refuses(_given(matcher, clips.unlabelled()), run)
     if len(found) != len(clips):
         raise ValueError(f"refuses gave {len(found)} reasons for {len(clips)} clips")
     return found
@@ -31,7 +31,7 @@ def refused_clips(matcher: Matcher, clips: Clips, run: Run) -> list[str | None]:
 
 def fit_matcher(matcher: Matcher, train: Clips, run: Run) -> Clips:
     """Fit a matcher on labelled clips; returns those that it was given, which are its own."""
-    given = train.normalised()
+    given = _given(matcher, train)
     matcher.fit(given, run)
     return given
 
@@ -41,7 +41,7 @@ def predict_matches(matcher: Matcher, clips: Clips, run: Run) -> NDArray[np.floa
 
     Raises `ValueError` where the matcher gives anything else.
     """
-    return _checked(matcher.predict(clips.unlabelled().normalised(), run), clips)
+    return _checked(matcher.predict(_given(matcher, clips.unlabelled()), run), clips)
 
 
 def explain_clips(matcher: Matcher, clips: Clips, run: Run) -> list[Explanation]:
@@ -49,9 +49,13 @@ def explain_clips(matcher: Matcher, clips: Clips, run: Run) -> list[Explanation]
 
     Raises `UserError` where the matcher does not keep to the contract.
     """
-    given = clips.unlabelled().normalised()
+    given = _given(matcher, clips.unlabelled())
     found = checked_explanations(matcher.explain(given, run), given)
     return [_as_written(one, text) for one, text in zip(found, clips.texts, strict=True)]
+
+
+def _given(matcher: Matcher, clips: Clips) -> Clips:
+    return clips.only(matcher.further_columns).normalised()
 
 
 def _as_written(one: Explanation, text: str) -> Explanation:

@@ -126,6 +126,8 @@ class Ensemble(Matcher):
         same = [(spec.name, m.config) for spec, m in zip(specs, matchers, strict=True)]
         turns = [same[:position].count(one) for position, one in enumerate(same)]
         self.members = [_Member(*parts) for parts in zip(specs, matchers, turns, strict=True)]
+        further = (name for one in matchers for name in one.further_columns)
+        self.further_columns = tuple(dict.fromkeys(further))
         self._stack: Callable[[Probabilities], Probabilities] = lambda p: p.mean(axis=1)
         self._save_stack: Callable[[Path], None] = lambda _folder: None
 

@@ -93,7 +93,7 @@ def leave_out(
 
 
 def data_digest(clips: Clips) -> str:
-    """Return the SHA-256 of what a matcher sees: the columns but the paths, groups, and audio.
+    """Return the SHA-256 of what a matcher may see: the columns but the paths, groups, and audio.
 
     It does not depend on the order of rows and columns.
     """

@@ -71,6 +71,7 @@ class Matcher(ABC):
     """
 
     Config: ClassVar[type[MatcherConfig]]
+    further_columns: tuple[str, ...] = ()  # `MatcherInfo.columns`, set by the core
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -216,6 +217,9 @@ class MatcherInfo:
             None where it is not.
         flags: options that `bench` and `fit` take as flags of their own.
         ready: a fitted model that the plugin carries.
+        columns: which columns of the data it uses beside those that every clip has: `id`, `audio`,
+            `expected_text`, `task`, `grade`, and `match` where it learns. It is given no others,
+            for one may tell the label; data need not have them.
     """
 
     name: str
@@ -229,3 +233,4 @@ class MatcherInfo:
     member: str | None = None
     flags: tuple[Flag, ...] = ()
     ready: ReadyModel | None = None
+    columns: tuple[str, ...] = ()

@@ -103,7 +103,11 @@ class Offer:
                 if _is_of_preset(error.option, preset, options):
                     raise PluginError(f"{self}: its own preset is refused: {error}") from error
                 raise
-            return code(config)
+            matcher = code(config)
+            matcher.further_columns = tuple(
+                dict.fromkeys([*self.info.columns, *matcher.further_columns])
+            )
+            return matcher
 
     def faults(self) -> list[str]:
         """Import the code and make a matcher by each preset; return a line for each fault."""
@@ -154,6 +158,7 @@ def _wrong_field(info: MatcherInfo) -> str | None:
         ),
         "member": (isinstance(info.member, str | None), "the name of a preset"),
         "flags": (flags, "a tuple of Flag"),
+        "columns": (_names(info.columns), "a tuple of names of columns, 'match' not among them"),
         "ready": (isinstance(info.ready, ReadyModel | None), "a ReadyModel"),
     }
     for name, (good, wanted) in expected.items():
@@ -164,6 +169,10 @@ def _wrong_field(info: MatcherInfo) -> str | None:
             wanted = "a mapping from options to values"
             return f"its preset {name!r}: must be {wanted} (given {options!r})"
     return None
+
+
+def _names(found: object) -> bool:
+    return isinstance(found, tuple) and all(isinstance(n, str) and n != "match" for n in found)
 
 
 def _by_strings(found: object) -> bool:

@@ -238,6 +238,8 @@ def made_sections() -> dict[str, str]:
 def _section(name: str, offer: Offer, config: type[MatcherConfig]) -> str:
     info = offer.info
     parts = [f"## {name}\n", f"{_sentence(info.summary)} From `{offer.plugin.distribution}`.\n"]
+    if info.columns:
+        parts.append(f"Uses the columns {', '.join(f'`{name}`' for name in info.columns)}.\n")
     if info.ignores:
         parts.append(f"Ignores the {' and the '.join(sorted(info.ignores))}.\n")
     if config.model_fields:

@@ -123,6 +123,7 @@ FACTS: dict[str, tuple[dict[str, Any], str]] = {
     "summary is None": ({"summary": None}, "its summary: must be a string (given None)"),
     "kind": ({"kind": "ceiling"}, "its kind: must be matcher or floor (given 'ceiling')"),
     "ignores": ({"ignores": "text"}, "its ignores: must be a set of text and audio"),
+    "columns": ({"columns": ("match",)}, "its columns: must be a tuple of names of columns"),
     "flags": ({"flags": ["--x"]}, "its flags: must be a tuple of Flag"),
 }
 PRESETS: dict[str, tuple[dict[str, Any], str]] = {

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
 import audiomatch.testing.training
 from audiomatch import Matcher, MatcherInfo, UserError, hookimpl
+from audiomatch.clips import Clips
 from audiomatch.errors import cause_of
 from audiomatch.plugins import Registry
 from audiomatch.testing import ContractError, check_matcher, run_checks
@@ -85,7 +87,7 @@ def test_a_broken_matcher_fails_its_check(name: str, matcher: type[Matcher], rea
 
 def test_every_check_is_shown_to_fail() -> None:
     shown = {name for name, _, _ in FAILS}
-    assert set(CHECKS) - shown == {"cuda", "light-entry"}  # shown below
+    assert set(CHECKS) - shown == {"columns", "cuda", "light-entry"}  # shown below
 
 
 def test_a_sound_matcher_passes_and_skips_are_counted_apart() -> None:
@@ -94,6 +96,7 @@ def test_a_sound_matcher_passes_and_skips_are_counted_apart() -> None:
     assert skipped.pop("light-entry") == "no installed plugin offers this class"
     for name in ("explain", "explain-spellings"):
         assert skipped.pop(name) == "it does not say that it explains"
+    assert skipped.pop("columns") == "it declares no columns, and is given none"
     skipped.pop("cuda", None)  # where there is none
     assert not skipped
     assert len(report.results_of("passed")) + len(report.results_of("skipped")) == len(CHECKS)
@@ -200,6 +203,22 @@ def test_what_a_matcher_says_it_ignores_is_held_against_it() -> None:
     blind = MatcherInfo("x", "", lambda: broken.Learnless, ignores=frozenset({"audio"}))
     (result,) = run_checks(blind, only=["learns"]).results
     assert result.status == "skipped" and "ignores the audio" in result.reason
+
+
+def test_a_matcher_works_without_the_columns_that_it_declares() -> None:
+    class NeedsVoice(broken.Sound):
+        def features(self, clips: Clips) -> Any:
+            _ = clips["voice"]
+            return super().features(clips)
+
+    def check(matcher: type[Matcher], *columns: str) -> Any:
+        info = MatcherInfo("x", "", lambda: matcher, columns=columns)
+        return {one.check: one for one in run_checks(info, only=["columns", "learns"]).results}
+
+    assert check(broken.Sound, "voice")["columns"].status == "passed"
+    declared = check(NeedsVoice, "voice")
+    assert declared["learns"].status == "passed" and declared["columns"].status == "failed"
+    assert "no column 'voice' here" in check(NeedsVoice)["learns"].reason
 
 
 def test_a_local_class_cannot_be_imported_by_a_new_process() -> None:

@@ -60,6 +60,7 @@ def _show_matcher(name: str, as_json: bool) -> None:
                 "kind": info.kind,
                 "plugin": str(offer.plugin),
                 "ignores": sorted(info.ignores),
+                "columns": list(info.columns),
                 "explains": info.explains,
                 "presets": presets,
                 "flags": [asdict(flag) for flag in info.flags],

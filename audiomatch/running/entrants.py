@@ -69,6 +69,7 @@ def _facts(entrant: Entrant) -> dict[str, Any]:
                 "config": matcher.config.model_dump(mode="json"),
                 "fingerprint": dict(matcher.fingerprint()),
                 "further_data": tuple(matcher.further_data()),
+                "columns": matcher.further_columns,
                 "may_refuse": type(matcher).refuses is not Matcher.refuses,
             }
     except UnknownNameError:

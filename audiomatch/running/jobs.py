@@ -38,6 +38,7 @@ class Entrant:
         fingerprint: what `Matcher.fingerprint` gave.
         further_data: what `Matcher.further_data` gave.
         may_refuse: whether `Matcher.refuses` is to be asked.
+        columns: which columns of the data it is given beside those that every clip has.
         fault: why the plugin's code gave no matcher to take part; empty where it did.
         skipped: why it cannot be had as it was asked for, and takes no part; empty where it can.
     """
@@ -49,6 +50,7 @@ class Entrant:
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     further_data: tuple[str, ...] = ()
     may_refuse: bool = False
+    columns: tuple[str, ...] = ()
     fault: str = ""
     skipped: str = ""
 

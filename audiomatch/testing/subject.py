@@ -80,7 +80,9 @@ class Subject:
         """Make a matcher and fit it."""
         matcher = self.make()
         given = fit_matcher(matcher, train, run or self.own_run())
-        self.changed = self.changed or what_changed(given, train.normalised())
+        self.changed = self.changed or what_changed(
+            given, train.only(matcher.further_columns).normalised()
+        )
         return matcher
 
     def own_run(self, **changes: Any) -> Run:

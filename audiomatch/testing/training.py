@@ -8,6 +8,7 @@ import numpy as np
 
 from audiomatch.clips import Clips
 from audiomatch.machine import resolve_device
+from audiomatch.offers import Offer
 from audiomatch.testing.registry import check
 from audiomatch.testing.results import Failed, Skipped
 from audiomatch.testing.subject import Subject, require_equal, what_changed
@@ -54,12 +55,25 @@ def facts(subject: Subject) -> str:
 @check("clips", "fit and predict leave the clips that they are given as they are")
 def clips(subject: Subject) -> None:
     """Look at what the fits so far were given, and at what one more prediction is."""
-    matcher, before = subject.fitted, subject.toy.held_out.unlabelled().normalised()
+    matcher = subject.fitted
+    before = subject.toy.held_out.unlabelled().only(matcher.further_columns).normalised()
     given = before.normalised()
     matcher.predict(given, subject.own_run())
     for name, changed in (("fit", subject.changed), ("predict", what_changed(given, before))):
         if changed:
             raise Failed(f"{name} changes the {changed} of its clips; change a copy instead")
+
+
+def _declares_none(offer: Offer) -> str:
+    return "" if offer.info.columns else "it declares no columns, and is given none"
+
+
+@check("columns", "works where data lack the columns that it declares", _declares_none)
+def columns(subject: Subject) -> str:
+    """Fit and predict clips of which no more is known than of every clip."""
+    matcher = subject.fit(subject.few.only(()))
+    subject.predict(matcher, subject.toy.held_out.only(()))
+    return f"without {', '.join(subject.info.columns)}"
 
 
 @check("fits-edges", "fits on a training part that holds such clips")
