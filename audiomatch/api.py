@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -161,7 +162,8 @@ def compare(
         columns: which columns of the data are ours, as in `{"audio": "path", "match": "label"}`.
         limit: draw that many clips by the seed.
         skip_bad: go on without clips that cannot be used.
-        device: as `load` takes it.
+        device: as `load` takes it, or several, which compute a fold each at the same time:
+            `cuda:0,cuda:1`, or `cpu*2` for two processes on the CPU.
         precision: likewise.
         seed: likewise; it also decides the folds.
         workers: likewise.
@@ -176,6 +178,7 @@ def compare(
     """
     from audiomatch.further import keep_apart
     from audiomatch.running.comparison import run_comparison
+    from audiomatch.running.devices import DevicesExecutor
     from audiomatch.running.entrants import enter, refusals
     from audiomatch.running.executors import gpus_of, make_executor
     from audiomatch.running.folder import check_run_folder
@@ -190,8 +193,13 @@ def compare(
             paths = input_paths(plugins.registry().datasets(), os.fspath(data), dataset)
             check_not_input(place, paths, "--out")
     pool = make_executor(executor, plugins.registry().executors())
-    with pool, caller_state():
-        run = make_run(device, precision, seed, workers, cache, progress, gpus_of(pool))
+    with ExitStack() as stack:
+        stack.enter_context(pool)
+        stack.enter_context(caller_state())
+        how = device, precision, seed, workers, cache, progress, gpus_of(pool)
+        run = make_run(*how, several=True)
+        if run.devices:
+            pool = stack.enter_context(DevicesExecutor(pool, run))
         entrants = enter(plugins.registry(), specs, pool, strict=strict)
         refuses = partial(refusals, pool, entrants, run)
         reading = Reading(columns=columns, limit=limit, skip_bad=skip_bad, refuses=refuses)

@@ -31,11 +31,13 @@ def make_run(
     cache: Place | None = None,
     progress: bool | Progress = False,
     gpus: int | None = None,
+    *,
+    several: bool = False,
 ) -> Run:
     """Make the `Run` that a caller asked for; raises `UserError`.
 
-    `device` may be `auto`; `workers`, `cache` and `gpus` are None for what the machine has;
-    `progress` is shown on stderr where it is True.
+    `device` may be `auto`, and with `several` what `resolve_devices` takes; `workers`, `cache` and
+    `gpus` are None for what the machine has; `progress` is shown on stderr where it is True.
     """
     if precision not in get_args(Precision):
         raise UserError(f"--precision {precision}: must be {', '.join(get_args(Precision))}")
@@ -45,14 +47,39 @@ def make_run(
         raise UserError(f"--workers {workers}: at least 1")
     if isinstance(progress, bool):
         progress = for_terminal() if progress else QuietProgress()
+    devices = resolve_devices(device, gpus)
+    if len(devices) > 1 and not several:
+        raise UserError(f"--device {device}: one device here; bench takes several")
     return Run(
         cache=(user_path(cache) if cache is not None else default_cache()).resolve(),
-        device=resolve_device(device, gpus),
+        device=devices[0],
         precision=precision,
         seed=seed,
         workers=workers or default_workers(),
         progress=progress,
+        devices=devices if len(devices) > 1 else (),
     )
+
+
+def resolve_devices(named: str, gpus: int | None = None) -> tuple[str, ...]:
+    """Return the devices that `named` lists: one, `cuda:0,cuda:1`, or `cpu*2`.
+
+    The last is two processes on the CPU. `gpus` is as for `resolve_device`. Raises `UserError`.
+    """
+    if "*" in named:
+        count, most = re.fullmatch(r"cpu\*(\d{1,4})", named), max(2, default_workers())
+        if not count or not 1 <= int(count[1]) <= most:
+            raise UserError(f"--device {named}: must be cpu*N, with N from 1 to {most} here")
+        return ("cpu",) * int(count[1])
+    names = named.split(",")
+    if len(names) == 1:
+        return (resolve_device(named, gpus),)
+    right = "must be GPUs with commas between, each once, as in cuda:0,cuda:1; or cpu*2"
+    numbers = [re.fullmatch(r"cuda(?::(\d+))?", name) for name in names]
+    found = tuple(f"cuda:{int(number[1] or 0)}" for number in numbers if number)
+    if len(set(found)) < len(names):
+        raise UserError(f"--device {named}: {right}")
+    return tuple(resolve_device(name, gpus) for name in found)
 
 
 def resolve_device(name: str, gpus: int | None = None) -> str:

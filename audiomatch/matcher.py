@@ -36,9 +36,11 @@ class Run:
         device: `cpu`, `cuda`, `cuda:N` or `mps`.
         precision: `auto` lets the matcher choose by device, else `fp32`, `bf16` or `fp16`.
         seed: the source of every random number.
-        workers: processes or threads for work on the CPU.
+        workers: processes or threads for work on the CPU, on all devices together.
         progress: shows how far long work has come.
         notes: what the matcher wants kept with the results, see `note`.
+        devices: those that the work is shared out over, `device` the first; empty for `device`
+            alone. `cpu` stands in it once for each of several processes.
     """
 
     cache: Path
@@ -48,6 +50,14 @@ class Run:
     workers: int = 1
     progress: Progress = field(default_factory=QuietProgress)
     notes: dict[str, Any] = field(default_factory=dict)
+    devices: tuple[str, ...] = ()
+
+    @property
+    def device_list(self) -> str:
+        """All devices as `--device` takes them."""
+        if len(set(self.devices)) == 1:
+            return f"{self.device}*{len(self.devices)}"
+        return ",".join(self.devices) or self.device
 
     def note(self, **facts: Any) -> None:
         """Record JSON-able facts with the fold's result.

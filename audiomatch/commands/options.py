@@ -85,7 +85,10 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add where and how to compute."""
     decorators = (
         click.option(
-            "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."
+            "--device",
+            default="auto",
+            show_default=True,
+            help="auto, cpu, cuda, cuda:N or mps; some commands take cuda:0,cuda:1 or cpu*2.",
         ),
         click.option(
             "--precision",

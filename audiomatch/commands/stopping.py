@@ -37,5 +37,5 @@ def check_started_once() -> None:
         raise UserError(
             f"started {copies} times at once by a launcher (WORLD_SIZE={copies}), and all copies "
             "would write the same results; start it once, without torchrun or accelerate launch "
-            "(several GPUs: one fold a job, bench --fold)"
+            "(several GPUs: --device cuda:0,cuda:1)"
         )

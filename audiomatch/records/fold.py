@@ -36,6 +36,11 @@ class FoldSummary(Record):
         description="what fitting took when it was computed; null where it failed",
     )
     seconds_predict: float | None = Field(default=None, ge=0, description="what predicting took")
+    side_by_side: bool = Field(
+        default=False,
+        description="whether other folds were under way too: such seconds do not compare with "
+        "those of folds one after another",
+    )
     peak_memory_mb: float | None = Field(
         default=None, ge=0, description="peak resident memory in MiB, where the system tells it"
     )

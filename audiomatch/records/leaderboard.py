@@ -124,6 +124,9 @@ class Row(Scores, _OfMatcher):
         default=None, description="summed over folds, each as it was when it was computed"
     )
     seconds_predict: float | None = Field(default=None, description="summed likewise")
+    side_by_side: bool = Field(
+        default=False, description="whether any of these folds ran beside others"
+    )
     clips_per_second: float | None = Field(default=None, description="clips predicted a second")
     peak_memory_mb: float | None = Field(default=None, description="the most of any fold, in MiB")
     peak_gpu_memory_mb: float | None = Field(

@@ -102,7 +102,7 @@ def _compare(
         ),
         groups=len(set(folds.clips.groups)),
         seed=run.seed,
-        device=run.device,
+        device=run.device_list,
         precision=run.precision,
         workers=run.workers,
         versions=versions(),

@@ -85,6 +85,7 @@ class _Work:
     ) -> None:
         self.results: dict[tuple[str, int], FoldResult] = {}
         self._waiting: dict[Future[FoldResult], tuple[Job, FoldKey]] = {}
+        self._side_by_side: set[Future[FoldResult]] = set()
         self._folder, self._executor, self._progress = folder, executor, progress
         self._fold_done = fold_done
 
@@ -101,6 +102,9 @@ class _Work:
         """Replay the job's fold or have it computed; gather what has ended."""
         if not self.replay((job, key)):
             self._waiting[self._submit(job)] = job, key
+        under_way = [future for future in self._waiting if not future.done()]
+        if len(under_way) > 1:
+            self._side_by_side.update(under_way)
         for future in [future for future in self._waiting if future.done()]:
             self._gather(future)
 
@@ -127,6 +131,8 @@ class _Work:
             result = future.result()
         except Exception as error:  # noqa: BLE001 - whatever an executor lost it by
             result = job.failed(error)
+        if future in self._side_by_side:
+            result = result.model_copy(update={"side_by_side": True})
         if result.done:
             self._folder.keep(key, result)
         self.finish(result)

@@ -85,6 +85,11 @@ class Job:
     run: Run
 
     @property
+    def name(self) -> str:
+        """What it is called where several are shown."""
+        return f"{self.entrant.label} fold {self.fold + 1}"
+
+    @property
     def worker(self) -> str:
         """What `Entrant.worker` is."""
         return self.entrant.worker

@@ -8,9 +8,11 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import psutil
@@ -59,9 +61,23 @@ class ProcessExecutor(Executor):
             memory: MB that the worker and its children have resident together.
             idle: workers that may wait for their jobs; others are ended and start again for them.
         """
-        self._timeout, self._memory, self._idle = timeout, memory, idle
+        self._limits = _Limits(timeout, memory)
+        self._idle = idle
         self._workers: dict[str, _Worker] = {}
         self._running = ""
+
+    def beside_others(self, threads: int) -> ProcessExecutor:
+        """Return another with the same limits, to run beside others from a thread of its own.
+
+        Its workers have `threads` threads, and what is shown of a job has the job's name.
+        """
+        other = ProcessExecutor(idle=self._idle)
+        other._limits = replace(self._limits, threads=threads, stopped=threading.Event())
+        return other
+
+    def interrupt(self) -> None:
+        """Have the call at hand, for which another thread waits, end as by an interrupt."""
+        self._limits.stopped.set()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call `fn` in a worker; an interrupt ends it and goes through. There are no keywords."""
@@ -73,9 +89,11 @@ class ProcessExecutor(Executor):
             self._running = owner
         shown = next((arg for arg in args if isinstance(arg, Progress)), QuietProgress())
         sent = [QuietProgress() if arg is shown else arg for arg in args]
+        name = asked.name if isinstance(asked, Job) and self._limits.threads else ""
+        tasks = RelayedTasks(shown, name)
         future: Future[T] = Future()
         try:
-            future.set_result(self._worker_of(owner).ask((fn, sent), shown))
+            future.set_result(self._worker_of(owner).ask((fn, sent), tasks))
         except Exception as error:  # noqa: BLE001 - it is raised again by the future
             future.set_exception(error)
         return future
@@ -90,7 +108,7 @@ class ProcessExecutor(Executor):
         if owner not in self._workers:
             if len(self._workers) >= self._idle:  # the last one, whose turn comes last
                 self._end(next(reversed(self._workers)))
-            self._workers[owner] = _Worker(self._timeout, self._memory)
+            self._workers[owner] = _Worker(self._limits)
         return self._workers[owner]
 
     def _end(self, owner: str) -> None:
@@ -98,26 +116,36 @@ class ProcessExecutor(Executor):
             self._workers.pop(owner).end()
 
 
+@dataclass(frozen=True)
+class _Limits:
+    """What ends a call, as the options of `ProcessExecutor` say, and what a worker may use."""
+
+    timeout: float | None
+    memory: float | None
+    threads: int | None = None
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+
 class _Worker:
     """A process that answers calls, as seen from its parent."""
 
-    def __init__(self, timeout: float | None, memory: float | None) -> None:
-        self._timeout, self._memory = timeout, memory
+    def __init__(self, limits: _Limits) -> None:
+        self._limits = limits
         self._pipe, theirs = CONTEXT.Pipe()
-        self._process = CONTEXT.Process(target=serve, args=(theirs,), daemon=False)
+        self._process = CONTEXT.Process(target=serve, args=(theirs, limits.threads), daemon=False)
         self._process.start()
         theirs.close()
         self._reaper = _reaper(self._process.pid)
         self.ended = False
 
-    def ask(self, call: tuple[Callable[..., T], list[Any]], shown: Progress) -> T:
-        """Return what the call gives, or raise what it raises; show its progress.
+    def ask(self, call: tuple[Callable[..., T], list[Any]], shown: RelayedTasks) -> T:
+        """Return what the call gives, or raise what it raises; show its tasks.
 
         Raises `LostWorkerError` where no answer comes; the worker is then ended, as it is by an
         interrupt.
         """
         asked = pickle.dumps(call)
-        with contextlib.closing(RelayedTasks(shown)) as tasks:
+        with contextlib.closing(shown) as tasks:
             try:
                 with contextlib.suppress(ConnectionError):  # why it is gone is told below
                     self._pipe.send_bytes(asked)
@@ -126,7 +154,8 @@ class _Worker:
                         return facts[0]  # type: ignore[no-any-return]
                     if kind == "raised":
                         raise facts[0]
-                    tasks.hear(kind, *facts)
+                    if kind != "stopped":  # by another's signal: how it ended comes next
+                        tasks.hear(kind, *facts)
             except BaseException as error:
                 if not isinstance(error, Exception):
                     for note in self.stop():
@@ -148,18 +177,21 @@ class _Worker:
                 why = _ending(self._process.exitcode)
                 self.kill()
                 raise LostWorkerError(why) from None
+            if self._limits.stopped.is_set():
+                raise KeyboardInterrupt
             now = time.monotonic()
             if now - looked >= _TICK:
                 looked = now
                 self._hold_to_limits(now - started)
 
     def _hold_to_limits(self, seconds: float) -> None:
-        if self._timeout is not None and seconds > self._timeout:
+        timeout, memory = self._limits.timeout, self._limits.memory
+        if timeout is not None and seconds > timeout:
             self.stop()
-            raise LostWorkerError(f"no answer within {self._timeout:g} s (timeout)")
-        if self._memory is not None and (used := _resident(self._process.pid)) > self._memory:
+            raise LostWorkerError(f"no answer within {timeout:g} s (timeout)")
+        if memory is not None and (used := _resident(self._process.pid)) > memory:
             self.kill()
-            raise LostWorkerError(f"used {used:,.0f} MB of memory; allowed are {self._memory:,.0f}")
+            raise LostWorkerError(f"used {used:,.0f} MB of memory; allowed are {memory:,.0f}")
 
     def end(self) -> None:
         """Let it leave, between two calls."""

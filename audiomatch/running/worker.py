@@ -19,9 +19,14 @@ from audiomatch.progress import QuietProgress
 from audiomatch.running.relay import RelayedProgress, Send, answer
 
 
-def serve(pipe: Connection) -> None:
-    """Do what the other end of `pipe` asks, one call after another, until it is closed."""
+def serve(pipe: Connection, threads: int | None = None) -> None:
+    """Do what the other end of `pipe` asks, one call after another, until it is closed.
+
+    `threads` is for libraries that take a thread a core unless told otherwise.
+    """
     _settle()
+    if threads is not None:  # OpenMP, OpenBLAS and MKL read it when they are loaded
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     own, send = os.getpid(), _sender(pipe)
     with contextlib.suppress(EOFError, KeyboardInterrupt, ConnectionError), _telling_kept(send):
         while True:

@@ -193,6 +193,7 @@ def _row(matcher: str, folds: list[FoldSummary], every: list[int], table: _Table
         warnings=tuple(sorted({fold.warning for fold in folds if fold.warning})),
         seconds_fit=_sum(fold.seconds_fit for fold in done),
         seconds_predict=predict,
+        side_by_side=any(fold.side_by_side for fold in done),
         clips_per_second=predicted / predict if predicted and predict else None,
         peak_memory_mb=_max(fold.peak_memory_mb for fold in done),
         peak_gpu_memory_mb=_max(fold.peak_gpu_memory_mb for fold in done),

@@ -13,6 +13,7 @@ from audiomatch.records import Leaderboard, Row
 
 HEADERS = ("#", "matcher", "log loss", "95 % interval", "AUROC", "Brier", "ECE", "folds", "seconds")
 
+SIDE_BY_SIDE = "folds ran side by side: seconds do not compare with those of one after another"
 _EMPTY = ("failed", "skipped")  # without a finished fold
 
 
@@ -21,7 +22,7 @@ def leaderboard_table(leaderboard: Leaderboard, title: str | None = None) -> Tab
 
     Floors are dim, rows without a finished fold red with the first line of the error, and `=`
     marks a matcher that ties with the best. `seconds` are those of fitting and predicting, summed
-    over folds.
+    over folds; `*` marks those of folds that ran beside others.
     """
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.caption_justify = "left"
@@ -36,7 +37,7 @@ def leaderboard_table(leaderboard: Leaderboard, title: str | None = None) -> Tab
         style = "red" if row.status in _EMPTY else style
         table.add_row(*(Text(printable(cell)) for cell in cells), style=style)
     below = [
-        *map(Text, _ties(leaderboard)),
+        *map(Text, _notes(leaderboard)),
         *(Text(line, "red") for line in _failures(leaderboard)),
     ]
     table.caption = Text("\n").join(below) if below else None
@@ -64,7 +65,7 @@ def html_table(leaderboard: Leaderboard) -> str:
         style = "opacity: .6" if row.kind == "floor" else "font-weight: bold" if rank == 1 else ""
         cells = "".join(f"<td>{escape(cell)}</td>" for cell in _cells(rank, row))
         body.append(f'<tr style="{style}">{cells}</tr>')
-    below = [*_ties(leaderboard), *_failures(leaderboard)]
+    below = [*_notes(leaderboard), *_failures(leaderboard)]
     notes = "".join(f"<div>{escape(line)}</div>" for line in below)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{notes}"
 
@@ -78,9 +79,14 @@ def first_error(row: Row) -> str:
     return f"{what}: {first.error.strip().splitlines()[0]}"
 
 
-def _ties(leaderboard: Leaderboard) -> list[str]:
-    some = any(row.ties for row in leaderboard.rows)
-    return ["= ties with the best: the interval of their difference holds zero"] if some else []
+def _notes(leaderboard: Leaderboard) -> list[str]:
+    """Return what the marks of a table mean, of those that it has."""
+    ties = any(row.ties for row in leaderboard.rows)
+    beside = any(row.side_by_side for row in leaderboard.rows)
+    return [
+        *["= ties with the best: the interval of their difference holds zero"] * ties,
+        *[f"* {SIDE_BY_SIDE}"] * beside,
+    ]
 
 
 def _failures(leaderboard: Leaderboard) -> list[str]:
@@ -103,7 +109,7 @@ def _cells(rank: int, row: Row) -> list[str]:
         _number(row.brier, 3),
         _number(row.calibration_error, 3),
         _folds(row),
-        _number(total, 1 if total is not None and total < 100 else 0),
+        _number(total, 1 if total is not None and total < 100 else 0) + "*" * row.side_by_side,
     ]
 
 

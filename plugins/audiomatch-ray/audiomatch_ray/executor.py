@@ -142,7 +142,7 @@ class RayExecutor(ThreadPoolExecutor):
 
     def _ask(self, fn: Callable[..., T], args: Sequence[Any]) -> T:
         shown = next((arg for arg in args if isinstance(arg, Progress)), QuietProgress())
-        name = next((_name(arg) for arg in args if isinstance(arg, Job)), fn.__name__.strip("_"))
+        name = next((arg.name for arg in args if isinstance(arg, Job)), fn.__name__.strip("_"))
         if self._lack:
             shown.say(f"{name}: no machine of the cluster has {self._lack} now; it waits for one")
         parcel = self._packer.pack(fn, args)
@@ -225,10 +225,6 @@ def _lack(asked: dict[str, float]) -> str:
     if any(all(has.get(name, 0) >= n for name, n in asked.items()) for has in machines):
         return ""
     return " and ".join(f"{n:g} {name}s" for name, n in asked.items() if n)
-
-
-def _name(job: Job) -> str:
-    return f"{job.entrant.label} fold {job.fold + 1}"
 
 
 def _brief(error: BaseException) -> str:
