@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from audiomatch.datasets.cells import check_column_names, label_cells, text_cells
 from audiomatch.errors import UserError, brief
-from audiomatch.text import normalise_text, text_key
+from audiomatch.text import normalise_text, of_each, text_key
 
 REQUIRED = ("id", "audio", "expected_text")
 TYPED = (*REQUIRED, "task", "grade", "match")
@@ -55,9 +55,9 @@ class Clips:
             frame["match"] = label_cells(frame["match"], self.where)
 
     def _check_text(self) -> None:
-        mute = [not normalise_text(text) for text in self.texts]
-        if any(mute):
-            at = mute.index(True)
+        normal = of_each(normalise_text, self.texts)
+        if "" in normal:
+            at = normal.index("")
             text = self.texts[at].strip()
             problem = f"is {brief(text)}, which has no word to say" if text else "is empty"
             raise UserError(f"{self.where(at)}: expected_text {problem}")
@@ -130,7 +130,7 @@ class Clips:
     @property
     def text_groups(self) -> list[str]:
         """The expected text of each clip as `text_key` folds it."""
-        return [text_key(text) for text in self.texts]
+        return of_each(text_key, self.texts)
 
     @property
     def segments(self) -> NDArray[np.float64]:
@@ -202,7 +202,7 @@ class Clips:
 
     def normalised(self) -> Clips:
         """Return the same clips, each `expected_text` in its normal form, as matchers see them."""
-        return self.with_column("expected_text", [normalise_text(text) for text in self.texts])
+        return self.with_column("expected_text", of_each(normalise_text, self.texts))
 
     def only(self, columns: Iterable[str]) -> Clips:
         """Return the same clips with the columns that every clip has, and those named, alone."""

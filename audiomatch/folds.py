@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from audiomatch.clips import Clips
 from audiomatch.datasets.cells import text_cells
+from audiomatch.dealing import Codes, deal
 from audiomatch.errors import DataWarning, UserError
 
 NO_GROUPS = "none"
 BY_TEXT = "expected_text"
-Codes = NDArray[np.int64]
-_DEALS = 5
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Folds:
     made: NDArray[np.object_] | None = None
     skipped: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over ids, texts, groups and folds, whatever the order of rows."""
         columns = (self.clips.ids, self.clips.texts, self.clips.groups, self.of)
@@ -90,11 +89,11 @@ def deal_folds(clips: Clips, k: int, group: str = BY_TEXT, seed: int = 0) -> Fol
     if k < 2:
         raise UserError(f"--folds {k}: at least 2")
     grouped = group_clips(clips, group)
-    codes = np.unique(np.asarray(grouped.groups, dtype=object), return_inverse=True)[1]
+    codes = _codes(grouped.groups)[0]
     found = int(codes.max()) + 1
     if found < k:
         raise _too_few(grouped, group, found, k)
-    of = _deal(codes, clips.labels, k, seed)
+    of = deal(codes, clips.labels, k, seed)
     return Folds(grouped, of, k, group)
 
 
@@ -112,67 +111,6 @@ def _too_few(clips: Clips, group: str, found: int, k: int) -> UserError:
         else "--group audio, which keeps recordings apart, not texts"
     )
     return UserError(f"{clips.source}: all clips are in one group by {by}; take {other}")
-
-
-def _deal(groups: Codes, labels: NDArray[np.int8], k: int, seed: int) -> Codes:
-    """Deal groups, numbered from 0, out to `k` folds, none empty; return the fold of each clip.
-
-    The first deal whose folds are alike, within a clip or 5%, else the best of some: first by how
-    many training parts lack a class, then by how far a fold's size or labels are from the mean.
-    """
-    best, least = groups, (k + 1, np.inf)
-    for of in _deals(groups, labels, k, seed):
-        uneven = _unevenness(of, labels, k)
-        if len(np.unique(of)) == k and uneven < least:
-            best, least = of, uneven
-        if least <= (0, 0.05):
-            break
-    return _mended(best, groups, labels, k)
-
-
-def _unevenness(of: Codes, labels: NDArray[np.int8], k: int) -> tuple[int, float]:
-    counts = np.zeros((k, 2))  # of each label in each fold
-    np.add.at(counts, (of, labels), 1)
-    lacking = int(((counts == counts.sum(0)) & (counts > 0)).sum())
-    counts = np.column_stack([counts, counts.sum(1)])
-    mean = counts.mean(axis=0)
-    apart = np.maximum(np.abs(counts - mean) - 1, 0) / np.maximum(mean, 1)
-    return lacking, float(apart.max())
-
-
-def _mended(of: Codes, groups: Codes, labels: NDArray[np.int8], k: int) -> Codes:
-    """Spread a label that lies in one fold alone over two, where it is in two groups."""
-    for label in (0, 1):
-        folds, held = np.unique(of[labels == label]), np.unique(groups[labels == label])
-        if len(folds) == 1 and len(held) > 1:
-            others = [fold for fold in range(k) if fold != folds[0]]
-            moved = [np.where(groups == group, fold, of) for group in held for fold in others]
-            of = min(moved, key=lambda one: _unevenness(one, labels, k))
-    return of
-
-
-def _deals(groups: Codes, labels: NDArray[np.int8], k: int, seed: int) -> Iterator[Codes]:
-    """Give deals: by labels and by size, in turn.
-
-    scikit-learn's splitter by labels may leave a fold empty (scikit-learn#34828), which that by
-    size never does; in its turn it knows nothing of labels.
-    """
-    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
-
-    rows, rng = np.arange(len(groups)), np.random.default_rng(seed)
-    for state in [seed, *rng.integers(2**32, size=_DEALS - 1).tolist()]:
-        splitters: list[tuple[Any, Codes]] = []
-        if k <= np.bincount(labels).max():
-            splitters.append((StratifiedGroupKFold(k, shuffle=True, random_state=state), groups))
-        splitters.append((GroupKFold(k), rng.permutation(int(groups.max()) + 1)[groups]))
-        for splitter, dealt in splitters:
-            of = np.empty(len(groups), dtype=np.int64)
-            with warnings.catch_warnings():
-                # A rare class cannot be in every fold.
-                warnings.filterwarnings("ignore", message="The least populated class")
-                for fold, (_, held_out) in enumerate(splitter.split(rows, labels, dealt)):
-                    of[held_out] = fold
-            yield of
 
 
 def group_clips(clips: Clips, group: str) -> Clips:
@@ -226,15 +164,25 @@ def _joined(columns: Sequence[Sequence[str]]) -> list[str]:
     from scipy.sparse.csgraph import connected_components
 
     rows = np.arange(len(columns[0]))
+    coded = [_codes(values) for values in columns]
     edges, nodes = [], len(rows)  # from each row to each of its values
-    for values in columns:
-        edges.append(nodes + np.unique(np.asarray(values, dtype=object), return_inverse=True)[1])
-        nodes = int(edges[-1].max()) + 1
+    for codes, values in coded:
+        edges.append(nodes + codes)
+        nodes += len(values)
     ends = np.tile(rows, len(columns)), np.concatenate(edges)
-    graph = coo_array((np.ones(len(ends[0])), ends), shape=(nodes, nodes))
-    component = connected_components(graph, directed=False)[1][: len(rows)]
-    joined: list[str] = pd.Series(columns[0]).groupby(component).transform("min").tolist()
+    graph = coo_array((np.ones(len(ends[0]), np.int8), ends), shape=(nodes, nodes))
+    count, component = connected_components(graph, directed=False)
+    codes, values = coded[0]
+    least = np.full(count, len(values))
+    np.minimum.at(least, component[: len(rows)], codes)
+    joined: list[str] = values[least[component[: len(rows)]]].tolist()
     return joined
+
+
+def _codes(values: Sequence[str]) -> tuple[Codes, NDArray[np.object_]]:
+    """Return the number of each value among the distinct ones, and these, sorted."""
+    codes, distinct = pd.factorize(np.asarray(values, dtype=object), sort=True)
+    return codes, distinct
 
 
 def inner_split(
@@ -252,7 +200,7 @@ def inner_split(
     is by clip.
     """
     wanted = fraction * len(train)
-    groups = np.unique(np.asarray(train.groups, dtype=object), return_inverse=True)[1]
+    groups = _codes(train.groups)[0]
     folds = [aside for _, aside in inner_folds(train, max(2, round(1 / fraction)), seed)]
     small = [aside for aside in folds if 2 * len(aside) <= len(train)]
     near = [aside for aside in small if abs(len(aside) - wanted) <= wanted / 10]
@@ -285,9 +233,9 @@ def inner_folds(
     clip held out once and no fold empty, with classes as balanced as groups allow. With fewer
     groups than `k` there is a fold a group; with a single group the split is by clip.
     """
-    groups = np.unique(np.asarray(train.groups, dtype=object), return_inverse=True)[1]
+    groups = _codes(train.groups)[0]
     if int(groups.max()) + 1 < 2:
         groups = np.arange(len(train))
     k = min(max(2, k), int(groups.max()) + 1)
-    of = _deal(groups, train.labels, k, seed)
+    of = deal(groups, train.labels, k, seed)
     return [(np.flatnonzero(of != fold), np.flatnonzero(of == fold)) for fold in range(k)]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
+from typing import TypeVar
+
+T = TypeVar("T")
 
 # What is typed for an apostrophe: quotes, primes, accents that stand alone, letters that look so.
 _APOSTROPHES = (
@@ -30,7 +33,7 @@ _TYPOGRAPHY = {
 _FRACTION = re.compile("(?<=\\d)(?=[\u00bc-\u00be\u2150-\u215e\u2189])")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 # Apostrophes inside a word, and points and slashes between digits, are kept; others part words.
-_JOINTS = re.compile(r"((?<=[^ './,])'(?=[^ './,])|(?<=\d)[./](?=\d))|[ './,]+")
+_JOINTS = re.compile(r"((?<=[^ './,])'(?=[^ './,])|(?<=\d)[./](?=\d))|['./,]+")
 
 
 @lru_cache(maxsize=1 << 16)
@@ -42,9 +45,12 @@ def normalise_text(text: str) -> str:
     and dashes too, parts words; invisible characters are left out. Signs that are said, such as %,
     are words. A text without anything to say is empty.
     """
-    text = _FRACTION.sub(" ", unicodedata.normalize("NFC", _audible(text)))
-    text = _audible(unicodedata.normalize("NFKC", text.translate(_TYPOGRAPHY))).casefold()
-    heard = "".join(_heard(unicodedata.normalize("NFKC", text).translate(_TYPOGRAPHY)))
+    if text.isascii():  # most are; none of the characters changes what its neighbours are
+        heard = text.lower().translate(_ASCII)
+    else:
+        text = _FRACTION.sub(" ", unicodedata.normalize("NFC", _audible(text)))
+        text = _audible(unicodedata.normalize("NFKC", text.translate(_TYPOGRAPHY))).casefold()
+        heard = "".join(_heard(unicodedata.normalize("NFKC", text).translate(_TYPOGRAPHY)))
     kept = _JOINTS.sub(lambda joint: joint[1] or " ", _THOUSANDS.sub("", heard))
     return " ".join(kept.split())
 
@@ -52,6 +58,12 @@ def normalise_text(text: str) -> str:
 def text_key(text: str) -> str:
     """Return the normal form without apostrophes: what is alike in it is one text."""
     return normalise_text(text).replace("'", "")
+
+
+def of_each(function: Callable[[str], T], texts: Sequence[str]) -> list[T]:
+    """Return `function` of each text, computed once for those that are alike."""
+    found = {text: function(text) for text in set(texts)}
+    return [found[text] for text in texts]
 
 
 def letters(text: str) -> str:
@@ -106,3 +118,6 @@ def _heard(text: str) -> Iterator[str]:
             yield character
         else:
             yield f" {character} " if character in _SAID or kind == "Sc" else " "
+
+
+_ASCII = {i: "".join(_heard(chr(i).translate(_TYPOGRAPHY))) for i in range(128)}

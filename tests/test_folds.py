@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from audiomatch import UserError
 from audiomatch.clips import Clips
+from audiomatch.dealing import deal_by_labels, deal_by_size
 from audiomatch.folds import inner_folds, inner_split, make_folds
 
 
@@ -52,6 +54,29 @@ def test_inner_split_is_group_disjoint(clips: Clips, seed: int) -> None:
     assert sorted([*larger, *smaller]) == list(range(len(clips)))
     if len(set(clips.groups)) > 1:
         assert not set(clips.take(larger).groups) & set(clips.take(smaller).groups)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=20, max_size=120),
+    st.integers(2, 12),
+    st.integers(0, 2**32 - 1),
+)
+def test_groups_are_dealt_as_by_scikit_learn(
+    clips: list[tuple[int, bool]], k: int, seed: int
+) -> None:
+    groups = np.unique([group for group, _ in clips], return_inverse=True)[1]
+    labels = np.array([label for _, label in clips], np.int8)
+    assume(k <= groups.max() + 1 and k <= np.bincount(labels, minlength=2).min())
+    for splitter, dealt in (
+        (
+            StratifiedGroupKFold(k, shuffle=True, random_state=seed),
+            deal_by_labels(groups, labels, k, seed),
+        ),
+        (GroupKFold(k), deal_by_size(groups, k)),
+    ):
+        for fold, (_, held_out) in enumerate(splitter.split(groups, labels, groups)):
+            assert np.flatnonzero(dealt[groups] == fold).tolist() == held_out.tolist()
 
 
 def test_texts_are_grouped_as_they_normalise() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
@@ -12,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 from audiomatch.errors import brief, nearest
 from audiomatch.files import user_path
 
+# Names that are spelt in one way only, whose parts are what `Path` would leave of them.
+_PLAIN = re.compile(r"(?!.*\.\.)/?\w[\w .+-]*(/\w[\w .+-]*)*", re.ASCII)
 _LISTED = 10_000  # names of a folder that are compared letter by letter
 
 
@@ -22,6 +25,8 @@ def find_audio(folder: str, name: str) -> str:
     form (a Mac's), with the separators of Windows, percent-encoded, or as a file:// address. Where
     there is none of them either it is the path as written.
     """
+    if _PLAIN.fullmatch(name):
+        return name if name.startswith("/") else f"{folder.rstrip('/')}/{name}"
     plain = _join(folder, name)
     if not _exists(plain):
         for spelling in dict.fromkeys(_spellings(name)):

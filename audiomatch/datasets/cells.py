@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from audiomatch.errors import UserError, brief
+from audiomatch.text import of_each
 
 # A label as tables write it, small letters.
 _WORDS = {"true": 1, "yes": 1, "t": 1, "y": 1, "match": 1, "correct": 1,
@@ -35,6 +36,8 @@ def text_cells(values: Iterable[Any], column: str, where: Where, *, loose: bool)
         loose: whether any single value will do, such as a number with a point.
     """
     found = list(values)
+    if {*map(type, found)} <= {str}:
+        return found
     for position, value in enumerate(found):
         if type(value) is not str:
             text = _as_text(value, loose=loose)
@@ -67,10 +70,12 @@ def is_missing(value: Any) -> bool:
 
 def label_cells(values: Iterable[Any], where: Where) -> NDArray[np.int8]:
     """Return the labels, int8 of shape (n,). Raises `UserError` for a cell that is none."""
-    found = [label_of(value) for value in values]
+    cells = list(values)
+    plain = {*map(type, cells)} <= {str}
+    found = of_each(label_of, cells) if plain else [label_of(value) for value in cells]
     if None in found:
         position = found.index(None)
-        value = list(values)[position]
+        value = cells[position]
         said = "empty" if is_missing(value) else brief(value)
         raise UserError(f"{where(position)}: match is {said}; must be 0 or 1, or true or false")
     return np.array(found, np.int8)

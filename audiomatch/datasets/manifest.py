@@ -63,7 +63,7 @@ def clips_of_table(
     if "id" not in frame.columns:
         made = [name or f"row {row}" for name, row in zip(texts(names), rows, strict=True)]
         frame = frame.assign(id=list(_made_ids(made)))
-    clips = Clips(frame.assign(audio=found), source)
+    clips = Clips(frame.assign(audio=pd.Series(found, rows, dtype=object)), source)
     clips.held, clips.withheld = held, withheld
     segments = segments_of(frame, source)
     return clips if segments is None else clips.with_segments(segments[:, 0], segments[:, 1])
