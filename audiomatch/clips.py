@@ -202,7 +202,8 @@ class Clips:
 
     def normalised(self) -> Clips:
         """Return the same clips, each `expected_text` in its normal form, as matchers see them."""
-        return self.with_column("expected_text", of_each(normalise_text, self.texts))
+        texts = np.array(of_each(normalise_text, self.texts), dtype=object)
+        return self.with_column("expected_text", texts)
 
     def only(self, columns: Iterable[str]) -> Clips:
         """Return the same clips with the columns that every clip has, and those named, alone."""

@@ -98,9 +98,11 @@ def data_digest(clips: Clips) -> str:
     It does not depend on the order of rows and columns.
     """
     clips = clips.take(np.argsort(np.array(clips.ids, dtype=object)))
-    columns = clips.frame.drop(columns="audio").sort_index(axis=1).to_csv(index=False)
-    own = "".join(f"{g}\t{d}\n" for g, d in zip(clips.groups, clips.digests, strict=True))
-    return hashlib.sha256(f"{columns}\n{own}".encode()).hexdigest()
+    digest = hashlib.sha256()
+    digest.update(clips.frame.drop(columns="audio").sort_index(axis=1).to_csv(index=False).encode())
+    own = map("\t".join, zip(clips.groups, clips.digests, strict=True))
+    digest.update("\n".join(["", *own, ""]).encode())
+    return digest.hexdigest()
 
 
 class Fact(NamedTuple):

@@ -35,6 +35,8 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 # Apostrophes inside a word, and points and slashes between digits, are kept; others part words.
 _JOINTS = re.compile(r"((?<=[^ './,])'(?=[^ './,])|(?<=\d)[./](?=\d))|['./,]+")
 
+_NORMAL = re.compile(r"[a-z0-9]+( [a-z0-9]+)*")
+
 
 @lru_cache(maxsize=1 << 16)
 def normalise_text(text: str) -> str:
@@ -45,6 +47,8 @@ def normalise_text(text: str) -> str:
     and dashes too, parts words; invisible characters are left out. Signs that are said, such as %,
     are words. A text without anything to say is empty.
     """
+    if _NORMAL.fullmatch(text):
+        return text
     if text.isascii():  # most are; none of the characters changes what its neighbours are
         heard = text.lower().translate(_ASCII)
     else:

@@ -9,8 +9,10 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import pyarrow
+from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
 from audiomatch.datasets.cells import check_column_names
@@ -122,9 +124,15 @@ def _read_plain(text: str, start: Start, header: list[str]) -> pd.DataFrame | No
         )
     except (pyarrow.ArrowException, UnicodeEncodeError):
         return None
-    columns = {name: table[name].to_numpy() for name in header}
+    columns = {name: _shared(table[name].combine_chunks()) for name in header}
     first = start.lines + 2
     return pd.DataFrame(columns, index=pd.RangeIndex(first, first + len(table)), dtype=object)
+
+
+def _shared(cells: pyarrow.StringArray) -> NDArray[np.object_]:
+    """Return the cells as text, those that are alike as one object, which saves memory and time."""
+    coded = cells.dictionary_encode()
+    return np.array(coded.dictionary.to_pylist(), object)[coded.indices.to_numpy()]
 
 
 def _warn_of_swallowed_rows(

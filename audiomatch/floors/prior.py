@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +103,5 @@ class Prior(Matcher):
 
 
 def _count(keys: list[Any], labels: NDArray[np.float64]) -> dict[Any, tuple[float, int]]:
-    counts: dict[Any, tuple[float, int]] = {}
-    for key, label in zip(keys, labels, strict=True):
-        hits, clips = counts.get(key, (0.0, 0))
-        counts[key] = hits + float(label), clips + 1
-    return counts
+    hits = Counter(compress(keys, labels == 1))
+    return {key: (float(hits[key]), clips) for key, clips in Counter(keys).items()}
