@@ -132,7 +132,8 @@ def _read_plain(text: str, start: Start, header: list[str]) -> pd.DataFrame | No
 def _shared(cells: pyarrow.StringArray) -> NDArray[np.object_]:
     """Return the cells as text, those that are alike as one object, which saves memory and time."""
     coded = cells.dictionary_encode()
-    return np.array(coded.dictionary.to_pylist(), object)[coded.indices.to_numpy()]
+    distinct: NDArray[np.object_] = np.array(coded.dictionary.to_pylist(), object)
+    return distinct[coded.indices.to_numpy()]
 
 
 def _warn_of_swallowed_rows(
