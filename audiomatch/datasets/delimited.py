@@ -132,8 +132,9 @@ def _read_plain(text: str, start: Start, header: list[str]) -> pd.DataFrame | No
 def _shared(cells: pyarrow.StringArray) -> NDArray[np.object_]:
     """Return the cells as text, those that are alike as one object, which saves memory and time."""
     coded = cells.dictionary_encode()
-    distinct: NDArray[np.object_] = np.array(coded.dictionary.to_pylist(), object)
-    return distinct[coded.indices.to_numpy()]
+    distinct = np.array(coded.dictionary.to_pylist(), object)
+    shared: NDArray[np.object_] = distinct[coded.indices.to_numpy()]
+    return shared
 
 
 def _warn_of_swallowed_rows(
