@@ -24,6 +24,7 @@ import pandas as pd
 
 MARK = "AUDIOMATCH_BENCHMARK_KILLS"
 GRACE = 5.0  # seconds that processes may live on
+LOCK = ".lock"  # of a run folder, which stays
 A_ROUND = 5  # kills before a command is left to end
 
 
@@ -76,9 +77,9 @@ def wait_for_orphans(folder: Path) -> int:
 
 
 def hidden(folder: Path) -> set[str]:
-    """Return the temporary files and folders beside and in the results."""
+    """Return the temporary files and folders beside and in the results, the run's lock aside."""
     inside = (path for path in folder.rglob(".*") if "cache" not in path.parts)
-    return {str(path.relative_to(folder)) for path in inside}
+    return {str(path.relative_to(folder)) for path in inside if path.name != LOCK}
 
 
 def torture(arguments: list[str], kills: int, read: Callable[[Path], object]) -> Count:

@@ -151,8 +151,8 @@ def train(
                     state.restore_random(kept)
                     task.advance((epoch - 1) * len(lengths) + sum(map(len, batches[: at.batches])))
                     kept = None
+                keeper.begin(steps, options.epochs)
                 for batch in batches[at.batches :]:
-                    keeper.begin(steps, options.epochs)
                     loss = _accumulate(batch, losses, lengths, limit, compute, optimizer)
                     _check_finite(loss, at.steps + 1, steps)
                     state.moving()
@@ -164,7 +164,9 @@ def train(
                     schedule.step()
                     at.step(loss)
                     average.update(left=steps - at.steps)
+                    keeper.begin(steps, options.epochs)
                     task.advance(len(batch), f"loss {at.recent():.3f}")
+                state.moving()
                 if after_epoch is not None:
                     after_epoch(epoch)
         average.apply()

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from torch import nn
 
 from audiomatch import Run
 from audiomatch.clips import Clips
+from audiomatch.progress import QuietProgress
 
 FIRST = TrainOptions(epochs=2, batch_size=8, lr=0.01, warmup=0.5, capacity=4)
 SECOND = TrainOptions(
@@ -177,6 +179,36 @@ def test_an_interrupt_keeps_the_batch_at_hand_and_says_so(tmp_path, monkeypatch,
     again, other = fitted(tmp_path)
     assert torch.equal(whole, again)
     assert other.notes["training_loss"] == run.notes["training_loss"]
+
+
+class StopsAt(QuietProgress):
+    """Interrupts while it shows that so many steps are done."""
+
+    def __init__(self, step):
+        self.left = step
+
+    @contextmanager
+    def task(self, description, total, unit="clips"):
+        yield self
+
+    def advance(self, amount=1, note=""):
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("step", "kept"),
+    [(2, "step 2 of 6 (epoch 1 of 2)"), (3, "step 3 of 6 (epoch 1 of 2)"),
+     (6, "step 6 of 6 (epoch 2 of 2)"), (15, "step 9 of 9 (epoch 3 of 3)")],
+)  # fmt: skip
+def test_an_interrupt_between_two_batches_keeps_all_that_are_done(tmp_path, step, kept):
+    whole, _ = fitted(tmp_path / "whole")
+    run = Run(cache=tmp_path, progress=StopsAt(step))
+    with pytest.raises(KeyboardInterrupt) as caught:
+        Twice(TorchConfig()).fit(clips(tmp_path), run)
+    assert caught.value.__notes__ == [f"the training is kept up to {kept}"]
+    assert torch.equal(whole, fitted(tmp_path)[0])
 
 
 @pytest.mark.parametrize("damage", ["facts", "tensors", "gone"])
