@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize
 from scipy.special import expit, logit
 
+from audiomatch.errors import brief
+
 Vector = NDArray[np.float64]
 
 # Standard deviation of the slope's prior, in standardised logits (Gelman et al., 2008).
@@ -93,10 +95,10 @@ class Calibration:
         """Return what `to_json` was asked of; raises `ValueError` for anything else."""
         try:
             made = cls(float(content["slope"]), float(content["offset"]))
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not a calibration: {content!r}") from error
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"not a calibration: {brief(content)}") from error
         if not (math.isfinite(made.slope) and math.isfinite(made.offset) and made.slope >= 0):
-            raise ValueError(f"not a calibration: {content!r}")
+            raise ValueError(f"not a calibration: {brief(content)}")
         return made
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from audiomatch.errors import UnknownNameError, UserError, nearest
+from audiomatch.errors import UnknownNameError, UserError, brief, nearest
 
 
 class OptionError(UserError):
@@ -58,9 +58,11 @@ def _first_problem(
         close = nearest(name, fields)
         hint = f"did you mean {close!r}? " if close else ""
         listed = ", ".join(fields) or "none"
-        return UnknownOptionError(f"{matcher}: no option {name!r}; {hint}options: {listed}", name)
+        return UnknownOptionError(
+            f"{matcher}: no option {brief(name)}; {hint}options: {listed}", name
+        )
     message = problem["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     where = f"option {name!r}: " if name else ""
-    given = f" (given {problem['input']!r})" if name else ""
+    given = f" (given {brief(problem['input'])})" if name else ""
     return OptionError(f"{matcher}: {where}{message}{given}", name)

@@ -15,8 +15,13 @@ from pathlib import Path
 class UserError(Exception):
     """Bad input: one line that says what is wrong, where, and what would be right.
 
-    The command line prints it without a traceback and exits with code 2.
+    The command line prints it without a traceback and exits with code 2. What it quotes may be of
+    any length; the line is not.
     """
+
+    def __str__(self) -> str:
+        """Return the line, without its middle where it is too long."""
+        return shortened(super().__str__())
 
 
 class UnknownNameError(UserError):

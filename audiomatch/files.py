@@ -29,6 +29,7 @@ REFUSALS = frozenset(
         errno.EDQUOT,
         errno.EFBIG,
         errno.EIO,
+        errno.EISDIR,
         errno.ENAMETOOLONG,
         errno.ENOSPC,
         errno.ENOTDIR,

@@ -344,6 +344,11 @@ def test_a_segment_is_what_the_whole_file_has_there(
     assert np.abs(part - whole[8_000:24_000]).max() < 0.02
 
 
+def test_audio_of_a_kind_that_ffmpeg_has_not_is_named() -> None:
+    with pytest.raises(ClipError, match="of a kind that FFmpeg does not decode"):
+        decode(muxed("webm", "libopus").replace(b"A_OPUS", b"A_OPUX"), "a.webm")
+
+
 @pytest.mark.parametrize(("container", "codec"), [("webm", "libopus"), ("mp4", "aac")])
 def test_a_segment_of_a_film_is_what_the_whole_has_there(
     tmp_path: Path, container: str, codec: str

@@ -15,6 +15,7 @@ import audiomatch
 from audiomatch import UserError
 from audiomatch.commands.output import show_rows
 from audiomatch.datasets import tables
+from audiomatch.datasets.delimited import read_delimited
 from audiomatch.records import FoldsRecord
 from audiomatch.spec import parse_matcher
 from tests.toys import leave_out_slow_floors, toy_plugin
@@ -33,6 +34,19 @@ def refused(command: Command, *arguments: object) -> str:
     line = err.strip().splitlines()[-1]
     assert line.startswith("audiomatch: ") and len(line) < 2_100
     return line
+
+
+@pytest.mark.parametrize("name", ["x" * 5_000, "a\0b", "..", ""])
+def test_a_name_that_is_none_is_one_line(command: Command, model: Path, name: str) -> None:
+    folder = model.parent / "half"
+    folder.mkdir()
+    (folder / "train_metadata.csv").write_text(
+        f"filename,task,expected_text,grade\n{name},t,moon,1\n"
+    )
+    (folder / "train_labels.csv").write_text(f"filename,score\n{name},1\n")
+    refused(command, "predict", model, folder, "--out", "p.csv")
+    (folder / "own.csv").write_text(f"audio,expected_text\n{name},moon\n")
+    refused(command, "predict", model, folder / "own.csv", "--out", "p.csv")
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])
@@ -111,3 +125,27 @@ def test_control_characters_are_shown_and_not_obeyed(
     bench = ("bench", corpus, "--matchers", "toy", "--folds", 2, "--out", tmp_path / "run")
     code, out, err = command(*bench, "--skip-bad")
     assert code == 0 and shown in err and "\x1b" not in out + err
+
+
+def test_a_value_without_end_is_one_line(model: Path) -> None:
+    card = json.loads((model / "audiomatch.json").read_text())
+    long = "x" * 9_000
+    for change in ({"matcher": long}, {"config": {"strength": [1] * 9_000}}, {"config": {long: 1}}):
+        (model / "audiomatch.json").write_text(json.dumps({**card, **change}))
+        with pytest.raises(UserError) as caught:
+            audiomatch.load(model)
+        assert len(str(caught.value)) < 2_100 + len(str(model))
+
+
+def test_a_folder_where_a_file_is_written_is_one_line(command: Command, corpus: Path) -> None:
+    run = corpus.parent / "run"
+    bench = ("bench", corpus, "--matchers", "prior", "--folds", 2, "--out", run)
+    assert command(*bench)[0] == 0
+    (run / "leaderboard.json").unlink()
+    (run / "leaderboard.json").mkdir()
+    assert "cannot be written: Is a directory" in refused(command, *bench)
+
+
+def test_a_header_whose_rows_are_gone_is_an_empty_table() -> None:
+    for text in ("path", 'path\n""\n', '"path"\t"text"\n'):
+        assert len(read_delimited(text, "clips.tsv")) <= 1

@@ -60,7 +60,8 @@ def read_delimited(text: str, name: str, *, quoted: bool = True) -> pd.DataFrame
         numbers.append(number)
         cells.append(row)
     _warn_of_swallowed_rows(numbers, cells, start.delimiter, name)
-    columns = dict(zip(header, zip(*cells, strict=True), strict=True)) if cells else header
+    values = list(zip(*cells, strict=True)) or [()] * len(header)
+    columns = dict(zip(header, values, strict=True))
     return pd.DataFrame(columns, index=pd.Index(numbers), dtype=object)
 
 

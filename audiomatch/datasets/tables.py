@@ -77,6 +77,7 @@ def unpacked_bytes(file: Path) -> bytes:
 def _read_parquet(file: Path) -> pd.DataFrame:
     with parquet.ParquetFile(file) as opened:
         table = opened.read()
+    table.validate(full=True)
     check_column_names(table.column_names, file.name)
     # Whole numbers stay whole where some are missing; a named index of pandas is a column.
     frame: pd.DataFrame = table.to_pandas(integer_object_nulls=True, ignore_metadata=True)

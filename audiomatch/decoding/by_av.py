@@ -33,6 +33,8 @@ def read_av(source: Source, span: Span) -> tuple[Raw, list[str]]:
         with av.open(opened(source), mode="r", metadata_errors="ignore") as container:
             if not container.streams.audio:
                 raise ClipError("holds no audio stream")
+            if container.streams.audio[0].codec_context is None:
+                raise ClipError("holds audio of a kind that FFmpeg does not decode")
             return _read(container, container.streams.audio[0], span)
     except (av.FFmpegError, ValueError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error

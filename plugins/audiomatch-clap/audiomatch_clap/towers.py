@@ -6,13 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from audiomatch_torch import load_into, load_tensors, model_type, read_config, save_tensors
+from audiomatch_torch import (
+    build_network,
+    check_config,
+    check_preprocessor,
+    first_line,
+    load_into,
+    load_tensors,
+    model_type,
+    save_tensors,
+)
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
 
 from audiomatch.audio import SAMPLE_RATE
-from audiomatch.errors import WeightsError
+from audiomatch.errors import WeightsError, brief
 from audiomatch_clap.checkpoint import Shape, to_transformers
 from audiomatch_clap.features import OPTIONS
 from audiomatch_clap.text import TextEncoder
@@ -108,15 +117,16 @@ class TransformersTowers(ClapTowers):
 def read_folder(folder: Path, files: tuple[Path, ...]) -> TransformersTowers:
     """Load a Hugging Face folder; raises `WeightsError` where it is no CLAP or damaged."""
     model_type(folder, ("clap",), "a CLAP")
-    try:
-        shape = ClapConfig.from_pretrained(folder, local_files_only=True)
-        model = ClapModel(shape)
-    except Exception as error:  # noqa: BLE001 - a shape that contradicts itself fails in many ways
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"{folder / 'config.json'}: makes no model ({reason})") from None
+    tensors = {k: v for file in files for k, v in load_tensors(file).items()}
+    check_config(folder, tensors)
+    model = build_network(
+        ClapModel,
+        lambda: ClapConfig.from_pretrained(folder, local_files_only=True),
+        tensors,
+        str(folder / "config.json"),
+    )
     extractor = _extractor(folder)
     text = TextEncoder.read(folder)
-    tensors = {k: v for file in files for k, v in load_tensors(file).items()}
     _load(model, tensors, str(folder))
     return _checked(TransformersTowers(model, extractor, text), str(folder))
 
@@ -219,13 +229,13 @@ def _extractor(folder: Path) -> ClapFeatureExtractor:
         raise WeightsError(
             f"{folder}: no preprocessor_config.json; copy it from the original model"
         )
-    known = read_config(folder, file.name)
+    known = check_preprocessor(folder)
     try:
         extractor = ClapFeatureExtractor(**{k: known[k] for k in OPTIONS if k in known})
-    except (TypeError, ValueError) as error:
-        raise WeightsError(f"{file}: makes no ClapFeatureExtractor ({error})") from None
+    except Exception as error:  # noqa: BLE001 - what contradicts itself fails in many ways
+        raise WeightsError(f"{file}: makes no ClapFeatureExtractor ({first_line(error)})") from None
     if extractor.truncation not in ("fusion", "rand_trunc"):
-        raise WeightsError(f"{file}: truncation {extractor.truncation!r} is not known")
+        raise WeightsError(f"{file}: truncation {brief(extractor.truncation)} is not known")
     return extractor
 
 

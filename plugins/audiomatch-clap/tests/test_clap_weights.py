@@ -1,3 +1,4 @@
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -11,6 +12,7 @@ from audiomatch_clap.config import ClapConfig
 from audiomatch_clap.features import crops, log_mel
 from audiomatch_clap.loading import find, load
 from audiomatch_clap.text import TextEncoder
+from audiomatch_torch.testing import each_number, smuggle_code
 from transformers import ClapModel
 
 from audiomatch.errors import WeightsError
@@ -251,3 +253,21 @@ def test_truncated_or_unfitting_safetensors_are_one_line(copy, helpers):
     with pytest.raises(WeightsError, match="the model wants|is missing|has no tensor") as error:
         load(find(config), config)
     one_line(error)
+
+
+def test_no_number_of_a_folder_takes_memory(copy):
+    config, refused = ClapConfig(weights=str(copy)), set()
+    for name in each_number(copy, 10**9):
+        try:
+            load(find(config), config)
+        except WeightsError as error:
+            one_line(pytest.ExceptionInfo.from_exception(error))
+            refused.add(name.split("'")[-2])
+    assert refused >= {"hidden_size", "vocab_size", "depths", "feature_size", "fft_window_size"}
+
+
+def test_code_in_a_folder_does_not_run(copy):
+    config, ran = ClapConfig(weights=str(copy)), smuggle_code(copy)
+    with contextlib.suppress(WeightsError):
+        load(find(config), config)
+    assert not ran.exists()

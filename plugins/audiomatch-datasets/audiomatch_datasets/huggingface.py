@@ -86,6 +86,8 @@ def _feature(kind: pyarrow.DataType) -> dict[str, str]:
 def _tables(path: Path) -> dict[str, pyarrow.Table]:
     """Return the table of each split, or of "" where they are not several."""
     splits = _json(path / DICTIONARY).get("splits") if (path / DICTIONARY).is_file() else None
+    if splits and not (isinstance(splits, list) and all(isinstance(one, str) for one in splits)):
+        raise UserError(f"{path / DICTIONARY}: splits must be a list of names")
     return {str(name): _read(path / str(name)) for name in splits or [""]}
 
 
@@ -114,6 +116,7 @@ def _read(folder: Path) -> pyarrow.Table:
         files = [folder / data["filename"] for data in state["_data_files"]]
         tables = [pyarrow.ipc.open_stream(file.read_bytes()).read_all() for file in files]
         table = pyarrow.concat_tables(tables)
+        table.validate(full=True)
     except (OSError, KeyError, TypeError, pyarrow.ArrowException) as error:
         raise UserError(f"{folder}: not as save_to_disk leaves it: {str(error)[:200]}") from None
     check_column_names(table.column_names, folder.name)

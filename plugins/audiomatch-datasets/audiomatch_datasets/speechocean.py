@@ -65,4 +65,6 @@ def _of_utterance(scores: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     score = scores.get(name)
     if not isinstance(score, dict) or not {*SENTENCE, "words"} <= score.keys():
         raise UserError(f"scores.json: no full scores of the utterance {brief(name)}")
+    if not all(isinstance(score[one], int | float) for one in SENTENCE):
+        raise UserError(f"scores.json: a score of the utterance {brief(name)} is no number")
     return score

@@ -455,3 +455,27 @@ def test_damaged_files_give_one_line(tmp_path: Path, sample: Sample, damaged: st
             opened(data)
         except UserError as error:
             assert "\n" not in str(error) and len(str(error)) < 600
+
+
+@pytest.mark.parametrize("value", ["[red]", None, [1], {"a": 1}])
+def test_a_score_that_is_no_number_is_named(tmp_path: Path, value: Any) -> None:
+    speechocean(tmp_path)
+    file = tmp_path / "resource" / "scores.json"
+    scores = json.loads(file.read_text())
+    next(iter(scores.values()))["accuracy"] = value
+    file.write_text(json.dumps(scores))
+    with pytest.raises(UserError, match="a score of the utterance .* is no number"):
+        opened(tmp_path)
+
+
+def test_splits_of_another_type_and_names_without_end_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "kaldi").mkdir()
+    folder = saved(tmp_path / "saved")
+    for splits in (True, "train", {"a": 1}, [1]):
+        (folder / "dataset_dict.json").write_text(json.dumps({"splits": splits}))
+        with pytest.raises(UserError, match="splits must be a list of names"):
+            opened(folder)
+    folder = kaldi(tmp_path / "kaldi")
+    (folder / "wav.scp").write_text(f"r1 {'x' * 5_000}\n")
+    assert len(opened(folder).clips) == 2

@@ -9,6 +9,9 @@ from typing import Any
 
 from audiomatch_torch import (
     Weights,
+    build_network,
+    check_config,
+    check_preprocessor,
     first_line,
     load_into,
     load_pickled,
@@ -84,18 +87,16 @@ def load(weights: Weights, width: int = 96, layers: int = 2) -> CTCModel:
         shape, mel, letters = scratch_parts(width, layers)
         return CTCModel(AutoModelForCTC.from_config(shape).eval(), mel, letters)
     folder = weights.folder
+    tensors = {k: v for file in weights.files for k, v in _tensors(file).items()}
     config = _config(folder)
+    check_config(folder, tensors)
     with quiet_transformers():
         extractor, tokenizer = _extractor(folder), _tokenizer(folder)
     if not 0 <= tokenizer.pad_token_id < config.vocab_size:
         raise WeightsError(f"{folder}: the tokenizer's blank is not among the model's characters")
     # SpecAugment and dropped layers are for long training, and fail on the shortest clips.
     config.apply_spec_augment, config.layerdrop = False, 0.0
-    try:
-        model = AutoModelForCTC.from_config(config)
-    except (ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"{folder}: config.json: {first_line(error)}") from None
-    tensors = {k: v for file in weights.files for k, v in _tensors(file).items()}
+    model = build_network(_network, lambda: config, tensors, str(folder / "config.json"))
     _fill(model, tensors, str(folder))
     whole = CTCModel(model.eval(), extractor, tokenizer)
     largest = max(whole.alphabet.ids.values(), default=0)
@@ -120,19 +121,27 @@ def _fill(model: PreTrainedModel, tensors: dict[str, Tensor], name: str) -> None
             parameter.requires_grad = False
 
 
+def _network(config: Any) -> PreTrainedModel:
+    model: PreTrainedModel = AutoModelForCTC.from_config(config, trust_remote_code=False)
+    return model
+
+
 def _config(folder: Path) -> Any:
     fitting = {config.model_type for config in MODEL_FOR_CTC_MAPPING}
     model_type(folder, fitting, "a CTC model (hubert, wav2vec2, wavlm, ...)")
     try:
-        return AutoConfig.from_pretrained(folder, local_files_only=True)
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # noqa: BLE001 - validation errors of several libraries
         raise WeightsError(f"{folder}: config.json: {first_line(error)}") from None
 
 
 def _extractor(folder: Path) -> Extractor:
+    check_preprocessor(folder)
     try:
-        extractor = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        extractor = AutoFeatureExtractor.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # noqa: BLE001 - what contradicts itself fails in many ways
         raise WeightsError(
             f"{folder}: no readable preprocessor_config.json ({first_line(error)})"
         ) from None
@@ -155,13 +164,17 @@ def _tokenizer(folder: Path) -> Wav2Vec2CTCTokenizer:
             raise WeightsError(f"{folder}: writes phonemes; take a model that writes letters")
         if any(isinstance(ids, dict) for ids in vocabulary.values()):
             raise WeightsError(f"{folder}: one vocabulary a language; take a model of one language")
+        if not all(type(i) is int and 0 <= i < 2**31 for i in vocabulary.values()):
+            raise WeightsError(f"{folder}: vocab.json must give each character a number")
         tokenizer: Wav2Vec2CTCTokenizer = Wav2Vec2CTCTokenizer.from_pretrained(
             folder, local_files_only=True
         )
         return tokenizer
     except FileNotFoundError:
         raise WeightsError(f"{folder}: no vocab.json; copy it from the original model") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except WeightsError:
+        raise
+    except Exception as error:  # noqa: BLE001 - of a vocabulary that is none, several libraries'
         raise WeightsError(
             f"{folder}: the tokenizer is not readable ({first_line(error)})"
         ) from None

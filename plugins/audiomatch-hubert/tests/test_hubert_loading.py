@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from audiomatch_hubert.features import extract
 from audiomatch_hubert.loading import HUB_ID, find, load
 from audiomatch_hubert.matcher import HubertCTCMatcher
 from audiomatch_torch.hub import unreachable
+from audiomatch_torch.testing import each_number, smuggle_code
 from transformers import AutoModelForCTC
 
 from audiomatch.errors import WeightsError
@@ -95,7 +97,7 @@ def test_truncated_weights_are_refused(checkpoint):
     [
         ("config.json", "no config.json"),
         ("vocab.json", "no vocab.json"),
-        ("preprocessor_config.json", "no readable preprocessor_config.json"),
+        ("preprocessor_config.json", "no preprocessor_config.json"),
         ("model.safetensors", "no *.safetensors"),
     ],
 )
@@ -143,3 +145,31 @@ def test_without_a_hub_auto_is_scratch_and_an_id_is_an_error(no_hub):
     with pytest.raises(WeightsError, match="not in the hub's cache") as error:
         find(HUB_ID)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["hubert", "wav2vec2-bert"])
+def test_no_number_of_a_folder_takes_memory(kind, checkpoint):
+    folder, refused = checkpoint(kind), set()
+    for name in each_number(folder, 10**9):
+        try:
+            load(find(str(folder)))
+        except WeightsError as error:
+            assert "\n" not in str(error)
+            refused.add(name.split("'")[1])
+    assert refused >= {"hidden_size", "vocab_size", "num_hidden_layers", "feature_size"}
+
+
+@pytest.mark.parametrize("kind", ["hubert", "wav2vec2-bert"])
+def test_code_in_a_folder_does_not_run(kind, checkpoint):
+    folder = checkpoint(kind)
+    ran = smuggle_code(folder)
+    with contextlib.suppress(WeightsError):
+        load(find(str(folder)))
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("vocabulary", [[], "a", {"a": "b"}, {"a": -1}, {"a": 2**40}])
+def test_a_vocabulary_that_is_none_is_one_line(vocabulary, checkpoint):
+    folder = checkpoint("hubert")
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    assert "\n" not in refused(folder)

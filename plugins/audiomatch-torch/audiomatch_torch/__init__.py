@@ -13,6 +13,7 @@ from audiomatch_torch.hub import hub_folder
 from audiomatch_torch.matcher import TorchMatcher
 from audiomatch_torch.predicting import Encoded, encode_once, predict
 from audiomatch_torch.quiet import quiet_transformers
+from audiomatch_torch.sizes import build_network, check_config, check_preprocessor
 from audiomatch_torch.tensors import load_into, load_pickled, load_tensors, save_tensors
 from audiomatch_torch.training import TrainOptions, binary_cross_entropy, train
 from audiomatch_torch.weights import (
@@ -35,7 +36,10 @@ __all__ = [
     "TrainOptions",
     "Weights",
     "binary_cross_entropy",
+    "build_network",
     "by_length",
+    "check_config",
+    "check_preprocessor",
     "chunks",
     "digest_of",
     "encode_once",

@@ -9,6 +9,7 @@ included. It does not cover kernels (the numbers are the CPU's), mixed precision
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -235,3 +236,54 @@ def parameters_without_gradient() -> Iterator[list[Tensor]]:
     finally:
         hook.remove()
         missing.extend(parameter for parameter, got in seen.values() if not got)
+
+
+def each_number(folder: Path, value: float) -> Iterator[str]:
+    """Put `value` in the place of each number of a weights folder's JSON in turn; gives its name.
+
+    In config.json and preprocessor_config.json, at any depth.
+    """
+    for file in (folder / "config.json", folder / "preprocessor_config.json"):
+        if not file.is_file():
+            continue
+        good = file.read_text(encoding="utf-8")
+        for path in _number_paths(json.loads(good)):
+            content = json.loads(good)
+            inner = content
+            for key in path[:-1]:
+                inner = inner[key]
+            inner[path[-1]] = value
+            file.write_text(json.dumps(content), encoding="utf-8")
+            yield f"{file.name}: {path}"
+        file.write_text(good, encoding="utf-8")
+
+
+def _number_paths(content: Any) -> Iterator[list[Any]]:
+    pairs = content.items() if isinstance(content, dict) else enumerate(content)
+    for key, value in pairs:
+        if isinstance(value, dict | list):
+            yield from ([key, *path] for path in _number_paths(value))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield [key]
+
+
+def smuggle_code(folder: Path) -> Path:
+    """Put code of its own into a weights folder by each way that libraries know.
+
+    Returns the file that is there once any of it has run.
+    """
+    ran = folder / "ran"
+    (folder / "evil.py").write_text(f"open({str(ran)!r}, 'w')\nraise SystemExit('ran')\n")
+    classes = ("AutoConfig", "AutoModel", "AutoModelForCTC", "AutoFeatureExtractor")
+    code: dict[str, Any] = {"auto_map": {kind: f"evil.{kind}" for kind in classes}}
+    code["auto_map"]["AutoTokenizer"] = ["evil.Slow", "evil.Fast"]
+    template = "{{ cycler.__init__.__globals__.os.mknod('" + str(ran) + "') }}"
+    for name, more in {
+        "config.json": {},
+        "preprocessor_config.json": {},
+        "tokenizer_config.json": {"chat_template": template, "tokenizer_file": "evil.py"},
+    }.items():
+        file = folder / name
+        known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        file.write_text(json.dumps({**known, **code, **more}), encoding="utf-8")
+    return ran

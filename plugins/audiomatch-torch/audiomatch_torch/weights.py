@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audiomatch.errors import WeightsError
+from audiomatch.errors import WeightsError, shortened
 from audiomatch_torch.digests import digest_of
 from audiomatch_torch.hub import cached_snapshot, fetched_snapshot
 
@@ -143,8 +143,8 @@ def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
         known = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise WeightsError(f"{folder}: no {name}; give a Hugging Face folder") from None
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{file}: not readable as JSON ({error})") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{file}: not readable as JSON ({first_line(error)})") from None
     if not isinstance(known, dict):
         raise WeightsError(f"{file}: must hold a JSON object")
     return known
@@ -172,5 +172,5 @@ def packaged_folder(package: str, inside: str = "") -> Path | None:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, or its type where it says nothing."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    """Return the first line of what an error says, in brief, or its type where it says nothing."""
+    return shortened(next(iter(str(error).strip().splitlines()), type(error).__name__), 400)

