@@ -276,7 +276,7 @@ def test_no_process_outlives_a_run(
     _, err = program.communicate(timeout=200)
     assert program.returncode == SIGNALS[name], err
     assert [pid for pid in everyone if not gone(pid)] == []
-    kept = [file.name for file in (home / f"run-{name}" / "folds").glob("*.json")]
+    kept = [file.name for file in (home / f"run-{name}" / "folds").glob("*.parquet")]
     assert any(file.startswith("good-") for file in kept), "finished folds are kept"
     if name != "SIGKILL":
         assert err.splitlines()[-1].startswith("audiomatch: stopped; what is finished is kept")

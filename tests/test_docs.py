@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pandas as pd
 import pytest
+from pyarrow.parquet import read_schema
 
 from audiomatch import hookspecs
 from audiomatch.builtin import audiomatch_matchers
@@ -102,9 +103,11 @@ def test_the_page_of_files_names_what_a_run_writes(
     run = tmp_path / "run"
     assert command("bench", corpus, "--matchers", "prior", "--folds", 2, "--out", run)[0] == 0
     documents = [run / name for name in ("leaderboard.json", "folds.json", "run.json")]
-    documents.append(next((run / "folds").iterdir()))
-    for document in documents:
-        for key in json.loads(document.read_text()):
+    texts = {document: document.read_text() for document in documents}
+    fold = next((run / "folds").iterdir())
+    texts[fold] = read_schema(fold).metadata[b"audiomatch"]
+    for document, text in texts.items():
+        for key in json.loads(text):
             assert f"`{key}`" in page, f"{document.name}: {key}"
     for key in json.loads(documents[0].read_text())["rows"][0]:
         assert f"`{re.sub('_(low|high)$', '', key)}`" in page, key

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from audiomatch import Run
 from audiomatch.datasets.manifest import open_manifest
@@ -21,21 +27,28 @@ from audiomatch.running.entrants import enter
 from audiomatch.running.executors import InlineExecutor
 from audiomatch.running.folder import RunFolder
 from audiomatch.running.identity import digest_of
+from audiomatch.running.kept import COLUMNS, RECORD
 from audiomatch.spec import MatcherSpec
 from tests.toys import Toy, toy_plugin
 
 Content = dict[str, Any]
 
 FILES: dict[str, Callable[[Path], object]] = {
-    "cut short": lambda file: file.write_text(file.read_text()[:200]),
-    "empty": lambda file: file.write_text(""),
-    "not UTF-8": lambda file: file.write_bytes(b"\xff" + file.read_bytes()),
-    "a list": lambda file: file.write_text("[]"),
-    "a number": lambda file: file.write_text("7"),
-    "nested too deep": lambda file: file.write_text("[" * 200_000),
-    "NaN for a prediction": lambda file: file.write_text(_with_nan(file.read_text())),
-    "a changed digit": lambda file: file.write_text(_with_a_changed_digit(file.read_text())),
-    "another fold": lambda file: file.write_text(_other(file).read_text()),
+    "cut short": lambda file: file.write_bytes(file.read_bytes()[:-200]),
+    "empty": lambda file: file.write_bytes(b""),
+    "text": lambda file: file.write_text('{"schema_version": 1}'),
+    "a flipped bit of a number": lambda file: file.write_bytes(_with_a_flipped_bit(file)),
+    "a table of another's": lambda file: pd.DataFrame({"id": ["a"]}).to_parquet(file),
+    "a record that is no JSON": lambda file: _store(file, _table(file), b"\xff"),
+    "a record that is a list": lambda file: _store(file, _table(file), b"[]"),
+    "a record nested too deep": lambda file: _store(file, _table(file), b"[" * 200_000),
+    "NaN for a prediction": lambda file: _edit(file, _nan, sealed=True),
+    "no prediction": lambda file: _store(file, _table(file).assign(p_match=None), _record(file)),
+    "predictions that are text": lambda file: _store(
+        file, _table(file).astype({"p_match": str}), _record(file)
+    ),
+    "a column too many": lambda file: _store(file, _table(file).assign(more=1), _record(file)),
+    "another fold": lambda file: file.write_bytes(_other(file).read_bytes()),
     "a link to itself": lambda file: (file.unlink(), file.symlink_to(file)),
     "a link to nothing": lambda file: (file.unlink(), file.symlink_to("nowhere")),
 }
@@ -44,15 +57,11 @@ CONTENTS: dict[str, Callable[[Content], object]] = {
     "no schema version": lambda kept: kept.pop("schema_version"),
     "no key": lambda kept: kept.pop("key"),
     "another key": lambda kept: kept.update(key="0" * 64),
-    "no ids": lambda kept: kept.pop("ids"),
-    "no predictions": lambda kept: kept.pop("p_match"),
-    "fewer predictions": lambda kept: kept["p_match"].pop(),
+    "no rows": lambda kept: (kept["ids"].clear(), kept["p_match"].clear()),
     "fewer clips": lambda kept: (kept["ids"].pop(), kept["p_match"].pop()),
     "clips of another fold": lambda kept: kept["ids"].__setitem__(0, "elsewhere.wav"),
     "a clip twice": lambda kept: kept["ids"].__setitem__(0, kept["ids"][1]),
     "a prediction above 1": lambda kept: kept["p_match"].__setitem__(0, 1.5),
-    "a prediction that is text": lambda kept: kept["p_match"].__setitem__(0, "0.5"),
-    "predictions of no list": lambda kept: kept.update(p_match=0.5),
     "no seconds": lambda kept: kept.pop("seconds_fit"),
     "seconds that are text": lambda kept: kept.update(seconds_predict="long"),
     "notes of no object": lambda kept: kept.update(notes=["scratch"]),
@@ -62,16 +71,31 @@ CONTENTS: dict[str, Callable[[Content], object]] = {
 }
 
 
-def _with_nan(text: str) -> str:
-    kept = json.loads(text)
+def _table(file: Path) -> pd.DataFrame:
+    return pd.read_parquet(file)
+
+
+def _record(file: Path) -> bytes:
+    return parquet.read_schema(file).metadata[RECORD]  # type: ignore[no-any-return]
+
+
+def _store(file: Path, frame: pd.DataFrame, record: bytes) -> None:
+    own = (
+        list(COLUMNS) if list(frame) == COLUMNS.names and frame["p_match"].dtype == float else None
+    )
+    table = pyarrow.Table.from_pandas(frame, pyarrow.schema(own) if own else None)
+    parquet.write_table(table.replace_schema_metadata({RECORD: record}), file)
+
+
+def _nan(kept: Content) -> None:
     kept["p_match"][0] = float("nan")
-    return json.dumps(kept)
 
 
-def _with_a_changed_digit(text: str) -> str:
-    kept = json.loads(text)
-    kept["p_match"][0] = 0.25
-    return json.dumps(kept)
+def _with_a_flipped_bit(file: Path) -> bytes:
+    (p_match,) = (p for p in [_table(file)["p_match"][0]])
+    at = (data := bytearray(file.read_bytes())).index(struct.pack("<d", p_match))
+    data[at] ^= 1
+    return bytes(data)
 
 
 def _other(file: Path) -> Path:
@@ -79,11 +103,16 @@ def _other(file: Path) -> Path:
 
 
 def _edit(file: Path, change: Callable[[Content], object], sealed: bool) -> None:
-    kept = json.loads(file.read_text())
+    table, kept = _table(file), json.loads(_record(file))
+    kept |= {"ids": table["id"].tolist(), "p_match": table["p_match"].tolist()}
     change(kept)
+    ids, p_match = kept.pop("ids"), kept.pop("p_match")
     if sealed:
-        kept["seal"] = digest_of({name: kept[name] for name in kept if name != "seal"})
-    file.write_text(json.dumps(kept))
+        seal = hashlib.sha256(digest_of({k: kept[k] for k in kept if k != "seal"}).encode())
+        seal.update(json.dumps(ids).encode() + np.array(p_match, "<f8").tobytes())
+        kept["seal"] = seal.hexdigest()
+    frame = pd.DataFrame({"id": np.array(ids, object), "p_match": np.array(p_match, float)})
+    _store(file, frame, json.dumps(kept).encode())
 
 
 class Lines(QuietProgress):
@@ -121,7 +150,7 @@ Again = Callable[[], tuple[list[FoldResult], list[str]]]
 
 
 def _kept(tmp_path: Path) -> Path:
-    (file,) = (tmp_path / "run" / "folds").glob("toy-1-*.json")
+    (file,) = (tmp_path / "run" / "folds").glob("toy-1-*.parquet")
     return file
 
 
@@ -180,7 +209,23 @@ def test_bench_says_so(
     bench = ("bench", corpus, "--matchers", "toy", "--folds", 2, "--out", tmp_path / "run")
     assert command(*bench)[0] == 0
     file = _kept(tmp_path)
-    _edit(file, CONTENTS["no ids"], False)
+    _edit(file, CONTENTS["no rows"], False)
     code, _, err = command(*bench)
     assert code == 0 and "Traceback" not in err
-    assert f"{file}: 0 ids and 18 predictions for 18 clips; computed again\n" in err
+    assert f"{file}: was changed after it was written; computed again\n" in err
+
+
+def test_folds_of_an_older_release_are_named_and_left_alone(
+    plugin: Callable[..., Registry],
+    command: Callable[..., tuple[int, str, str]],
+    corpus: Path,
+    tmp_path: Path,
+) -> None:
+    plugin(toy=toy_plugin())
+    bench = ("bench", corpus, "--matchers", "toy", "--folds", 2, "--out", tmp_path / "run")
+    assert command(*bench)[0] == 0
+    old = tmp_path / "run" / "folds" / "toy-0-0123456789abcdef.json"
+    old.write_text('{"schema_version": 1, "matcher": "toy"}')
+    code, _, err = command(*bench)
+    assert code == 0 and old.read_text().startswith("{")
+    assert err.count("1 fold of an older release (.json), not replayed") == 1

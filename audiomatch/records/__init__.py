@@ -1,11 +1,18 @@
 """What is found and kept, as typed records: folds, scores, the leaderboard, the run, the model.
 
 Every JSON file of a run folder, and the card of a model folder, is one of these records, written
-by `FileRecord.write` and read by `FileRecord.read`. The tables of `docs/reference/files.md` are
-made of their fields.
+by `FileRecord.write` and read by `FileRecord.read`; that of a kept fold is in its Parquet file. The
+tables of `docs/reference/files.md` are made of their fields.
 """
 
-from audiomatch.records.base import SCHEMA_VERSION, FileRecord, FoldStatus, Record, RowStatus
+from audiomatch.records.base import (
+    SCHEMA_VERSION,
+    FileRecord,
+    FoldStatus,
+    Record,
+    RowStatus,
+    first_problem,
+)
 from audiomatch.records.fold import FoldResult, FoldSummary, KeptFold
 from audiomatch.records.leaderboard import (
     Difference,
@@ -46,4 +53,5 @@ __all__ = [
     "Scores",
     "TaskScores",
     "Thresholds",
+    "first_problem",
 ]

@@ -41,10 +41,17 @@ class FileRecord(Record):
     def read(cls, file: Path) -> Self:
         """Read what `write` wrote. Raises `UserError` for a file that is anything else."""
         try:
-            text = read_regular(file).decode()
-            content = json.loads(text, parse_constant=_refuse)
+            content = read_regular(file)
         except OSError as error:
             raise UserError(f"{file}: cannot be read ({error.strerror})") from None
+        return cls.parse(content, file)
+
+    @classmethod
+    def parse(cls, data: bytes, file: Path) -> Self:
+        """Take the JSON that `file` holds. Raises `UserError`, naming it, for anything else."""
+        try:
+            text = data.decode()
+            content = json.loads(text, parse_constant=_refuse)
         except (ValueError, RecursionError):
             raise UserError(f"{file}: is no JSON, or was cut short") from None
         found = content.get("schema_version") if isinstance(content, dict) else None
@@ -54,10 +61,15 @@ class FileRecord(Record):
         try:
             return cls.model_validate_json(text, strict=True)
         except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(map(str, problem["loc"]))
-            message = problem["msg"].removeprefix("Value error, ")
-            raise UserError(f"{file}: {f'{where}: ' if where else ''}{message}") from None
+            raise UserError(f"{file}: {first_problem(error)}") from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return the first thing that is wrong, and where, in one line."""
+    problem = error.errors()[0]
+    where = ".".join(map(str, problem["loc"]))
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
 
 
 def _refuse(constant: str) -> NoReturn:

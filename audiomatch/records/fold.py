@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Self
 
 from pydantic import Field, JsonValue, model_validator
@@ -108,12 +109,13 @@ class FoldResult(FoldSummary):
         return FoldSummary(**{name: getattr(self, name) for name in FoldSummary.model_fields})
 
 
-class KeptFold(FoldResult, FileRecord):
-    """`folds/*.json`: a finished fold, kept to be replayed."""
+class KeptFold(FoldSummary, FileRecord):
+    """What `folds/*.parquet` says of a finished fold, kept to be replayed, beside its numbers."""
 
     key: str = Field(description="SHA-256 of all that decides the fold's numbers")
-    seal: str = Field(description="SHA-256 of all the rest of this file")
+    seal: str = Field(description="SHA-256 of the rest of this record, the ids and the numbers")
 
-    def result(self) -> FoldResult:
-        """Return the fold that was kept."""
-        return FoldResult(**{name: getattr(self, name) for name in FoldResult.model_fields})
+    def result(self, ids: Sequence[str], p_match: Sequence[float]) -> FoldResult:
+        """Return the fold that was kept, with its predictions."""
+        facts = {name: getattr(self, name) for name in FoldSummary.model_fields}
+        return FoldResult(**facts, ids=tuple(ids), p_match=tuple(p_match))

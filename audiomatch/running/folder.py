@@ -17,8 +17,9 @@ from audiomatch.errors import UserError
 from audiomatch.files import atomic_file, check_output_folder, refusals_named
 from audiomatch.locks import held
 from audiomatch.offers import Plugin
-from audiomatch.records import FoldResult, FoldsRecord, KeptFold
+from audiomatch.records import FoldResult, FoldsRecord
 from audiomatch.running.identity import computed_by, digest_of
+from audiomatch.running.kept import read_fold, write_fold
 
 DESIGN = "folds.json"
 WRITTEN = ("folds", "predictions.parquet", "leaderboard.json", "run.json", "report.html")
@@ -94,7 +95,7 @@ class FoldKey:
     def file(self) -> str:
         """The name of the fold's file: readable, and unique by the key."""
         slug = re.sub(r"[^a-z0-9]+", "-", self.matcher.lower())[:40].strip("-")
-        return f"{slug}-{self.fold}-{self.digest[:16]}.json"
+        return f"{slug}-{self.fold}-{self.digest[:16]}.parquet"
 
 
 class RunFolder:
@@ -121,10 +122,13 @@ class RunFolder:
 
     def matchers(self) -> set[str]:
         """Name the matchers of which folds are kept; a file that cannot be read has none."""
-        names = set()
-        for file in (self.path / "folds").glob("*.json"):
+        folder, names = self.path / "folds", set()
+        for file in folder.glob("*.parquet"):
             with suppress(UserError):
-                names.add(KeptFold.read(file).matcher)
+                names.add(read_fold(file)[0].matcher)
+        if old := len(list(folder.glob("*.json"))):
+            said = "1 fold" if old == 1 else f"{old} folds"
+            self._say(f"{folder}: {said} of an older release (.json), not replayed")
         return names
 
     def replay(self, key: FoldKey, held_out: Clips) -> FoldResult | None:
@@ -136,26 +140,23 @@ class RunFolder:
         if not os.path.lexists(file):
             return None
         try:
-            kept = KeptFold.read(file)
-            if kept.seal != _seal(kept):
-                raise UserError(f"{file}: was changed after it was written")
+            kept, result = read_fold(file)
             if kept.key != key.digest:
                 raise UserError(f"{file}: is another fold")
             if not kept.done:
                 raise UserError(f"{file}: is a fold that failed")
-            if sorted(kept.ids) != sorted(held_out.ids):
+            if sorted(result.ids) != sorted(held_out.ids):
                 raise UserError(f"{file}: its ids are not those of the clips held out")
         except UserError as error:
             self._say(f"{error}; computed again")
             return None
         own = {"replayed": True, "fold": key.fold, "matcher": key.matcher}
-        return kept.result().model_copy(update={**own, **_in_order(kept, held_out)})
+        return result.model_copy(update={**own, **_in_order(result, held_out)})
 
     def keep(self, key: FoldKey, result: FoldResult) -> None:
         """Write a finished fold; where that cannot be done, the run goes on without."""
-        kept = KeptFold(**dict(result), key=key.digest, seal="")
         try:
-            kept.model_copy(update={"seal": _seal(kept)}).write(self._file(key))
+            write_fold(self._file(key), key.digest, result)
         except OSError as error:
             self._say(f"{self._file(key)}: {error.strerror}; the fold is not kept")
         except UserError as error:
@@ -170,7 +171,7 @@ class RunFolder:
             predictions.to_parquet(temporary, index=False)
 
 
-def _in_order(kept: KeptFold, held_out: Clips) -> dict[str, Any]:
+def _in_order(kept: FoldResult, held_out: Clips) -> dict[str, Any]:
     """Return the predictions in the order of `held_out`: rows may stand in another."""
     p_match = dict(zip(kept.ids, kept.p_match, strict=True))
     return {
@@ -189,8 +190,3 @@ def _check_same(before: FoldsRecord, now: FoldsRecord, path: Path) -> None:
         f"--out {path}: holds a comparison by {before.design}; this one is {asked}; "
         "name another folder"
     )
-
-
-def _seal(kept: KeptFold) -> str:
-    """Return the SHA-256 of all of a kept fold but its seal."""
-    return digest_of(kept.model_dump(mode="json", exclude={"seal"}))
