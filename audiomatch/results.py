@@ -11,7 +11,6 @@ from pathlib import Path
 import pandas as pd
 
 from audiomatch.records import Difference, Leaderboard, Row, RunRecord
-from audiomatch.scoring import html_table, leaderboard_table
 from audiomatch.spec import parse_matcher
 
 # The columns of `Evaluation.leaderboard` and what they are in a record's row.
@@ -19,9 +18,10 @@ _COLUMNS = {
     "log_loss": "log_loss",
     "low": "log_loss_low",
     "high": "log_loss_high",
+    "skill": "skill",
     "auroc": "auroc",
     "brier": "brier",
-    "ece": "calibration_error",
+    "calibration_error": "calibration_error",
     "seconds": "seconds",
 }
 _WIDTH = 100
@@ -57,8 +57,8 @@ class Evaluation:
     def leaderboard(self) -> pd.DataFrame:
         """The main figures, a row a matcher, the best first; NaN what is not known.
 
-        `low` and `high` are the ends of the log loss's interval, `ece` is the expected calibration
-        error, `seconds` are those of fitting and predicting.
+        `low` and `high` are the ends of the log loss's interval, `seconds` are those of fitting and
+        predicting.
         """
         rows = self.record.rows
         return _Figures(
@@ -75,6 +75,8 @@ class Evaluation:
     def __repr__(self) -> str:
         from rich.console import Console
 
+        from audiomatch.scoring import leaderboard_table
+
         stream = io.StringIO()
         # In a notebook rich would show the table itself, and write nothing into the stream.
         console = Console(file=stream, width=_WIDTH, force_jupyter=False, color_system=None)
@@ -83,6 +85,8 @@ class Evaluation:
         return "\n".join(lines).strip("\n")
 
     def _repr_html_(self) -> str:
+        from audiomatch.scoring import html_table
+
         notes = "".join(f"<div>{escape(line)}</div>" for line in self.notes())
         return html_table(self.record) + notes
 
@@ -104,7 +108,7 @@ class Comparison(Evaluation):
     run: RunRecord
 
     def difference(self, a: str, b: str) -> Difference:
-        """Return the log loss of matcher `a` minus that of `b`, paired, with its interval.
+        """Return the log loss of matcher `a` minus that of `b`, paired, and what is known of it.
 
         Both are named as they were compared. Raises `UserError` for one that is not there.
         """

@@ -53,11 +53,10 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=38_095)
     parser.add_argument("--groups", type=int, default=2_000)
     parser.add_argument("--matchers", type=int, default=8)
-    parser.add_argument("--resamples", type=int, default=2_000)
     asked = parser.parse_args()
     table, results = predictions(asked.clips, asked.groups, asked.matchers)
     wall, cpu = time.perf_counter(), time.process_time()
-    board = build_leaderboard(table, results, resamples=asked.resamples)
+    board = build_leaderboard(table, results)
     print(f"{time.process_time() - cpu:.1f} CPU s, {time.perf_counter() - wall:.1f} s")
     row = board.rows[0]
     print(row.log_loss, row.log_loss_low, row.auroc, row.auroc_low, row.auroc_high)

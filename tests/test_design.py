@@ -69,7 +69,7 @@ def test_a_column_splits_the_clips(
     assert Noting.fitted == [names[:24]] and Noting.predicted == [names[24:34]]
     assert "1/1" in shown
     board, run = Leaderboard.read(out / "leaderboard.json"), RunRecord.read(out / "run.json")
-    assert board.n == 10 and board.groups == 6 and board.row("toy").brier_low is not None
+    assert board.n == 10 and board.groups == 6 and board.problem is not None
     assert run.folds.split == "--split part" and "10 test clips" in run.folds.warning
     kept = FoldsRecord.read(out / "folds.json").fold_of
     assert kept == {name: 0 if i >= 24 else -1 for i, name in enumerate(names[:34])}
@@ -196,7 +196,10 @@ def test_a_further_matcher_joins_the_table(
     audiomatch.compare(corpus, "toy", folds=2, out=out, executor="inline")
     both = audiomatch.compare(corpus, "toy:weak", folds=2, out=out, executor="inline")
     assert {"toy", "toy:weak"} <= set(both.leaderboard.index) and Noting.fits == 4
-    assert both.difference("toy", "toy:weak").tie and both.record.row("toy").replayed_folds == 2
+    assert (
+        both.difference("toy", "toy:weak").verdict is None
+        and both.record.row("toy").replayed_folds == 2
+    )
     command("bench", corpus, "--matchers", "toy@strength=2", "--folds", 2, "--out", out)
     assert {row.matcher for row in Leaderboard.read(out / "leaderboard.json").rows} >= {
         *both.leaderboard.index,

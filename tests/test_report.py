@@ -13,7 +13,7 @@ import pytest
 from audiomatch.records import DataRecord, FoldsMade, FoldSummary, RunRecord
 from audiomatch.report import write_report
 from audiomatch.report.charts import histogram, reliability, whiskers
-from audiomatch.scoring import build_leaderboard, calibration_error
+from audiomatch.scoring import build_leaderboard
 
 VOID = {"meta", "link", "br"}
 SELF_CLOSED = {"line", "rect", "circle", "polyline"}
@@ -119,7 +119,7 @@ def record(results, **run):
 
 
 def report(folder, predictions, results, **run):
-    board = build_leaderboard(predictions, results, resamples=30)
+    board = build_leaderboard(predictions, results)
     write_report(folder, board, predictions, record(results, **run))
     text = (folder / "report.html").read_text(encoding="utf-8")
     return board, text, Page(text)
@@ -132,7 +132,7 @@ def test_the_page_says_what_the_run_found(tmp_path):
     for row in board.rows:
         assert row.label in page.text
         scores = row.model_dump()
-        for name in ("log_loss", "auroc", "brier", "calibration_error"):
+        for name in ("log_loss", "skill", "auroc", "brier", "calibration_error"):
             assert f"{scores[name]:.3f}" in page.text
             assert f"{scores[name + '_low']:.3f} to {scores[name + '_high']:.3f}" in page.text
         for part in (*row.by_task, *row.by_fold):
@@ -211,7 +211,7 @@ def test_a_run_where_everything_failed(tmp_path):
     fail = {("whisper", fold) for fold in range(3)}
     predictions, results = made(("whisper", "base-rate"), fail=fail)
     only = [result for result in results if result.matcher == "whisper"]
-    board = build_leaderboard(predictions[:0], only, resamples=5)
+    board = build_leaderboard(predictions[:0], only)
     write_report(tmp_path, board, predictions[:0], record(only))
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert page.open == [] and "RuntimeError" in page.text
@@ -232,8 +232,9 @@ def test_reliability_dots_are_the_bins_of_the_calibration_error():
     y, p = predictions["match"].to_numpy(float), predictions["p_match"].to_numpy(float)
     dots = reliability(y, p)["dots"]
     assert sum(dot["n"] for dot in dots) == len(y)
-    total = sum(dot["n"] * abs(dot["p"] - dot["share"]) for dot in dots) / len(y)
-    assert total == pytest.approx(calibration_error(y, p))
+    for dot in dots:
+        inside = np.floor(p * 15) == np.floor(dot["p"] * 15)
+        assert dot["n"] == inside.sum() and dot["share"] == pytest.approx(y[inside].mean())
 
 
 def test_histogram_keeps_every_clip_in_proportion():
@@ -248,7 +249,7 @@ def test_histogram_keeps_every_clip_in_proportion():
 def test_whiskers_keep_an_outlier_from_squeezing_the_rest(tmp_path):
     predictions, results = made(("a", "b", "c"))
     predictions.loc[predictions["matcher"] == "c", "p_match"] = 0.0
-    chart = whiskers(build_leaderboard(predictions, results, resamples=30).rows)
+    chart = whiskers(build_leaderboard(predictions, results).rows)
     assert [row["cut"] for row in chart["rows"]] == [False, False, True]
     for row in chart["rows"]:
         assert 0 <= row["low"] <= row["x"] <= row["high"] <= 100

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal, NoReturn, Self
+from typing import ClassVar, Literal, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audiomatch.errors import UserError, brief
 from audiomatch.files import read_regular, write_json
 
-SCHEMA_VERSION: Literal[1] = 1  # raise it where a field changes its name, type or meaning
+SCHEMA_VERSION = 1  # raise it where a field changes its name, type or meaning
 
 FoldStatus = Literal["done", "failed", "skipped"]
 RowStatus = Literal["done", "partial", "failed", "skipped"]
@@ -28,7 +28,10 @@ class Record(BaseModel):
 class FileRecord(Record):
     """A record that is a JSON file of its own."""
 
-    schema_version: Literal[1] = Field(
+    VERSION: ClassVar[int] = SCHEMA_VERSION
+    HINT: ClassVar[str] = ""  # what can be done about a file of another version
+
+    schema_version: int = Field(
         default=SCHEMA_VERSION,
         description="the layout of the file; one of another version is refused",
     )
@@ -55,9 +58,10 @@ class FileRecord(Record):
         except (ValueError, RecursionError):
             raise UserError(f"{file}: is no JSON, or was cut short") from None
         found = content.get("schema_version") if isinstance(content, dict) else None
-        if found != SCHEMA_VERSION:
+        if found != cls.VERSION:
             said = "no schema_version" if found is None else f"schema_version {brief(found)}"
-            raise UserError(f"{file}: has {said}; this release reads {SCHEMA_VERSION}")
+            hint = f" ({cls.HINT})" if cls.HINT else ""
+            raise UserError(f"{file}: has {said}; this release reads {cls.VERSION}{hint}")
         try:
             return cls.model_validate_json(text, strict=True)
         except ValidationError as error:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from audiomatch.errors import UserError, unknown
 from audiomatch.matcher import Kind
 from audiomatch.records.base import FileRecord, FoldStatus, Record, RowStatus
+
+Verdict = Literal["better", "worse", "equivalent", "undecided"]
+_OTHER_WAY: dict[Verdict | None, Verdict] = {"better": "worse", "worse": "better"}
 
 
 def _metric(what: str) -> Any:
@@ -27,15 +30,41 @@ class Scores(Record):
     log_loss: float | None = _metric("mean binary cross-entropy in nats")
     log_loss_low: float | None = _end("lower")
     log_loss_high: float | None = _end("upper")
-    auroc: float | None = _metric("area under the ROC curve")
+    skill: float | None = _metric("1 - log loss / that of the share of matches among these clips")
+    skill_low: float | None = _end("lower")
+    skill_high: float | None = _end("upper")
+    auroc: float | None = _metric("area under the ROC curve over pairs of clips of one fold")
     auroc_low: float | None = _end("lower")
     auroc_high: float | None = _end("upper")
     brier: float | None = _metric("Brier score")
     brier_low: float | None = _end("lower")
     brier_high: float | None = _end("upper")
-    calibration_error: float | None = _metric("expected calibration error")
+    calibration_error: float | None = _metric(
+        "root mean square gap between P(match) and the share of matches, over 15 bins, without "
+        "what chance adds"
+    )
     calibration_error_low: float | None = _end("lower")
     calibration_error_high: float | None = _end("upper")
+    calibration_error_chance: float | None = Field(
+        default=None,
+        description="the most that a calibrated matcher gets by chance in 95 % of draws; null "
+        "without intervals",
+    )
+    calibration_slope: float | None = _metric(
+        "slope of the labels on the logits: under 1 for a matcher too sure of itself"
+    )
+    calibration_slope_low: float | None = _end("lower")
+    calibration_slope_high: float | None = _end("upper")
+    calibration_intercept: float | None = _metric(
+        "what is to be added to the logits: above 0 for a matcher that says too seldom that clips "
+        "match"
+    )
+    calibration_intercept_low: float | None = _end("lower")
+    calibration_intercept_high: float | None = _end("upper")
+    recall_at_precision: float | None = _metric(
+        "share of the matches found by the threshold that finds most while 95 % of what it takes "
+        "are matches"
+    )
 
 
 class _OfFold(Record):
@@ -46,6 +75,9 @@ class _OfFold(Record):
 class FoldScores(Scores, _OfFold):
     """The scores of one matcher on one fold."""
 
+    base_rate: bool = Field(
+        default=False, description="whether its probabilities are hardly more than one base rate"
+    )
     seconds_fit: float | None = Field(default=None, description="what fitting took")
     seconds_predict: float | None = Field(default=None, description="what predicting took")
     peak_memory_mb: float | None = Field(default=None, description="peak resident memory in MiB")
@@ -84,10 +116,20 @@ class Difference(Record):
     difference: float | None = Field(
         description="log loss of `a` minus that of `b`; null where they share no clip"
     )
-    low: float | None = Field(description="the lower end of its interval; null without one")
+    low: float | None = Field(
+        description="the lower end of its interval, which holds together with those of all pairs; "
+        "null without one"
+    )
     high: float | None = Field(description="the upper end of its interval")
-    tie: bool = Field(description="whether the interval holds zero: nothing says that they differ")
+    verdict: Verdict | None = Field(
+        description="what the interval says of `a`: `better`, `worse`, `equivalent` (it is within "
+        "the difference that matters) or `undecided`; null without an interval"
+    )
+    standard_error: float | None = Field(
+        default=None, description="of the difference over groups; null without an interval"
+    )
     n: int = Field(description="the clips that both predicted")
+    groups: int = Field(description="the groups they are of")
 
     def reversed(self) -> Difference:
         """Return `b` minus `a`."""
@@ -97,8 +139,10 @@ class Difference(Record):
             difference=None if self.difference is None else -self.difference,
             low=None if self.high is None else -self.high,
             high=None if self.low is None else -self.low,
-            tie=self.tie,
+            verdict=_OTHER_WAY.get(self.verdict, self.verdict),
+            standard_error=self.standard_error,
             n=self.n,
+            groups=self.groups,
         )
 
 
@@ -141,10 +185,26 @@ class Row(Scores, _OfMatcher):
         description="this matcher against the first; null for the first and the unscored",
     )
 
+    tier: str = Field(
+        default="",
+        description="compact letters, `a` first: two rows that share one are not shown to differ; "
+        "empty where nothing is judged",
+    )
+    beats_floors: bool | None = Field(
+        default=None,
+        description="whether its skill is surely above 0 and it is better than each floor of the "
+        "table; null for a floor, and without intervals",
+    )
+
     @property
-    def ties(self) -> bool:
-        """Whether nothing says that it differs from the first."""
-        return self.vs_best is not None and self.vs_best.tie
+    def verdict(self) -> Verdict | None:
+        """What is known of it against the first."""
+        return self.vs_best.verdict if self.vs_best else None
+
+    @property
+    def learned_nothing(self) -> int:
+        """Of how many folds its predictions are hardly more than one base rate."""
+        return sum(fold.base_rate for fold in self.by_fold)
 
     @property
     def seconds(self) -> float | None:
@@ -156,6 +216,12 @@ class Row(Scores, _OfMatcher):
 class Leaderboard(FileRecord):
     """`leaderboard.json`: every matcher's scores, and how they compare."""
 
+    VERSION: ClassVar[int] = 2
+    HINT: ClassVar[str] = "the same `audiomatch bench` writes it anew"
+
+    schema_version: Literal[2] = Field(
+        default=2, description="the layout of the file; one of another version is refused"
+    )
     rows: tuple[Row, ...] = Field(
         description="one a matcher or floor, by rising log loss: `done`, `partial`, then the others"
     )
@@ -164,8 +230,18 @@ class Leaderboard(FileRecord):
     matches: int = Field(description="matches among them")
     groups: int = Field(description="groups they are of")
     folds: int = Field(description="number of folds")
-    resamples: int = Field(description="resamples of groups behind each interval")
-    seed: int = Field(description="seed of the resampling")
+    cluster: str = Field(description="the columns whose values vary: what intervals are over")
+    question: str = Field(description="what the intervals and verdicts are of")
+    problem: str | None = Field(
+        default=None, description="why there are no intervals and no verdicts; null where there are"
+    )
+    matters: float = Field(description="nats: a smaller difference is called `equivalent`")
+    detectable: float | None = Field(
+        default=None,
+        description="the difference between two matchers of this table that is found in 80 % of "
+        "such runs: the median over its pairs; null without intervals",
+    )
+    seed: int = Field(description="seed of the draws behind the width of differences")
     confidence: float = Field(description="share that an interval is to cover")
     calibration_bins: int = Field(description="bins of the calibration error")
 

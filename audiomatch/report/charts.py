@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from audiomatch.records import Row
-from audiomatch.scoring.metrics import CALIBRATION_BINS, Array, calibration_bin
+from audiomatch.scoring.clusters import Array
+from audiomatch.scoring.reliability import CALIBRATION_BINS, calibration_bin
 
 SIZE = 200  # side of the plotting area, in the units of the small charts
 HISTOGRAM_BINS = 20
@@ -39,7 +40,7 @@ def whiskers(rows: Sequence[Row]) -> dict[str, Any]:
             "label": row.label,
             "kind": row.kind,
             "status": row.status,
-            "tie": row.ties,
+            "verdict": row.verdict,
             "value": loss,
             "y": 14 + _ROW * i,
             "x": x(loss),

@@ -16,7 +16,7 @@ from audiomatch.hookspecs import DISTRIBUTION
 from audiomatch.records import FoldSummary, Leaderboard, Row, RunRecord
 from audiomatch.report.charts import histogram, reliability, whiskers
 from audiomatch.scoring.metrics import clip_losses
-from audiomatch.scoring.table import SIDE_BY_SIDE
+from audiomatch.scoring.table import notes
 
 WORST = 10
 
@@ -60,7 +60,7 @@ def _content(leaderboard: Leaderboard, predictions: pd.DataFrame, run: RunRecord
     return {
         "board": leaderboard,
         "rows": rows,
-        "side_by_side": SIDE_BY_SIDE,
+        "board_notes": notes(leaderboard),
         "names": names,
         "facts": _facts(leaderboard, run),
         "whiskers": whiskers(rows),

@@ -1,11 +1,15 @@
 """From held-out predictions to a leaderboard: metrics, intervals, rows, tables."""
 
-from audiomatch.scoring.intervals import Interval, metric_interval, paired_difference
+from audiomatch.scoring.clusters import Interval
+from audiomatch.scoring.comparisons import MATTERS, paired_difference
+from audiomatch.scoring.intervals import metric_interval
 from audiomatch.scoring.leaderboard import build_leaderboard
-from audiomatch.scoring.metrics import METRICS, auroc, brier, calibration_error, log_loss
+from audiomatch.scoring.metrics import METRICS, auroc, brier, log_loss, recall_at_precision, skill
+from audiomatch.scoring.reliability import calibration_error
 from audiomatch.scoring.table import html_table, leaderboard_table, markdown_table
 
 __all__ = [
+    "MATTERS",
     "METRICS",
     "Interval",
     "auroc",
@@ -18,4 +22,6 @@ __all__ = [
     "markdown_table",
     "metric_interval",
     "paired_difference",
+    "recall_at_precision",
+    "skill",
 ]

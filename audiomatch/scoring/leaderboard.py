@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from audiomatch.folds import BY_TEXT
 from audiomatch.records import (
     Difference,
     FoldError,
@@ -23,17 +23,21 @@ from audiomatch.records import (
     Scores,
     TaskScores,
 )
-from audiomatch.scoring.intervals import (
-    CONFIDENCE,
-    Interval,
-    is_tie,
-    loss_difference,
-    metric_intervals,
+from audiomatch.scoring.clusters import CONFIDENCE, Array, Clusters
+from audiomatch.scoring.comparisons import MATTERS, compare_all, found_detectable, letters
+from audiomatch.scoring.intervals import bounded
+from audiomatch.scoring.metrics import (
+    METRICS,
+    checked,
+    clip_losses,
+    recall_at_precision,
+    says_nothing,
 )
-from audiomatch.scoring.metrics import CALIBRATION_BINS, Array, checked, clip_losses
-from audiomatch.scoring.resamples import Resamples
+from audiomatch.scoring.reliability import CALIBRATION_BINS, error_of
+from audiomatch.text import text_key
 
 COLUMNS = ("id", "matcher", "fold", "group", "match", "p_match")
+BY_GROUP = "group"
 _ORDER = {"done": 0, "partial": 1, "failed": 2, "skipped": 3}
 
 
@@ -41,17 +45,20 @@ def build_leaderboard(
     predictions: pd.DataFrame,
     results: Sequence[FoldSummary],
     *,
-    resamples: int = 1000,
+    cluster: str = BY_GROUP,
+    matters: float = MATTERS,
     seed: int = 0,
 ) -> Leaderboard:
     """Score every matcher of a run.
 
     Args:
         predictions: pooled held-out predictions, a row a clip and matcher, with `COLUMNS` and,
-            where known, `task` and `grade`.
+            where known, `task`, `grade` and what `cluster` names.
         results: what became of each fold of each matcher.
-        resamples: bootstrap resamples of groups behind each interval.
-        seed: of the resampling.
+        cluster: the column whose values are taken for drawn at random, by which intervals are
+            made; `a+b` for two that cross.
+        matters: nats of log loss; a smaller difference is called equivalent.
+        seed: of the draws behind the width of differences.
 
     Returns:
         The leaderboard: rows by rising log loss, first those that finished every fold (`done`),
@@ -63,7 +70,7 @@ def build_leaderboard(
         ValueError: a column is missing, a clip is predicted twice by one matcher, a prediction is
             no probability, or a prediction's matcher has no finished fold in `results`.
     """
-    table = _Table(predictions, resamples, seed)
+    table = _Table(predictions, cluster)
     runs: dict[str, list[FoldSummary]] = {}
     for result in results:
         runs.setdefault(result.matcher, []).append(result)
@@ -75,33 +82,60 @@ def build_leaderboard(
     # The products are small: threads would cost more than they give on a busy machine.
     with threadpool_limits(limits=1):
         rows = [_row(name, folds, every, table) for name, folds in runs.items()]
-    rows.sort(key=_rank)
-    comparisons = [
-        table.compare(a.matcher, b.matcher)
-        for a, b in itertools.combinations([row for row in rows if row.n], 2)
-    ]
-    against_best = {pair.b: pair.reversed() for pair in comparisons if pair.a == rows[0].matcher}
+        rows.sort(key=_rank)
+        losses = {row.matcher: table.losses(row.matcher) for row in rows if row.n}
+        flat = [row.matcher for row in rows if row.n and row.learned_nothing == row.folds_done]
+        pairs = compare_all(losses, table.clusters, flat=flat, matters=matters, seed=seed)
+    judged = any(pair.verdict for pair in pairs)
+    matchers = {row.matcher for row in rows if row.kind == "matcher"}
     return Leaderboard(
-        rows=tuple(
-            row.model_copy(update={"vs_best": against_best.get(row.matcher)}) for row in rows
-        ),
-        comparisons=tuple(comparisons),
+        rows=_compared(rows, pairs, letters(list(losses), pairs) if judged else {}),
+        comparisons=tuple(pairs),
         n=len(table.clips),
         matches=int(table.y.sum()),
-        groups=int(table.clips["group"].nunique()),
+        groups=table.clusters.count,
         folds=len(every),
-        resamples=resamples,
+        cluster=cluster,
+        question=question(cluster),
+        problem=table.clusters.problem if table.p else None,
+        matters=matters,
+        detectable=found_detectable([p for p in pairs if {p.a, p.b} <= matchers]),
         seed=seed,
         confidence=CONFIDENCE,
         calibration_bins=CALIBRATION_BINS,
     )
 
 
+def question(cluster: str) -> str:
+    """Return what intervals over `cluster` are of."""
+    named = "groups" if cluster == BY_GROUP else cluster.replace("+", " and ")
+    return f"these fitted models on other {named}, not other training runs of the same recipes"
+
+
+def _compared(
+    rows: Sequence[Row], pairs: Sequence[Difference], tiers: Mapping[str, str]
+) -> tuple[Row, ...]:
+    """Return the rows with what the pairs say of them."""
+    both_ways = {(p.a, p.b): p for pair in pairs for p in (pair, pair.reversed())}
+    floors = [row.matcher for row in rows if row.kind == "floor" and row.n]
+
+    def of(row: Row) -> dict[str, object]:
+        beats = None
+        if row.kind == "matcher" and row.skill_low is not None:
+            against = [both_ways[row.matcher, floor].verdict for floor in floors]
+            beats = row.skill_low > 0 and all(verdict == "better" for verdict in against)
+        best = both_ways.get((row.matcher, rows[0].matcher))
+        return {"vs_best": best, "tier": tiers.get(row.matcher, ""), "beats_floors": beats}
+
+    return tuple(row.model_copy(update=of(row)) for row in rows)
+
+
 class _Table:
     """The clips once, each matcher's predictions beside them (NaN where it has none)."""
 
-    def __init__(self, predictions: pd.DataFrame, resamples: int, seed: int) -> None:
-        missing = [name for name in COLUMNS if name not in predictions.columns]
+    def __init__(self, predictions: pd.DataFrame, cluster: str) -> None:
+        wanted = [*COLUMNS, *cluster.split("+")]
+        missing = [name for name in wanted if name not in predictions.columns]
         if missing:
             raise ValueError(f"predictions have no column {missing[0]!r}")
         twice = predictions.duplicated(["matcher", "id"])
@@ -115,22 +149,19 @@ class _Table:
             clips[name] = clips[name].fillna("").astype(str) if name in clips else ""
         self.clips = clips
         self.y = clips["match"].to_numpy(np.float64)
-        self.groups = clips["group"].astype(str).to_numpy(object)
+        self.folds = clips["fold"].to_numpy(np.int64)
+        self.clusters = Clusters(*(_values(clips, name) for name in cluster.split("+")))
         self.p: dict[str, Array] = {}
         where = pd.Index(clips["id"])
         for matcher, part in predictions.groupby("matcher", sort=False):
             p = np.full(len(clips), np.nan)
             p[where.get_indexer(part["id"])] = part["p_match"].to_numpy(np.float64)
             self.p[str(matcher)] = p
-        self._size, self._seed = resamples, seed
-        self._drawn: dict[bytes, Resamples] = {}
+        self._parts: dict[bytes, Clusters] = {}
 
-    def resamples(self, positions: NDArray[np.int64]) -> Resamples:
-        """Return the draws for a set of clips: made once, so the same for every matcher."""
-        key = positions.tobytes()
-        if key not in self._drawn:
-            self._drawn[key] = Resamples(self.groups[positions], self._size, self._seed)
-        return self._drawn[key]
+    def losses(self, matcher: str) -> Array:
+        """Return the loss of each clip, NaN where it is not predicted."""
+        return np.where(np.isnan(self.p[matcher]), np.nan, clip_losses(self.y, self.p[matcher]))
 
     def score(self, matcher: str, chosen: NDArray[np.bool_]) -> Scores:
         """Return a matcher's metrics with intervals over the chosen clips that it predicted."""
@@ -138,11 +169,19 @@ class _Table:
         positions = np.flatnonzero(chosen & ~np.isnan(p))
         if not len(positions):
             return Scores(n=0, groups=0)
-        drawn = self.resamples(positions)
-        ends: dict[str, float | None] = {}
-        for name, found in metric_intervals(self.y[positions], p[positions], drawn).items():
-            ends |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-        return Scores(n=len(positions), groups=drawn.groups, **ends)
+        y, p, folds = self.y[positions], p[positions], self.folds[positions]
+        clusters = self._part(positions)
+        found = {
+            name: bounded(name, metric, y, p, folds, clusters) for name, metric in METRICS.items()
+        }
+        error = error_of(y, p, clusters)
+        ends: dict[str, float | None] = {
+            "calibration_error_chance": error.chance,
+            "recall_at_precision": recall_at_precision(y, p),
+        }
+        for name, one in {**found, "calibration_error": error.error}.items():
+            ends |= {name: one.value, f"{name}_low": one.low, f"{name}_high": one.high}
+        return Scores(n=len(positions), groups=clusters.count, **ends)
 
     def by(self, column: str, matcher: str) -> list[tuple[str, Scores]]:
         """Return the scores for each value of a column; empty where no clip has one."""
@@ -154,23 +193,21 @@ class _Table:
             for value in sorted(values.unique(), key=_natural if column == "grade" else None)
         ]
 
-    def compare(self, a: str, b: str) -> Difference:
-        """Return the log loss of `a` minus that of `b` over the clips that both predicted."""
-        positions = np.flatnonzero(~np.isnan(self.p[a]) & ~np.isnan(self.p[b]))
-        y = self.y[positions]
-        losses_a, losses_b = (clip_losses(y, self.p[name][positions]) for name in (a, b))
-        found = Interval(None, None, None)
-        if len(positions):
-            found = loss_difference(losses_a - losses_b, self.resamples(positions))
-        return Difference(
-            a=a,
-            b=b,
-            difference=found.value,
-            low=found.low,
-            high=found.high,
-            tie=is_tie(found),
-            n=len(positions),
-        )
+    def says_nothing(self, matcher: str, chosen: NDArray[np.bool_]) -> bool:
+        """Tell whether a matcher's predictions of the chosen clips are hardly more than one."""
+        return says_nothing(self.p[matcher][chosen]) if matcher in self.p else False
+
+    def _part(self, positions: NDArray[np.int64]) -> Clusters:
+        """Return the groups of a set of clips: made once for all matchers."""
+        key = positions.tobytes()
+        if key not in self._parts:
+            self._parts[key] = self.clusters.take(positions)
+        return self._parts[key]
+
+
+def _values(clips: pd.DataFrame, column: str) -> NDArray[np.object_]:
+    values = clips[column].astype(str)
+    return (values.map(text_key) if column == BY_TEXT else values).to_numpy(object)
 
 
 def _row(matcher: str, folds: list[FoldSummary], every: list[int], table: _Table) -> Row:
@@ -211,7 +248,7 @@ def _status(folds: list[FoldSummary], done: int, every: int) -> RowStatus:
 
 
 def _fold(fold: FoldSummary, table: _Table) -> FoldScores:
-    held_out = (table.clips["fold"] == fold.fold).to_numpy(bool)
+    held_out = table.folds == fold.fold
     return FoldScores(
         fold=fold.fold,
         status=fold.status,
@@ -221,6 +258,7 @@ def _fold(fold: FoldSummary, table: _Table) -> FoldScores:
         peak_memory_mb=fold.peak_memory_mb,
         replayed=fold.replayed,
         error=fold.error,
+        base_rate=fold.done and table.says_nothing(fold.matcher, held_out),
     )
 
 

@@ -1,138 +1,94 @@
-"""Log loss, AUROC, Brier score and calibration error, with optional weights.
+"""The scores of one matcher on some clips, each with the influence of every clip on it.
 
-Each metric is written once, over `Weights` that stand for any number of resamples, so that a
-bootstrap is a weighted recomputation; the public functions are the case of one weighting.
+An influence is how far a clip moves the score, times the number of clips; it has mean 0. The
+intervals are made of it, see `audiomatch.scoring.clusters`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize
+from scipy.special import expit, logit, xlogy
+from scipy.stats import rankdata
 
 Array = NDArray[np.float64]
 
 CLIP = 1e-15
-CALIBRATION_BINS = 15
+PRECISION = 0.95
+# Nats that probabilities so little spread could gain over their mean, were they right.
+NOTHING = 0.0005
 
 
-class Weights(Protocol):
-    """The weights of n clips in each of r resamples, by the sums that metrics are made of."""
+class Estimate(NamedTuple):
+    """A score (None where it is not defined) and the influence of each clip on it, (n,)."""
 
-    def total(self, values: Array) -> Array:
-        """Return the weighted sum of `values`, (n,) or (n, k), in each resample: (r,) or (r, k)."""
-        ...
-
-    def wins(self, y: Array, p: Array) -> Array:
-        """Return the weight of the pairs of a 1 and a 0 whose 1 scores higher, (r,).
-
-        A pair weighs the product of its clips' weights, and half of that where they score alike.
-        """
-        ...
+    value: float | None
+    influence: Array = np.empty(0)
 
 
-Metric = Callable[[Array, Array, Weights], Array]
+Metric = Callable[[Array, Array, NDArray[np.int64]], Estimate]
 
 
-class ClipWeights:
-    """Weights of single clips: shape (r, n)."""
-
-    def __init__(self, weights: Array) -> None:
-        self._w = weights
-
-    def total(self, values: Array) -> Array:
-        """Return the weighted sums; see `Weights`."""
-        return np.asarray(self._w @ values, np.float64)
-
-    def wins(self, y: Array, p: Array) -> Array:
-        """Return the area under the weighted step curve (Mann-Whitney); see `Weights`."""
-        if not len(p):
-            return np.zeros(len(self._w))
-        w = self._w
-        if np.any(p[1:] < p[:-1]):
-            order = np.argsort(p, kind="stable")
-            y, p, w = y[order], p[order], w[:, order]
-        positive = w * y
-        negative = w - positive
-        ties = np.flatnonzero(np.r_[True, p[1:] != p[:-1]])
-        if len(ties) < len(p):
-            positive = np.add.reduceat(positive, ties, axis=1)
-            negative = np.add.reduceat(negative, ties, axis=1)
-        below = np.cumsum(negative, axis=1) - negative / 2
-        return np.asarray(np.einsum("rn,rn->r", positive, below), np.float64)
-
-
-def log_loss(labels: ArrayLike, p: ArrayLike, weights: ArrayLike | None = None) -> float | None:
+def log_loss(labels: ArrayLike, p: ArrayLike) -> float | None:
     """Return the mean binary cross-entropy in nats, in float64.
 
-    Probabilities are clipped to [1e-15, 1 - 1e-15]. `labels` are 0 or 1, `p` is P(1), `weights`
-    are not negative; all of shape (n,). None without clips (or weight). Raises `ValueError` for
-    other shapes and values.
+    Probabilities are clipped to [1e-15, 1 - 1e-15]. `labels` are 0 or 1, `p` is P(1), both of shape
+    (n,). None without clips. Raises `ValueError` for other shapes and values.
     """
-    return _single(weighted_log_loss, labels, p, weights)
+    return _single(_log_loss, labels, p)
 
 
-def auroc(labels: ArrayLike, p: ArrayLike, weights: ArrayLike | None = None) -> float | None:
+def skill(labels: ArrayLike, p: ArrayLike) -> float | None:
+    """Return 1 - log loss / that of the share of 1s among the same labels.
+
+    0 is what the best constant has, 1 is perfect (McFadden, 1974, "Conditional logit analysis of
+    qualitative choice behavior"). None where one class is missing. Arguments as in `log_loss`.
+    """
+    return _single(_skill, labels, p)
+
+
+def auroc(labels: ArrayLike, p: ArrayLike, folds: ArrayLike | None = None) -> float | None:
     """Return the probability that a random 1 scores above a random 0, a tie counting half.
 
-    None where one class (or its weight) is missing. Arguments as in `log_loss`.
+    With `folds` (n,) only pairs of one fold count, each alike: the models of two folds have scales
+    of their own. None without such a pair. Other arguments as in `log_loss`.
     """
-    return _single(weighted_auroc, labels, p, weights)
+    return _single(_auroc, labels, p, folds)
 
 
-def brier(labels: ArrayLike, p: ArrayLike, weights: ArrayLike | None = None) -> float | None:
+def brier(labels: ArrayLike, p: ArrayLike) -> float | None:
     """Return the mean squared difference between probability and label (Brier, 1950).
 
-    None without clips (or weight). Arguments as in `log_loss`.
+    None without clips. Arguments as in `log_loss`.
     """
-    return _single(weighted_brier, labels, p, weights)
+    return _single(_brier, labels, p)
 
 
-def calibration_error(
-    labels: ArrayLike, p: ArrayLike, weights: ArrayLike | None = None
-) -> float | None:
-    """Return the expected calibration error of P(1), over 15 bins of equal width.
+def recall_at_precision(labels: ArrayLike, p: ArrayLike) -> float | None:
+    """Return the largest share of 1s that a threshold finds while 95 % of what it takes are 1s.
 
-    Sum over bins of the bin's share of clips times |mean label - mean probability| (Naeini et al.,
-    2015, "Obtaining well calibrated probabilities using Bayesian binning"; Guo et al., 2017, "On
-    calibration of modern neural networks", eq. 3, with 15 bins as there, but binning the
-    probability of a match, not the confidence in the more likely class). Bin i holds
-    [i/15, (i+1)/15), the last one 1 too. Biased upwards on few clips. None without clips (or
-    weight). Arguments as in `log_loss`.
+    0 where no threshold does. None without a 1. Arguments as in `log_loss`.
     """
-    return _single(weighted_calibration_error, labels, p, weights)
+    y, q = checked(labels, p)
+    if not y.sum():
+        return None
+    order = np.argsort(-q, kind="stable")
+    last = np.flatnonzero(np.r_[q[order][1:] != q[order][:-1], True])  # of each threshold
+    found = np.cumsum(y[order])[last]
+    enough = found >= PRECISION * (last + 1) - 1e-9
+    return float(found[enough].max(initial=0.0) / y.sum())
 
 
-def weighted_log_loss(y: Array, p: Array, w: Weights) -> Array:
-    """Return the log loss in each resample, shape (r,)."""
-    return mean(clip_losses(y, p), w)
+def says_nothing(p: Array) -> bool:
+    """Tell whether probabilities differ so little that they are as good as a base rate.
 
-
-def weighted_brier(y: Array, p: Array, w: Weights) -> Array:
-    """Return the Brier score in each resample, shape (r,)."""
-    return mean((p - y) ** 2, w)
-
-
-def weighted_calibration_error(y: Array, p: Array, w: Weights) -> Array:
-    """Return the calibration error in each resample, shape (r,)."""
-    gaps = np.zeros((len(y), CALIBRATION_BINS))
-    gaps[np.arange(len(y)), calibration_bin(p)] = y - p
-    return _ratio(np.abs(w.total(gaps)).sum(axis=1), w.total(np.ones(len(y))))
-
-
-def weighted_auroc(y: Array, p: Array, w: Weights) -> Array:
-    """Return the AUROC in each resample, shape (r,); NaN without two classes."""
-    return _ratio(w.wins(y, p), w.total(y) * w.total(1 - y))
-
-
-METRICS: dict[str, Metric] = {
-    "log_loss": weighted_log_loss,
-    "auroc": weighted_auroc,
-    "brier": weighted_brier,
-    "calibration_error": weighted_calibration_error,
-}
+    Were each of them right, they would gain less than 0.0005 nats a clip over their mean.
+    """
+    return bool(_entropy(p.mean()) - _entropy(p).mean() < NOTHING) if len(p) else False
 
 
 def clip_losses(y: Array, p: Array) -> Array:
@@ -141,42 +97,134 @@ def clip_losses(y: Array, p: Array) -> Array:
     return np.asarray(-np.where(y == 1, np.log(p), np.log1p(-p)), np.float64)
 
 
-def calibration_bin(p: Array) -> NDArray[np.int64]:
-    """Return the calibration bin of each probability, 0 to 14."""
-    return np.minimum((p * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
-
-
-def checked(
-    labels: ArrayLike, p: ArrayLike, weights: ArrayLike | None = None
-) -> tuple[Array, Array, Array]:
-    """Return labels, probabilities and weights as float64; raises `ValueError` for bad ones."""
+def checked(labels: ArrayLike, p: ArrayLike) -> tuple[Array, Array]:
+    """Return labels and probabilities as float64; raises `ValueError` for bad ones."""
     y, q = np.asarray(labels, np.float64), np.asarray(p, np.float64)
-    w = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
-    if y.ndim != 1 or q.shape != y.shape or w.shape != y.shape:
-        raise ValueError(f"labels {y.shape}, p {q.shape}, weights {w.shape}: must be (n,), alike")
+    if y.ndim != 1 or q.shape != y.shape:
+        raise ValueError(f"labels {y.shape}, p {q.shape}: must be (n,), alike")
     if not np.isin(y, (0, 1)).all():
         raise ValueError("labels must be 0 or 1")
     if not ((q >= 0) & (q <= 1)).all():
         raise ValueError("probabilities must be finite and in [0, 1]")
-    if not ((w >= 0) & np.isfinite(w)).all():
-        raise ValueError("weights must be finite and not negative")
-    return y, q, w
+    return y, q
 
 
-def mean(values: Array, w: Weights) -> Array:
-    """Return the weighted mean of `values`, shape (n,), in each resample, shape (r,)."""
-    return _ratio(w.total(values), w.total(np.ones(len(values))))
+def _log_loss(y: Array, p: Array, _folds: NDArray[np.int64]) -> Estimate:
+    return _mean(clip_losses(y, p))
+
+
+def _brier(y: Array, p: Array, _folds: NDArray[np.int64]) -> Estimate:
+    return _mean((p - y) ** 2)
+
+
+def _skill(y: Array, p: Array, _folds: NDArray[np.int64]) -> Estimate:
+    share = float(y.mean()) if len(y) else 0.0
+    if not 0 < share < 1:
+        return Estimate(None)
+    losses, base = clip_losses(y, p), float(_entropy(share))
+    ratio = float(losses.mean()) / base
+    moves = -float(logit(share)) * (y - share)  # the base rate's loss by each label
+    return Estimate(1 - ratio, -(losses - losses.mean() - ratio * moves) / base)
+
+
+def _auroc(y: Array, p: Array, folds: NDArray[np.int64]) -> Estimate:
+    wins, pairs = np.zeros(len(y)), np.zeros(len(y))  # of each clip, over those of the other class
+    for fold in np.unique(folds):
+        for label in (0, 1):
+            own = np.flatnonzero((folds == fold) & (y == label))
+            both = np.flatnonzero(folds == fold)
+            below = rankdata(p[both])[y[both] == label] - rankdata(p[own])
+            pairs[own] = len(both) - len(own)
+            wins[own] = below if label else pairs[own] - below
+    total = pairs.sum() / 2
+    if not total:
+        return Estimate(None)
+    area = float(wins.sum() / 2 / total)
+    return Estimate(area, len(y) * (wins - area * pairs) / total)
+
+
+def _intercept(y: Array, p: Array, _folds: NDArray[np.int64]) -> Estimate:
+    z, share = _logits(p), float(y.mean()) if len(y) else 0.0
+    if not 0 < share < 1:
+        return Estimate(None)
+    fitted = minimize(
+        lambda at: (
+            float(np.mean(np.logaddexp(0, z + at[0]) - y * (z + at[0]))),
+            np.array([np.mean(expit(z + at[0]) - y)]),
+        ),
+        np.zeros(1),
+        jac=True,
+        method="BFGS",
+    )
+    right = expit(z + fitted.x[0])
+    information = max(float(np.mean(right * (1 - right))), CLIP)
+    return Estimate(float(fitted.x[0]), (y - right) / information)
+
+
+def _slope(y: Array, p: Array, _folds: NDArray[np.int64]) -> Estimate:
+    z = _logits(p)
+    scale = float(z.std()) if len(z) else 0.0
+    if scale < 1e-6 or not 0 < y.mean() < 1 or _apart(y, z):
+        return Estimate(None)
+    x = np.stack([np.ones(len(z)), (z - z.mean()) / scale], axis=1)  # (n, 2)
+    fitted = minimize(
+        lambda at: (
+            float(np.mean(np.logaddexp(0, x @ at) - y * (x @ at))),
+            x.T @ (expit(x @ at) - y) / len(y),
+        ),
+        np.zeros(2),
+        jac=True,
+        method="BFGS",
+    )
+    right = expit(x @ fitted.x)
+    information = x.T @ (x * (right * (1 - right))[:, None]) / len(y)
+    if np.linalg.cond(information) > 1 / CLIP:
+        return Estimate(None)
+    influence = (x * (y - right)[:, None]) @ np.linalg.inv(information)[:, 1]
+    return Estimate(float(fitted.x[1]) / scale, influence / scale)
+
+
+METRICS: dict[str, Metric] = {
+    "log_loss": _log_loss,
+    "skill": _skill,
+    "auroc": _auroc,
+    "brier": _brier,
+    "calibration_slope": _slope,
+    "calibration_intercept": _intercept,
+}
+BOUNDS = {"log_loss": (0.0, np.inf), "skill": (-np.inf, 1.0), "brier": (0.0, 1.0)}
+
+
+def _mean(values: Array) -> Estimate:
+    return Estimate(float(values.mean()), values - values.mean()) if len(values) else Estimate(None)
+
+
+def _apart(y: Array, z: Array) -> bool:
+    """Tell whether a threshold parts the classes, so that no slope is steep enough."""
+    ones, zeros = z[y == 1], z[y == 0]
+    return bool(ones.min() >= zeros.max() or ones.max() <= zeros.min())
+
+
+def _logits(p: Array) -> Array:
+    p = np.clip(p, CLIP, 1 - CLIP)
+    return np.asarray(np.log(p) - np.log1p(-p), np.float64)
+
+
+def _entropy(p: ArrayLike) -> Array:
+    """Return the log loss that a right probability has on average, in nats."""
+    q = np.asarray(p, np.float64)
+    return np.asarray(-xlogy(q, q) - xlogy(1 - q, 1 - q))
 
 
 def _single(
-    metric: Metric, labels: ArrayLike, p: ArrayLike, weights: ArrayLike | None
+    metric: Metric, labels: ArrayLike, p: ArrayLike, folds: ArrayLike | None = None
 ) -> float | None:
-    y, q, w = checked(labels, p, weights)
-    value = float(metric(y, q, ClipWeights(w[None]))[0])
-    return None if np.isnan(value) else value
+    y, q = checked(labels, p)
+    return metric(y, q, fold_codes(folds, len(y))).value
 
 
-def _ratio(numerator: Array, denominator: Array) -> Array:
-    out = np.full(denominator.shape, np.nan)
-    np.divide(numerator, denominator, out=out, where=denominator > 0)
-    return out
+def fold_codes(folds: ArrayLike | None, n: int) -> NDArray[np.int64]:
+    """Return the fold of each of n clips, numbered; one fold where there are none."""
+    if folds is None:
+        return np.zeros(n, np.int64)
+    return np.unique(np.asarray(folds), return_inverse=True)[1].astype(np.int64)

@@ -1,7 +1,10 @@
-"""The leaderboard for the terminal and for Markdown."""
+"""The leaderboard for the terminal, for Markdown, LaTeX, CSV and notebooks."""
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Sequence
 from html import escape
 
 from rich import box
@@ -11,33 +14,44 @@ from rich.text import Text
 from audiomatch.errors import printable
 from audiomatch.records import Leaderboard, Row
 
-HEADERS = ("#", "matcher", "log loss", "95 % interval", "AUROC", "Brier", "ECE", "folds", "seconds")
-
+_FIRST = ("#", "matcher", "log loss", "95 % interval", "skill", "AUROC")
+_LAST = ("tier", "folds", "seconds")
+HEADERS = (*_FIRST, *_LAST)
+ALL_HEADERS = (
+    *_FIRST,
+    "Brier",
+    "calibration error",
+    "by chance",
+    "slope",
+    "recall at 95 % precision",
+    *_LAST,
+)
 SIDE_BY_SIDE = "folds ran side by side: seconds do not compare with those of one after another"
 _EMPTY = ("failed", "skipped")  # without a finished fold
+_MARKS = {"undecided": "~", "equivalent": "="}
 
 
 def leaderboard_table(leaderboard: Leaderboard, title: str | None = None) -> Table:
-    """Return the leaderboard as a table of rich that fits 100 columns.
+    """Return the leaderboard as a table of rich that fits 80 columns.
 
-    Floors are dim, rows without a finished fold red with the first line of the error, and `=`
-    marks a matcher that ties with the best. `seconds` are those of fitting and predicting, summed
-    over folds; `*` marks those of folds that ran beside others.
+    Floors are dim, rows without a finished fold red with the first line of the error. `~` marks a
+    matcher that is not told apart from the best, `=` one that is equivalent to it. `seconds` are
+    those of fitting and predicting, summed over folds.
     """
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     table.caption_justify = "left"
-    for name in (*HEADERS, "MB"):
+    for name in HEADERS:
         text = name == "matcher"
         table.add_column(
             name, justify="left" if text else "right", no_wrap=not text, overflow="fold"
         )
     for rank, row in enumerate(leaderboard.rows, start=1):
-        cells = [*_cells(rank, row), _number(row.peak_memory_mb, 0)]
         style = "dim" if row.kind == "floor" else "bold" if rank == 1 else ""
         style = "red" if row.status in _EMPTY else style
-        table.add_row(*(Text(printable(cell)) for cell in cells), style=style)
+        cells = _cells(rank, row)
+        table.add_row(*(Text(printable(cells[name])) for name in HEADERS), style=style)
     below = [
-        *map(Text, _notes(leaderboard)),
+        *map(Text, notes(leaderboard)),
         *(Text(line, "red") for line in _failures(leaderboard)),
     ]
     table.caption = Text("\n").join(below) if below else None
@@ -45,16 +59,38 @@ def leaderboard_table(leaderboard: Leaderboard, title: str | None = None) -> Tab
 
 
 def markdown_table(leaderboard: Leaderboard) -> str:
-    """Return the leaderboard as a Markdown table, ending in a newline."""
-    lines = ["| " + " | ".join(HEADERS) + " |", "|" + "|".join(["--:", ":--", *["--:"] * 7]) + "|"]
-    for rank, row in enumerate(leaderboard.rows, start=1):
-        if row.status in _EMPTY:
-            cells = ["", f"{row.label}: {first_error(row)}", *[""] * 5, _folds(row), ""]
-        else:
-            cells = _cells(rank, row)
-            cells[1] += " (floor)" if row.kind == "floor" else ""
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    """Return the leaderboard with all columns as a Markdown table, ending in a newline."""
+    lines = ["| " + " | ".join(ALL_HEADERS) + " |"]
+    lines.append("|" + "|".join(":--" if h == "matcher" else "--:" for h in ALL_HEADERS) + "|")
+    for cells in _all_cells(leaderboard):
+        shown = [cell.replace("|", "\\|") for cell in cells]
+        lines += ["| " + " | ".join(shown) + " |"]
     return "\n".join(lines) + "\n"
+
+
+def latex_table(leaderboard: Leaderboard) -> str:
+    """Return the leaderboard with all columns as a LaTeX tabular (booktabs)."""
+    rows = [ALL_HEADERS, *_all_cells(leaderboard)]
+    head, *body = [" & ".join(map(_latex, cells)) + r" \\" for cells in rows]
+    columns = "".join("l" if name == "matcher" else "r" for name in ALL_HEADERS)
+    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *body]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def csv_table(leaderboard: Leaderboard) -> str:
+    """Return every figure of every row as CSV, unrounded."""
+    fields = [name for name in Row.model_fields if name not in _NESTED]
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["rank", *fields, "vs_best", "vs_best_low", "vs_best_high", "verdict"])
+    for rank, row in enumerate(leaderboard.rows, start=1):
+        best = row.vs_best
+        against = [best.difference, best.low, best.high, best.verdict] if best else [None] * 4
+        writer.writerow([rank, *(getattr(row, name) for name in fields), *against])
+    return stream.getvalue()
+
+
+_NESTED = ("errors", "warnings", "by_fold", "by_task", "by_grade", "vs_best")
 
 
 def html_table(leaderboard: Leaderboard) -> str:
@@ -63,11 +99,12 @@ def html_table(leaderboard: Leaderboard) -> str:
     body = []
     for rank, row in enumerate(leaderboard.rows, start=1):
         style = "opacity: .6" if row.kind == "floor" else "font-weight: bold" if rank == 1 else ""
-        cells = "".join(f"<td>{escape(cell)}</td>" for cell in _cells(rank, row))
+        known = _cells(rank, row)
+        cells = "".join(f"<td>{escape(known[name])}</td>" for name in HEADERS)
         body.append(f'<tr style="{style}">{cells}</tr>')
-    below = [*_notes(leaderboard), *_failures(leaderboard)]
-    notes = "".join(f"<div>{escape(line)}</div>" for line in below)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{notes}"
+    below = [*notes(leaderboard), *_failures(leaderboard)]
+    lines = "".join(f"<div>{escape(line)}</div>" for line in below)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{lines}"
 
 
 def first_error(row: Row) -> str:
@@ -79,45 +116,97 @@ def first_error(row: Row) -> str:
     return f"{what}: {first.error.strip().splitlines()[0]}"
 
 
-def _notes(leaderboard: Leaderboard) -> list[str]:
-    """Return what the marks of a table mean, of those that it has."""
-    ties = any(row.ties for row in leaderboard.rows)
-    beside = any(row.side_by_side for row in leaderboard.rows)
-    return [
-        *["= ties with the best: the interval of their difference holds zero"] * ties,
-        *[f"* {SIDE_BY_SIDE}"] * beside,
-    ]
+def notes(leaderboard: Leaderboard) -> list[str]:
+    """Return what is to be known of the table below it."""
+    scored = [row for row in leaderboard.rows if row.n]
+    if not scored:
+        return []
+    if leaderboard.problem:
+        lines = [f"no intervals and no verdicts: {leaderboard.problem}"]
+    else:
+        lines = [*_marks(scored, leaderboard.matters), f"of {leaderboard.question}"]
+    if leaderboard.detectable is not None:
+        lines.append(
+            f"a difference of {leaderboard.detectable:.2g} between matchers is found in 80 % of "
+            "such runs"
+        )
+    return [*lines, *(line for row in scored for line in _remarks(row))]
+
+
+def _marks(rows: Sequence[Row], matters: float) -> list[str]:
+    found = {row.verdict for row in rows}
+    lines = ["tier: rows that share a letter are not told apart"] if len(rows) > 1 else []
+    if "undecided" in found:
+        lines.append("~ not told apart from the first")
+    if "equivalent" in found:
+        lines.append(f"= equivalent to the first: within {matters:g} nats of it")
+    if any(row.side_by_side for row in rows):
+        lines.append(f"* {SIDE_BY_SIDE}")
+    return lines
+
+
+def _remarks(row: Row) -> list[str]:
+    """Return what a row's figures do not show by themselves."""
+    lines = []
+    if row.kind == "matcher" and row.learned_nothing:
+        lines.append(f"{row.label}: base rate in {row.learned_nothing}/{row.folds_done} folds")
+    if row.beats_floors is False:
+        lines.append(f"{row.label}: not shown to be better than the floors")
+    return lines
 
 
 def _failures(leaderboard: Leaderboard) -> list[str]:
     return [f"{row.label}: {first_error(row)}" for row in leaderboard.rows if row.status != "done"]
 
 
-def _cells(rank: int, row: Row) -> list[str]:
+def _all_cells(leaderboard: Leaderboard) -> list[list[str]]:
+    found = []
+    for rank, row in enumerate(leaderboard.rows, start=1):
+        cells = _cells(rank, row)
+        if row.status in _EMPTY:
+            empty = {"matcher": f"{row.label}: {first_error(row)}", "folds": cells["folds"]}
+            cells = dict.fromkeys(ALL_HEADERS, "") | empty
+        elif row.kind == "floor":
+            cells["matcher"] += " (floor)"
+        found.append([cells[name] for name in ALL_HEADERS])
+    return found
+
+
+def _cells(rank: int, row: Row) -> dict[str, str]:
+    """Return the cells of a row by their headers."""
     total = row.seconds
     interval = (
         f"{row.log_loss_low:.3f} to {row.log_loss_high:.3f}"
         if row.log_loss_low is not None
         else "-"
     )
-    return [
-        f"{'=' if row.ties else ''}{rank}",
+    values = (
+        f"{_MARKS.get(row.verdict or '', '')}{rank}",
         row.label,
         _number(row.log_loss, 3),
         interval,
+        _number(row.skill, 2),
         _number(row.auroc, 3),
         _number(row.brier, 3),
         _number(row.calibration_error, 3),
+        _number(row.calibration_error_chance, 3),
+        _number(row.calibration_slope, 2),
+        _number(row.recall_at_precision, 2),
+        row.tier or "-",
         _folds(row),
         _number(total, 1 if total is not None and total < 100 else 0) + "*" * row.side_by_side,
-    ]
+    )
+    return dict(zip(ALL_HEADERS, values, strict=True))
 
 
 def _folds(row: Row) -> str:
-    done, every = row.folds_done, len(row.by_fold)
-    replayed = row.replayed_folds
-    return f"{done}/{every}" + (" replayed" if replayed == done > 0 else "r" if replayed else "")
+    return f"{row.folds_done}/{len(row.by_fold)}" + ("r" if row.replayed_folds else "")
 
 
 def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _latex(cell: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in cell)
