@@ -51,6 +51,7 @@ def compare_all(
     clusters: Clusters,
     *,
     flat: Collection[str] = (),
+    floors: Collection[str] = (),
     matters: float = MATTERS,
     seed: int = 0,
 ) -> list[Difference]:
@@ -65,10 +66,11 @@ def compare_all(
     A is *better* or *worse* where the interval leaves 0 out, *equivalent* where it is within
     `matters` nats of 0 (the two one-sided tests of Schuirmann, 1987, at 2.5 % each), else the clips
     leave it *undecided*. Two matchers that are `flat`, that is give one probability a fold, are not
-    judged: they differ by how labels fall on the folds.
+    judged: they differ by how labels fall on the folds. Nor are two `floors`, for nobody asks.
     """
     pairs = [_pair(losses, a, b, clusters) for a, b in itertools.combinations(losses, 2)]
-    judged = [p for p in pairs if p.spread > 0 and not {p.a, p.b} <= set(flat)]
+    unasked = set(flat), set(floors)
+    judged = [p for p in pairs if p.spread > 0 and not any({p.a, p.b} <= s for s in unasked)]
     score = _largest_score([pair.influence for pair in judged], clusters, seed)
     return [_difference(pair, pair in judged, score, matters) for pair in pairs]
 

@@ -85,7 +85,10 @@ def build_leaderboard(
         rows.sort(key=_rank)
         losses = {row.matcher: table.losses(row.matcher) for row in rows if row.n}
         flat = [row.matcher for row in rows if row.n and row.learned_nothing == row.folds_done]
-        pairs = compare_all(losses, table.clusters, flat=flat, matters=matters, seed=seed)
+        floors = [row.matcher for row in rows if row.kind == "floor" and row.n]
+        pairs = compare_all(
+            losses, table.clusters, flat=flat, floors=floors, matters=matters, seed=seed
+        )
     judged = any(pair.verdict for pair in pairs)
     matchers = {row.matcher for row in rows if row.kind == "matcher"}
     return Leaderboard(

@@ -130,6 +130,8 @@ def notes(leaderboard: Leaderboard) -> list[str]:
             f"a difference of {leaderboard.detectable:.2g} between matchers is found in 80 % of "
             "such runs"
         )
+    if any(row.side_by_side for row in scored):
+        lines.append(f"* {SIDE_BY_SIDE}")
     return [*lines, *(line for row in scored for line in _remarks(row))]
 
 
@@ -140,8 +142,6 @@ def _marks(rows: Sequence[Row], matters: float) -> list[str]:
         lines.append("~ not told apart from the first")
     if "equivalent" in found:
         lines.append(f"= equivalent to the first: within {matters:g} nats of it")
-    if any(row.side_by_side for row in rows):
-        lines.append(f"* {SIDE_BY_SIDE}")
     return lines
 
 
@@ -190,7 +190,8 @@ def _cells(rank: int, row: Row) -> dict[str, str]:
         _number(row.brier, 3),
         _number(row.calibration_error, 3),
         _number(row.calibration_error_chance, 3),
-        _number(row.calibration_slope, 2),
+        # The slope of a base rate is that of its folds.
+        "-" if row.learned_nothing == row.folds_done else _number(row.calibration_slope, 2),
         _number(row.recall_at_precision, 2),
         row.tier or "-",
         _folds(row),
@@ -204,7 +205,7 @@ def _folds(row: Row) -> str:
 
 
 def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def _latex(cell: str) -> str:
