@@ -86,6 +86,14 @@ def _write_manifest(
     write_back(find_manifest(path) or path, target, more, only)
 
 
+def _write_drivendata(
+    path: Path, target: Path, more: pd.DataFrame, only: Iterable[Any] | None = None
+) -> None:
+    from audiomatch.datasets.drivendata import write_drivendata
+
+    write_drivendata(path, target, more, only)
+
+
 def _is_drivendata(path: Path) -> bool:
     from audiomatch.datasets.drivendata import is_drivendata
 
@@ -127,6 +135,7 @@ def audiomatch_datasets() -> list[DatasetInfo]:
             open=_open_drivendata,
             prediction_columns=("filename", "score"),
             tables=lambda path: [*path.glob("t*_metadata.csv"), *path.glob("t*_labels.csv")],
+            write=_write_drivendata,
         ),
         DatasetInfo(
             "manifest",

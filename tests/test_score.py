@@ -130,6 +130,25 @@ def test_score_keeps_the_format_of_the_table(
     assert code == 2 and "is not empty; name a new folder" in err
 
 
+@pytest.mark.parametrize(("half", "labels"), [("train", True), ("test", False)])
+def test_score_writes_back_the_metadata_of_the_challenge(
+    ready: tuple[Path, str], command: Command, corpus: Path, half: str, labels: bool
+) -> None:
+    folder, rows = corpus.parent, pd.read_csv(corpus).head(6)
+    lines = [f"{row.audio},deletion,{row.expected_text},KG" for row in rows.itertuples()]
+    (folder / f"{half}_metadata.csv").write_text(
+        "\n".join(["filename,task,expected_text,grade", *lines, ""])
+    )
+    if labels:
+        (folder / "train_labels.csv").write_text("filename,score\n000.wav,1\n")
+    out = folder / "scored.csv"
+    code, _, err = command("score", folder, "--dataset", "drivendata", "--out", out)
+    assert code == 0, err
+    head, *scored = out.read_text().splitlines()
+    assert head == "filename,task,expected_text,grade,p_match,p_corpus,verdict"
+    assert [line.rsplit(",", 3)[0] for line in scored] == lines
+
+
 def test_score_of_one_clip_says_where_nobody_speaks(
     ready: tuple[Path, str], command: Command, tmp_path: Path
 ) -> None:

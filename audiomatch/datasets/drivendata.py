@@ -8,11 +8,16 @@ that is wanted, the path of a metadata file for its own.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from audiomatch.clips import Clips
 from audiomatch.datasets.manifest import require_columns
 from audiomatch.datasets.tables import read_table
+from audiomatch.datasets.writing import write_back
 from audiomatch.errors import UserError
 
 
@@ -30,14 +35,8 @@ def open_drivendata(path: Path | None, labelled: bool | None) -> Clips:
     the order is that of the metadata.
     """
     assert path is not None
-    named = path.name.partition("_")[0] if path.is_file() else ""
-    path = path.parent if named else path
-    if labelled is None:
-        labelled = (path / f"{named or 'train'}_labels.csv").is_file()
-    half = named or "train"
-    if not named and not labelled and (path / "test_metadata.csv").is_file():
-        half = "test"
-    file = path / f"{half}_metadata.csv"
+    file, labelled = _half(path, labelled)
+    path, half = file.parent, file.name.partition("_")[0]
     if not file.is_file():
         raise UserError(f"{path}: no {file.name}; the drivendata layout needs it here")
     frame = read_table(file)
@@ -52,6 +51,25 @@ def open_drivendata(path: Path | None, labelled: bool | None) -> Clips:
     if labelled:
         frame["match"] = _labels(path / f"{half}_labels.csv", Clips(frame, file.name))
     return Clips(frame, file.name)
+
+
+def write_drivendata(
+    path: Path, target: Path, more: pd.DataFrame, only: Iterable[Any] | None = None
+) -> None:
+    """Write the metadata of the half without labels with columns more; see `write_back`."""
+    write_back(_half(path, labelled=False)[0], target, more, only)
+
+
+def _half(path: Path, labelled: bool | None) -> tuple[Path, bool]:
+    """Return the metadata file of the half that is wanted, and whether with its labels."""
+    named = path.name.partition("_")[0] if path.is_file() else ""
+    folder = path.parent if named else path
+    if labelled is None:
+        labelled = (folder / f"{named or 'train'}_labels.csv").is_file()
+    half = named or "train"
+    if not named and not labelled and (folder / "test_metadata.csv").is_file():
+        half = "test"
+    return folder / f"{half}_metadata.csv", labelled
 
 
 def _labels(file: Path, clips: Clips) -> list[str]:
