@@ -68,12 +68,11 @@ class _LineTask:
             self.last = now
             rate = self.done / max(now - self.start, 1e-9)
             left = (self.total - self.done) / max(rate, 1e-9)
-            print(
+            line = (
                 f"{self.label}: {self.done:.0f}/{self.total:.0f} {self.unit}, "
-                f"{rate:.1f} {self.unit}/s, {left:.0f} s left" + f", {note}" * bool(note),
-                file=self.stream,
-                flush=True,
+                f"{rate:.1f} {self.unit}/s, {left:.0f} s left"
             )
+            print(printable(line + f", {note}" * bool(note)), file=self.stream, flush=True)
 
 
 class _Prefix(threading.local):
@@ -124,10 +123,10 @@ class BarProgress:
         from rich.progress import Progress as Bars
 
         self.bars = Bars(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[rate]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
@@ -146,7 +145,7 @@ class BarProgress:
         self._show(1)
         indent = "  " * len(self._prefix.names)
         self._prefix.names.append(description)
-        handle = self.bars.add_task(indent + description, total=total, rate="")
+        handle = self.bars.add_task(indent + printable(description), total=total, rate="")
         bars, start = self.bars, time.monotonic()
 
         class _Bar:
@@ -156,7 +155,7 @@ class BarProgress:
                 self.done += amount
                 rate = self.done / max(time.monotonic() - start, 1e-9)
                 shown = f"{rate:.1f} {unit}/s" + f", {note}" * bool(note)
-                bars.update(handle, advance=amount, rate=shown)
+                bars.update(handle, advance=amount, rate=printable(shown))
 
         try:
             yield _Bar()

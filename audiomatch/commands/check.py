@@ -64,5 +64,6 @@ def _table(report: Report) -> Table:
         table.add_column(column, overflow="fold")
     for result in report.results:
         status = Text(result.status, styles[result.status])
-        table.add_row(status, result.check, result.proves, Text(printable(result.reason)))
+        told = (result.check, result.proves, result.reason)
+        table.add_row(status, *(Text(printable(one)) for one in told))
     return table

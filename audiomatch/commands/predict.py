@@ -53,9 +53,11 @@ def predict(
     the drivendata layout filename and score alone, in the order of submission_format.csv where it
     is there). A clip that --skip-bad leaves out has a row without p_match and with the reason in
     the column skipped, or in a submission with the share of matches that MODEL was fitted on.
+    In CSV a text that a spreadsheet would run as a formula begins with '; ids stay as they are.
     """
     import audiomatch
-    from audiomatch.datasets.tables import write_table
+    from audiomatch.datasets.cells import without_formulas
+    from audiomatch.datasets.tables import table_suffix, write_table
     from audiomatch.errors import UserError
     from audiomatch.inputs import one_clip
 
@@ -83,6 +85,8 @@ def predict(
     seconds = time.perf_counter() - started
     if opened.clips.withheld:
         loaded.run.progress.say("DATA has labels: `audiomatch evaluate MODEL DATA` scores by them")
+    if out is None or table_suffix(out) not in (".jsonl", ".parquet"):
+        table = without_formulas(table, opened.columns)
     if out == STDOUT:
         click.echo(table.to_csv(index=False), nl=False)
         return

@@ -180,11 +180,14 @@ def _dropped(out: Path) -> Path:
 
 def _write_own(found: CorpusScore, out: Path, only: Iterable[Any] | None) -> None:
     """Write the corpus, in its own format where the layout knows how, with the answers."""
-    from audiomatch.datasets.tables import write_table
+    from audiomatch.datasets.cells import without_formulas
+    from audiomatch.datasets.tables import table_suffix, write_table
     from audiomatch.datasets.writing import with_columns
     from audiomatch.plugins import registry
 
     more, frame = found.answers(), found.opened.clips.frame
+    if table_suffix(out) in (".csv", ".tsv"):
+        more = without_formulas(more)  # the user's own cells stay as they are
     layout = registry().datasets().get(found.opened.dataset)
     if layout and layout.write:
         layout.write(Path(found.opened.source), out, more, only)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from audiomatch.text import of_each
 # A label as tables write it, small letters.
 _WORDS = {"true": 1, "yes": 1, "t": 1, "y": 1, "match": 1, "correct": 1,
           "false": 0, "no": 0, "f": 0, "n": 0, "mismatch": 0, "incorrect": 0}  # fmt: skip
+# What a spreadsheet takes for the beginning of a formula, in full width too.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 Where = Callable[[int], str]
 
 
@@ -92,3 +94,17 @@ def label_of(value: Any) -> int | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return int(number) if number in (0.0, 1.0) else None
+
+
+def without_formulas(frame: pd.DataFrame, keys: Sequence[str] = ()) -> pd.DataFrame:
+    """Return a table in which no text is a formula to a spreadsheet: such a one begins with '.
+
+    So OWASP advises for CSV ("CSV Injection"). Columns of `keys` stay: other tables hold them too.
+    """
+    return frame.assign(
+        **{str(c): frame[c].map(_not_formula) for c in frame.columns if c not in keys}
+    )
+
+
+def _not_formula(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

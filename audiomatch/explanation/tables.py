@@ -11,7 +11,8 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from audiomatch.datasets.tables import write_table
+from audiomatch.datasets.cells import without_formulas
+from audiomatch.datasets.tables import table_suffix, write_table
 from audiomatch.errors import printable
 from audiomatch.explanation import Explanation, WordEvidence
 from audiomatch.explanation.colours import colour_of, ink_on
@@ -52,9 +53,15 @@ def _tokens(word: WordEvidence) -> str:
 
 
 def write_explanations(path: Path, found: Sequence[Explanation]) -> None:
-    """Write .jsonl with a clip a line, or .csv or .parquet with a word a row."""
+    """Write .jsonl with a clip a line, or .csv or .parquet with a word a row.
+
+    In CSV a text that a spreadsheet would run as a formula begins with '; ids stay as they are.
+    """
     if path.suffix.lower() != ".jsonl":
-        write_table(path, pd.DataFrame([row for one in found for row in one.rows()]))
+        table = pd.DataFrame([row for one in found for row in one.rows()])
+        write_table(
+            path, table if table_suffix(path) == ".parquet" else without_formulas(table, ["id"])
+        )
         return
     lines = (json.dumps(one.as_dict(), ensure_ascii=False, allow_nan=False) for one in found)
     with atomic_file(path) as temporary:

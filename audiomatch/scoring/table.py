@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -52,7 +53,7 @@ def leaderboard_table(leaderboard: Leaderboard, title: str | None = None) -> Tab
         table.add_row(*(Text(printable(cells[name])) for name in HEADERS), style=style)
     below = [
         *map(Text, notes(leaderboard)),
-        *(Text(line, "red") for line in _failures(leaderboard)),
+        *(Text(printable(line), "red") for line in _failures(leaderboard)),
     ]
     table.caption = Text("\n").join(below) if below else None
     return table
@@ -63,9 +64,13 @@ def markdown_table(leaderboard: Leaderboard) -> str:
     lines = ["| " + " | ".join(ALL_HEADERS) + " |"]
     lines.append("|" + "|".join(":--" if h == "matcher" else "--:" for h in ALL_HEADERS) + "|")
     for cells in _all_cells(leaderboard):
-        shown = [cell.replace("|", "\\|") for cell in cells]
-        lines += ["| " + " | ".join(shown) + " |"]
+        lines += ["| " + " | ".join(map(_plain, cells)) + " |"]
     return "\n".join(lines) + "\n"
+
+
+def _plain(cell: str) -> str:
+    """Return a cell in which Markdown finds no markup and no end of the row."""
+    return re.sub(r"[\\|<>\[\]`]", r"\\\g<0>", " ".join(printable(cell).split()))
 
 
 def latex_table(leaderboard: Leaderboard) -> str:

@@ -52,13 +52,21 @@ def write(path: Path, target: Path, more: pd.DataFrame, only: Iterable[Any] | No
         if name not in names:
             names.append(str(name))
         column = names.index(str(name)) + 1
-        sheet.cell(top, column, str(name))
+        _put(sheet.cell(top, column), str(name))
         for row, value in more[name].dropna().items():
-            sheet.cell(row, column, value)
+            _put(sheet.cell(row, column), value)
     if only is not None:
         _keep_rows(sheet, [row for row, _ in body], list(only))
     with atomic_file(target) as temporary:
         book.save(temporary)
+
+
+def _put(cell: Any, value: object) -> Any:
+    """Set the value of a cell, and return the cell; a text is never a formula."""
+    cell.value = value
+    if isinstance(value, str):
+        cell.data_type = "s"
+    return cell
 
 
 def _keep_rows(sheet: Any, rows: list[int], only: list[int]) -> None:
@@ -69,7 +77,7 @@ def _keep_rows(sheet: Any, rows: list[int], only: list[int]) -> None:
     sheet.delete_rows(rows[0], sheet.max_row)
     for row, cells in enumerate(kept, start=rows[0]):
         for column, (value, shown) in enumerate(cells, start=1):
-            sheet.cell(row, column, value).number_format = shown
+            _put(sheet.cell(row, column), value).number_format = shown
 
 
 def _book(path: Path, *, read_only: bool) -> Any:

@@ -358,6 +358,23 @@ def test_a_sheet_keeps_its_name_and_the_others(tmp_path: Path) -> None:
     assert rows[2] == ("a.wav", "one", True, 1, 0, "no speech")
 
 
+@pytest.mark.filterwarnings("ignore::audiomatch.errors.DataWarning")
+@pytest.mark.parametrize("only", [None, [4, 3]])
+def test_a_text_is_never_a_formula_of_a_sheet(tmp_path: Path, only: Any) -> None:
+    book = openpyxl.load_workbook(excel(tmp_path))
+    cell = book.worksheets[0]["B3"]
+    cell.value, cell.data_type = "=1+1", "s"
+    book.save(tmp_path / "clips.xlsx")
+    found = opened(tmp_path / "clips.xlsx")
+    layout = registry().datasets()[found.dataset]
+    assert layout.write is not None
+    more = pd.DataFrame({"=heard": ["=2+2", "@x"]}, index=[3, 4])
+    layout.write(Path(found.source), tmp_path / "out.xlsx", more, only)
+    cells = [c for row in openpyxl.load_workbook(tmp_path / "out.xlsx").worksheets[0] for c in row]
+    texts = {cell.value: cell.data_type for cell in cells if isinstance(cell.value, str)}
+    assert {"=1+1", "=2+2", "@x", "=heard"} <= texts.keys() and set(texts.values()) == {"s"}
+
+
 def test_a_saved_dataset_says_the_types_of_its_columns(tmp_path: Path) -> None:
     source = saved(tmp_path)
     info = {
