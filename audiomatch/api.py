@@ -275,7 +275,7 @@ def evaluate(
     p_match = model.predict(clips)
     fitted_on = card.fit is not None and card.fit.data_digest == data_digest(intake.clips)
     result = FoldSummary(
-        matcher=card.matcher,
+        matcher=model.name,
         kind=plugins.registry().offer(parse_matcher(card.matcher)).info.kind,
         fold=0,
         status="done",
@@ -289,7 +289,7 @@ def evaluate(
         notes={"warning": "these are the clips that it was fitted on"} if fitted_on else {},
     )
     frame = clips.frame[["id", "match", "task", "grade"]].reset_index(drop=True)
-    table = frame.assign(matcher=card.matcher, fold=0, group=clips.groups, p_match=p_match)
+    table = frame.assign(matcher=model.name, fold=0, group=clips.groups, p_match=p_match)
     leaderboard = build_leaderboard(table, [result], seed=run.seed)
     predictions = table[["id", "matcher", "group", "match", "p_match"]]
     lines = {"skipped": tuple(map(str, intake.skipped)), "warnings": tuple(intake.warnings)}

@@ -181,7 +181,8 @@ def test_evaluate_scores_a_model_and_predict_says_that_it_can(
     ready: tuple[Path, str], command: Command, corpus: Path, tmp_path: Path
 ) -> None:
     code, out, _ = command("evaluate", "toy:ready", corpus, "--json")
-    assert code == 0 and 0 <= json.loads(out)["rows"][0]["auroc"] <= 1
+    (row,) = json.loads(out)["rows"]
+    assert code == 0 and 0 <= row["auroc"] <= 1 and row["matcher"] == "toy:ready"
     assert "AUROC" in command("evaluate", "toy:ready", corpus)[1]
     code, out, err = command("predict", "toy:ready", corpus, "--out", "-")
     assert code == 0 and out.startswith("id,p_match,verdict,expected_text,speaker\n")
