@@ -15,7 +15,7 @@ from pathlib import Path
 
 from audiomatch import plugins
 from audiomatch.caller import caller_state
-from audiomatch.contract import fit_matcher, refused_clips
+from audiomatch.contract import check_fits_on, fit_matcher, refused_clips
 from audiomatch.datasets import input_paths
 from audiomatch.files import Place, check_not_input, user_path
 from audiomatch.fitted import Model, load
@@ -72,7 +72,8 @@ def fit(
         listen_cost: cost of listening to a clip, where a wrong verdict costs 1.
         target_precision: in its place the share of each verdict that is to be right, by which
             clips of the data decide that are held out in turn: three fits more.
-        device: as `load` takes it, and so are all that follow.
+        device: as `load` takes it, and so are all that follow; or several, as `compare` takes them,
+            where the matcher shares its work out, as those on torch do.
         precision: as above.
         seed: as above.
         workers: as above.
@@ -83,7 +84,8 @@ def fit(
     at = thresholds(listen_cost, target_precision)
     made = plugins.registry().create(spec)
     design = Design(group=group, negatives=parse_kinds(negatives), split=split)
-    run = make_run(device, precision, seed, workers, cache, progress)
+    run = make_run(device, precision, seed, workers, cache, progress, several=True)
+    check_fits_on(made, run, str(spec))
     with caller_state():
         refuses = partial(refused_clips, made, run=run)
         reading = Reading(columns=columns, limit=limit, skip_bad=skip_bad, refuses=refuses)
@@ -104,7 +106,7 @@ def fit(
         split=split,
         negatives=design.negatives,
         seed=run.seed,
-        device=run.device,
+        device=run.device_list,
         precision=run.precision,
         seconds=time.perf_counter() - started,
         notes=run.notes,

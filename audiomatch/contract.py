@@ -13,9 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomatch.clips import Clips
+from audiomatch.errors import UserError
 from audiomatch.explanation import Explanation, checked_explanations
 from audiomatch.matcher import Matcher, Run
 from audiomatch.text import written_words
+
+
+def check_fits_on(matcher: Matcher, run: Run, name: str) -> None:
+    """Raise `UserError` where `run` has several devices, and the matcher fits on one."""
+    if run.devices and not matcher.fits_on_several:
+        raise UserError(
+            f"--device {run.device_list}: {name} fits on one device; take --device {run.device}"
+        )
 
 
 def refused_clips(matcher: Matcher, clips: Clips, run: Run) -> list[str | None]:

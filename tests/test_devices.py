@@ -72,6 +72,8 @@ def test_where_only_one_device_will_do(
     code, out, err = command("check", "prior", "--device", "cpu*2")
     assert (code, out) == (2, "")
     assert "--device cpu*2: one device here" in err
+    with pytest.raises(UserError, match=r"device cpu\*2: prior fits on one device; take .*cpu$"):
+        audiomatch.fit("prior", corpus, device="cpu*2")
     with pytest.raises(UserError, match=r"cpu\*2: only --executor process runs jobs on several"):
         audiomatch.compare(corpus, "prior", device="cpu*2", executor="inline")
     with pytest.raises(UserError, match=r"cuda:0,cuda:2: only --executor process"):

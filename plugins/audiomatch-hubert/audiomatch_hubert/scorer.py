@@ -98,6 +98,7 @@ class ScoredClips:
             self.seconds,
             self.compute,
             capacity=self.capacity,
+            shared=True,
             label=label,
         )
 

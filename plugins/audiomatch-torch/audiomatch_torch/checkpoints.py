@@ -51,16 +51,18 @@ class Checkpoints:
         kept: how far the last checkpoint of this process is, as in "epoch 2 of 3"; empty for none.
     """
 
-    def __init__(self, run: Run, decides: Callable[[], Any]) -> None:
+    def __init__(self, run: Run, decides: Callable[[], Any], *, read_only: bool = False) -> None:
         """Take the checkpoints of a fit; `decides` gives, JSON-able, what decides its numbers.
 
-        It is called when a checkpoint is first looked for among others, or written.
+        It is called when a checkpoint is first looked for among others, or written. With
+        `read_only` another process writes and removes them.
         """
         self._say = run.progress.say
         self._all, self._decides = run.cache / FOLDER, decides
         self._loops = 0
         self._written = time.monotonic()
-        self._writes = True
+        self._read_only = read_only
+        self._writes = not read_only
         self.kept = ""
 
     @cached_property
@@ -136,7 +138,7 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Remove all checkpoints of the fit, which has ended well."""
-        if "_folder" in vars(self):
+        if "_folder" in vars(self) and not self._read_only:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     @contextmanager

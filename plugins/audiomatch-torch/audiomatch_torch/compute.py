@@ -18,6 +18,7 @@ from audiomatch.matcher import Run
 from audiomatch_torch.batches import Rows
 from audiomatch_torch.checkpoints import Checkpoints
 from audiomatch_torch.randomness import RandomState, seed_everything
+from audiomatch_torch.ranks import current_ranks
 
 CPU_SECONDS_AT_ONCE = 60.0
 _MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
@@ -37,6 +38,7 @@ class Compute:
         native_bf16: whether the device is a CPU with instructions for bfloat16 and the run leaves
             the precision to the matcher: frozen parts may then compute in it, about twice as fast.
         native_int8: the same of products of bytes.
+        ranks: the processes that fit together with this one.
         checkpoints: of the fit that this is around; None where nothing is to be kept.
     """
 
@@ -57,6 +59,7 @@ class Compute:
         self.accelerator = Accelerator(
             cpu=self.device.type not in ("cuda", "mps"), mixed_precision=_MIXED[self.precision]
         )
+        self.ranks = current_ranks()
         self.checkpoints: Checkpoints | None = None
         self._random = RandomState.now(self.device)
         self._threads = torch.get_num_threads()

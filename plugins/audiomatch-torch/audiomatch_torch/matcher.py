@@ -24,6 +24,7 @@ from audiomatch.running.identity import computed_by
 from audiomatch_torch.checkpoints import Checkpoints
 from audiomatch_torch.compute import Compute
 from audiomatch_torch.config import TorchConfig
+from audiomatch_torch.sharing import fit_on_devices
 from audiomatch_torch.tensors import load_into, load_tensors, save_tensors
 from audiomatch_torch.weights import SCRATCH, Weights
 
@@ -45,6 +46,7 @@ class TorchMatcher(Matcher, Generic[Model]):
         calibration: logits to probabilities; `learn` may have `calibrate` set it, `save` keeps it.
     """
 
+    fits_on_several = True
     config: TorchConfig
 
     def __init__(self, config: TorchConfig) -> None:
@@ -118,10 +120,18 @@ class TorchMatcher(Matcher, Generic[Model]):
         return {f"{name}_digest": own.digest or own.name for name, own in self.weights.items()}
 
     def fit(self, train: Clips, run: Run) -> None:
-        """Start from the weights and learn from `train`; go on where the same fit was stopped."""
+        """Start from the weights and learn from `train`; go on where the same fit was stopped.
+
+        With several `run.devices` each computes a share of every batch.
+        """
+        if run.devices:
+            fit_on_devices(self, train, run)
+            return
         with Compute(run) as compute:
             self._note(run)
-            compute.checkpoints = Checkpoints(run, lambda: self._decides(train, compute))
+            compute.checkpoints = Checkpoints(
+                run, lambda: self._decides(train, compute), read_only=compute.ranks.rank > 0
+            )
             with compute.checkpoints.until_done():
                 model = self.place(self.start(), compute)
                 self.learn(model, train, compute)
@@ -137,7 +147,7 @@ class TorchMatcher(Matcher, Generic[Model]):
             "weights": self.fingerprint(),
             "clips": [data_digest(train), list(train.ids)],  # the digest knows no order
             "seed": compute.run.seed,
-            "device": str(compute.device),
+            "device": compute.ranks.devices or str(compute.device),
             "precision": compute.precision,
             "threads": compute.run.workers,
         }

@@ -55,18 +55,18 @@ class MemoryLimit:
         """Cut rows into what may share a pass; see `chunks`."""
         return chunks(rows, lengths, self.limit, self.mixed)
 
-    def shrink(self, rows: Rows, lengths: Lengths) -> None:
-        """Halve the limit below what `rows` took, and free what the device's cache holds.
+    def shrink(self, rows: int, length: float) -> None:
+        """Halve the limit below `length`, that of so many rows, and free what the cache holds.
 
         To be called outside the `except` block: the error's traceback keeps the failed pass alive.
         Raises `UserError` where a single row is already too much.
         """
-        if len(rows) <= 1:
+        if rows <= 1:
             raise UserError(
-                f"a single clip of padded length {lengths[rows].sum():g} does not fit in memory; "
+                f"a single clip of padded length {length:g} does not fit in memory; "
                 "take a smaller model or another device"
             )
-        self.limit = float(lengths[rows].sum()) / 2
+        self.limit = length / 2
         self.halvings += 1
         self._good = 0
         clear_device_cache(garbage_collection=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor
 from audiomatch_torch.batches import Lengths, Rows
 from audiomatch_torch.compute import Compute
 from audiomatch_torch.memory_limit import MemoryLimit, out_of_memory
+from audiomatch_torch.ranks import Ranks
+
+_AT_ONCE = 256  # rows whose states a rank sends to the others
 
 
 def predict(
@@ -22,6 +26,7 @@ def predict(
     *,
     capacity: float | None = None,
     mixed: bool = False,
+    shared: bool = False,
     label: str = "predict",
 ) -> NDArray[np.float64]:
     """Compute `numbers` of every row, longest first, and return them in row order.
@@ -35,6 +40,8 @@ def predict(
         capacity: the most padded length in one forward pass, None for all that may share one;
             halved where memory runs out.
         mixed: whether rows of unequal length may share a pass.
+        shared: whether ranks that fit together may each compute some of the rows: `numbers` does
+            nothing but compute, and all ranks are asked for the same rows.
         label: names the task that is shown.
 
     Returns:
@@ -45,7 +52,10 @@ def predict(
     def keep(rows: Rows) -> None:
         parts.append((rows, numbers(rows).cpu().double().numpy()))
 
-    _passes(keep, lengths, compute, MemoryLimit(capacity, mixed), label)
+    ranks = compute.ranks if shared else Ranks()
+    rows = ranks.share(np.arange(len(lengths)), lengths)
+    _passes(keep, rows, lengths, compute, MemoryLimit(capacity, mixed), label)
+    parts = list(chain.from_iterable(ranks.gather_objects(parts)))
     if not parts:
         return np.zeros(0)
     out = np.empty((len(lengths), *parts[0][1].shape[1:]))
@@ -86,6 +96,8 @@ def encode_once(
 ) -> Encoded:
     """Run an encoder that is not trained once a row, and keep what it gives.
 
+    Ranks that fit together each encode some of the rows, and all keep all of them.
+
     Args:
         encode: gives the states of the rows asked for, as `numbers` of `predict` does: a tensor
             (rows, ...), or a tensor a row.
@@ -105,30 +117,38 @@ def encode_once(
         for row, own in zip(rows, states, strict=True):
             kept[row] = own.to("cpu", dtype).clone()
 
-    _passes(keep, lengths, compute, MemoryLimit(capacity, mixed), label)
+    ranks, every = compute.ranks, np.arange(len(lengths))
+    own = ranks.share(every, lengths)
+    _passes(keep, own, lengths, compute, MemoryLimit(capacity, mixed), label)
+    for start in range(0, len(every) if ranks.count > 1 else 0, ranks.count * _AT_ONCE):
+        first = start // ranks.count
+        given = [(row, kept[row]) for row in own[first : first + _AT_ONCE]]
+        for row, states in chain.from_iterable(ranks.gather_objects(given)):
+            kept[row] = states
     return Encoded(kept, compute.device)
 
 
 def _passes(
     one: Callable[[Rows], None],
+    rows: Rows,
     lengths: Lengths,
     compute: Compute,
     limit: MemoryLimit,
     label: str,
 ) -> None:
-    """Call `one` for all rows, those that may share a pass together, longest first."""
+    """Call `one` for the rows, those that may share a pass together, longest first."""
     with (
         torch.inference_mode(),
         compute.deterministic(),
-        compute.run.progress.task(label, total=len(lengths)) as task,
+        compute.run.progress.task(label, total=len(rows)) as task,
     ):
-        waiting = limit.pieces(np.arange(len(lengths)), lengths)
+        waiting = limit.pieces(rows, lengths)
         while waiting:
             rows = waiting.pop(0)
             if _fits(one, rows, compute):
                 task.advance(len(rows))
                 continue
-            limit.shrink(rows, lengths)
+            limit.shrink(len(rows), float(lengths[rows].sum()))
             waiting = limit.pieces(np.concatenate([rows, *waiting]), lengths)
 
 

@@ -95,6 +95,10 @@ class LoopState:
     Between `begin` and `moving` a batch's gradients are computed. What that changes (generators,
     buffers such as a batch norm's, the limit of memory) is known as it was at `begin`, so that
     `checkpoint` is whole at any time between the two.
+
+    Attributes:
+        position: where the loop stands.
+        trained: the parameters that the optimiser has, or that require gradients.
     """
 
     def __init__(
@@ -113,7 +117,7 @@ class LoopState:
         self._compute = compute
         grouped = chain.from_iterable(group["params"] for group in optimizer.param_groups)
         trained = (p for p in model.parameters() if p.requires_grad)
-        self._trained = list({id(p): p for p in chain(grouped, trained)}.values())
+        self.trained = list({id(p): p for p in chain(grouped, trained)}.values())
         self._moment: _Moment | None = None
 
     def begin(self) -> None:
@@ -186,7 +190,7 @@ class LoopState:
     def restore(self, kept: Checkpoint) -> None:
         """Put back what a checkpoint holds, but for the generators: see `restore_random`."""
         tensors, facts = kept.tensors, kept.facts
-        for i, parameter in enumerate(self._trained):
+        for i, parameter in enumerate(self.trained):
             parameter.copy_(tensors[f"weight.{i}"])
         for name, buffer in self._model.named_buffers():
             buffer.copy_(tensors[f"buffer.{name}"])
@@ -226,7 +230,7 @@ class LoopState:
 
     def _weights(self, buffers: dict[str, Tensor]) -> dict[str, Tensor]:
         return {
-            **{f"weight.{i}": p.detach() for i, p in enumerate(self._trained)},
+            **{f"weight.{i}": p.detach() for i, p in enumerate(self.trained)},
             **{f"buffer.{name}": buffer for name, buffer in buffers.items()},
         }
 

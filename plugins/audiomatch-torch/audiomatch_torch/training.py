@@ -78,6 +78,9 @@ def train(
     of the global generators are put back. What `losses` draws by a generator of its own it should
     draw by row and epoch (`before_epoch`), not by how often it was called.
 
+    Ranks that fit together each compute a share of the rows of every batch. What the global
+    generators give, as for dropout, is then decided by step and rank.
+
     Within `TorchMatcher.fit` the state is kept in a checkpoint every two minutes and at an
     interrupt, and the same fit goes on there, with the same numbers as one undisturbed.
     `before_epoch` is called anew for the epoch that goes on. With `after_epoch` there are
@@ -125,7 +128,8 @@ def train(
     state = LoopState(model, plain, schedule, average, limit, memory, compute)
     decides = {"label": label, **asdict(options), "lengths": lengths.tolist()}
     keeper = Keeper(state, compute, decides, whole=after_epoch is None or memory is not None)
-    kept, at = keeper.read(), state.position
+    with compute.ranks.in_turn():
+        kept, at = keeper.read(), state.position
     try:
         if kept is not None and kept.facts["finished"]:
             state.restore_random(kept)
@@ -153,7 +157,9 @@ def train(
                     kept = None
                 keeper.begin(steps, options.epochs)
                 for batch in batches[at.batches :]:
+                    compute.ranks.reseed(run.seed, at.steps)
                     loss = _accumulate(batch, losses, lengths, limit, compute, optimizer)
+                    compute.ranks.add_gradients(state.trained)
                     _check_finite(loss, at.steps + 1, steps)
                     state.moving()
                     if options.clip_norm is not None:
@@ -167,8 +173,10 @@ def train(
                     keeper.begin(steps, options.epochs)
                     task.advance(len(batch), f"loss {at.recent():.3f}")
                 state.moving()
+                compute.ranks.align((*trainable(model), *model.buffers()))
                 if after_epoch is not None:
                     after_epoch(epoch)
+        compute.ranks.reseed(run.seed, at.steps, alike=True)
         average.apply()
         keeper.finish(label)
     finally:
@@ -222,20 +230,29 @@ def _accumulate(
     compute: Compute,
     optimizer: Any,
 ) -> float:
-    """Leave the gradients of the batch's mean loss and return that loss."""
+    """Leave the gradients of this rank's share of the batch's mean loss; return the whole loss.
+
+    Where memory runs out in one rank, all do the batch again.
+    """
     before = RandomState.now(compute.device)
+    share = compute.ranks.share(batch, lengths)
     while True:
         optimizer.zero_grad()
         total: Tensor | None = None
-        for rows in limit.pieces(batch, lengths):
+        failed = 0, np.inf
+        for rows in limit.pieces(share, lengths):
             own = _backward(rows, losses, len(batch), compute)
             if own is None:
+                failed = len(rows), float(lengths[rows].sum())
                 break
             total = own if total is None else total + own
-        else:
+        loss = 0.0 if total is None else float(total)
+        found = compute.ranks.gather([loss, *failed])  # (ranks, 3)
+        _, count, length = found[found[:, 2].argmin()]
+        if np.isinf(length):
             limit.grow()
-            return float(total) if total is not None else 0.0
-        limit.shrink(rows, lengths)
+            return float(found[:, 0].sum())
+        limit.shrink(int(count), float(length))
         before.restore()
 
 

@@ -43,6 +43,7 @@ def fit_towers(
             inputs.padded[validation],
             compute,
             capacity=inputs.capacity,
+            shared=True,
             label="validate",
         )
         best.offer(epoch, logits)

@@ -1,6 +1,7 @@
 """Wrong texts, calibration, augmentation, and what is frozen."""
 
 import sys
+from dataclasses import replace
 
 import audiomatch_torch.matcher
 import numpy as np
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from audiomatch import Run
 from audiomatch.calibration import Calibration
 from audiomatch.errors import UserError
 from audiomatch.negatives import Kind, WrongTexts
@@ -205,3 +207,23 @@ def test_before_a_fit_one_line_says_what_an_option_needs(
     how = f"{option} needs .*{library}: pip install audiomatch-whisper.{option}]"
     with pytest.raises(UserError, match=how):
         whisper(**{"weights": str(folders["bytes"]), option: value}).fingerprint()
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_numbers_of_one(whisper, folders, helpers, tmp_path):
+    """With wrong texts made, a head fitted first, and some clips held out to calibrate."""
+    clips = helpers.make_clips(tmp_path, np.random.default_rng(0).uniform(0.3, 2, 24))
+    clips = clips.with_groups([f"g{i % 6}" for i in range(24)])
+    found = {}
+    for devices in ((), ("cpu", "cpu")):
+        options = {"batch_size": 7, "lr": 1e-3, "negatives": 1, "calibration": 0.3}
+        matcher = whisper("quick", weights=str(folders["bytes"]), **options)
+        alone = Run(cache=tmp_path / "cache", precision="fp32")
+        matcher.fit(clips, replace(alone, devices=devices, workers=max(1, len(devices))))
+        matcher.prepare_explain(alone)
+        said = matcher.explain(clips.unlabelled(), alone)
+        words = [word.probability for one in said for word in one.words]
+        found[len(devices)] = matcher.predict(clips.unlabelled(), alone), words
+    for one, two in zip(found[0], found[2], strict=True):
+        np.testing.assert_allclose(two, one, atol=1e-4)
+    assert found[0][0].std() > 1e-3

@@ -100,14 +100,20 @@ class Pipeline:
             mixed=True,
         )
 
-    def each_recording(self, numbers: Callable[[Rows], Tensor], label: str) -> NDArray[np.float64]:
-        """Compute `numbers` of recordings without gradients, as many at a time as memory holds."""
+    def each_recording(
+        self, numbers: Callable[[Rows], Tensor], label: str, *, shared: bool = False
+    ) -> NDArray[np.float64]:
+        """Compute `numbers` of recordings without gradients, as many at a time as memory holds.
+
+        `shared` is as `predict` takes it.
+        """
         return predict(
             numbers,
             self.seconds,
             self.compute,
             capacity=self.capacity or SECONDS_AT_ONCE,
             mixed=True,
+            shared=shared,
             label=label,
         )
 
@@ -145,6 +151,7 @@ class Pipeline:
             self.compute,
             capacity=TOKENS_AT_ONCE,
             mixed=True,
+            shared=True,
             label="texts in silence",
         )
         return torch.from_numpy(found).float()
@@ -190,7 +197,7 @@ class Pipeline:
             out[self.compute.index(owner), self.compute.index(place[clips])] = found
             return out
 
-        found = self.each_recording(numbers, label)
+        found = self.each_recording(numbers, label, shared=True)
         return np.asarray(found[self.recordings, place])
 
 
