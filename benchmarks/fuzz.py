@@ -3,7 +3,7 @@
 Good inputs of each kind are damaged by a seed and read, by a worker that is forked once all is
 imported and again after a crash. An input is refused by a `UserError`, or accepted: a model that
 is accepted also predicts. Faults are: any other error and a refusal of several lines or without
-end (`failed`), a worker that ended (`crashed`), ten seconds without an answer (`hung`), and more
+end (`failed`), a worker that ended (`crashed`), thirty seconds without an answer (`hung`), and more
 memory for one input than `MEGABYTES` (`grew`). Each is printed with the command that shows it
 again, and the exit code is 1.
 """
@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from audiomatch import UserError
 from benchmarks.fuzzing.kinds import MAKERS, Kind
 
-SECONDS, MEGABYTES = 10.0, 512.0
+SECONDS, MEGABYTES = 30.0, 512.0
 ADDRESSES = 24 * 2**30  # bytes that a worker may map: this machine goes on whatever is asked for
 LONGEST = 2_200  # characters of a refusal
 MEMORY = ("MemoryError", "DefaultCPUAllocator", "bad_alloc")

@@ -20,6 +20,7 @@ import soundfile
 import audiomatch
 from audiomatch.decoding import decode
 from audiomatch.inputs import open_data
+from audiomatch.plugins import registry
 from audiomatch.records import FileRecord, FoldsRecord, KeptFold, Leaderboard, RunRecord
 from audiomatch.report import write_report
 from audiomatch.results import Comparison
@@ -172,6 +173,8 @@ def specs(_place: Path) -> list[Kind]:
 
 def light_models(place: Path) -> list[Kind]:
     """Model folders of matchers without torch; what is accepted predicts."""
+    for offer in registry().matchers().values():
+        offer.matcher_type()  # a card may name any; imported once, before workers are forked
     clip = [(np.random.default_rng(0).normal(0, 0.1, 8_000), 16_000, "moon")]
     kinds = []
     for number, named in enumerate(models.LIGHT):
