@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import audiomatch
-from audiomatch.errors import PluginError, UserError, blame_on
+from audiomatch.errors import PluginError, UserError, blame_on, brief
 from audiomatch.files import atomic_folder
 from audiomatch.matcher import Matcher
 from audiomatch.offers import Offer
@@ -72,8 +72,9 @@ def load_model(folder: Path, registry: Registry) -> tuple[Matcher, ModelCard]:
     offers = registry.matchers()
     if spec.name not in offers:
         raise UserError(
-            f"{folder} needs the matcher {spec.name!r}: pip install "
-            f"{card.plugin.distribution}=={card.plugin.version}"
+            f"{folder} needs the matcher {brief(spec.name)} of {card.plugin.distribution} "
+            f"{card.plugin.version}, its card says; "
+            "install that if you trust it"
         )
     if card.files is not None:
         check_files(folder, card.files)

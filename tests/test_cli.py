@@ -153,7 +153,7 @@ def test_a_model_of_a_plugin_that_is_gone(
     command("fit", "toy", corpus, "--out", tmp_path / "model")
     plugin()
     code, _, err = command("predict", tmp_path / "model", corpus, "--out", tmp_path / "p.csv")
-    assert code == 2 and "needs the matcher 'toy': pip install toy" in err
+    assert code == 2 and "needs the matcher 'toy' of toy" in err
 
 
 def test_copies_that_a_launcher_starts_are_refused(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import io
 import json
 import os
+import pickle
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import audiomatch
@@ -17,6 +22,7 @@ from audiomatch.commands.output import show_rows
 from audiomatch.datasets import tables
 from audiomatch.datasets.delimited import read_delimited
 from audiomatch.records import FoldsRecord
+from audiomatch.running.array_store import ArrayStore
 from audiomatch.spec import parse_matcher
 from tests.toys import leave_out_slow_floors, toy_plugin
 
@@ -149,3 +155,54 @@ def test_a_folder_where_a_file_is_written_is_one_line(command: Command, corpus: 
 def test_a_header_whose_rows_are_gone_is_an_empty_table() -> None:
     for text in ("path", 'path\n""\n', '"path"\t"text"\n'):
         assert len(read_delimited(text, "clips.tsv")) <= 1
+
+
+class Pickled:
+    """Leaves a file behind where it is unpickled."""
+
+    def __init__(self, ran: Path) -> None:
+        self.ran = ran
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.ran),)
+
+
+@pytest.mark.parametrize("named", ["prior", "text-only", "audio-only"])
+def test_no_file_of_a_model_is_unpickled(corpus: Path, tmp_path: Path, named: str) -> None:
+    model = audiomatch.fit(named, corpus).save(tmp_path / "model")
+    ran, card = tmp_path / "ran", json.loads((model / "audiomatch.json").read_text())
+    stream = io.BytesIO()
+    np.save(stream, np.array([Pickled(ran)], dtype=object), allow_pickle=True)
+    for payload in (pickle.dumps(Pickled(ran)), stream.getvalue()):
+        for name in (*card["files"], "audiomatch.json"):
+            good = (model / name).read_bytes()
+            (model / "audiomatch.json").write_text(json.dumps({**card, "files": None}))
+            (model / name).write_bytes(payload)
+            with pytest.raises(UserError):
+                audiomatch.load(model)
+            (model / name).write_bytes(good)
+    assert not ran.exists()
+
+
+def test_a_cached_array_is_never_of_objects(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    ArrayStore(tmp_path / "store").put({"a": np.zeros(8)})
+    for file in (tmp_path / "store").iterdir():
+        if file.suffix != ".sqlite3":
+            file.write_bytes(pickle.dumps(Pickled(ran)).ljust(file.stat().st_size))
+    with contextlib.closing(sqlite3.connect(tmp_path / "store" / "index.sqlite3")) as index, index:
+        index.execute("UPDATE arrays SET dtype = '|O'")
+    assert ArrayStore(tmp_path / "store").get(["a"]) == {}
+    assert not ran.exists()
+
+
+def test_what_a_card_names_is_not_imported_nor_urged_on_the_user(model: Path) -> None:
+    card = json.loads((model / "audiomatch.json").read_text())
+    plugin = {"distribution": "evil", "version": "1"}
+    for named in ("os:system", "antigravity", "evil"):
+        content = {**card, "matcher": named, "plugin": plugin}
+        (model / "audiomatch.json").write_text(json.dumps(content))
+        with pytest.raises(UserError) as caught:
+            audiomatch.load(model)
+        assert "pip install evil" not in str(caught.value)
+    assert "of evil 1, its card says; install that if you trust it" in str(caught.value)

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import random
+import re
 import runpy
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -179,7 +180,8 @@ def light_models(place: Path) -> list[Kind]:
     kinds = []
     for number, named in enumerate(models.LIGHT):
         model = models.fitted(named, place / f"model-{number}", place / "cache")
-        kinds.append(_of_model(named.partition("@rounds")[0], 1.5, model, place, clip))
+        name = re.sub(r"@(rounds|inner_folds)=\d+", "", named)
+        kinds.append(_of_model(name, 1.5, model, place, clip))
     return kinds
 
 

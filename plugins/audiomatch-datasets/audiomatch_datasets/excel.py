@@ -13,7 +13,7 @@ import pandas as pd
 from audiomatch.clips import Clips
 from audiomatch.datasets.manifest import clips_of_table
 from audiomatch.errors import UserError
-from audiomatch.files import atomic_file
+from audiomatch.files import MOST_BYTES, atomic_file
 
 # What openpyxl and the libraries below it raise for a file that is no workbook.
 _DAMAGED = (
@@ -32,12 +32,7 @@ def open_clips(path: Path, labelled: bool | None, columns: Mapping[str, str] | N
         raise UserError(f"{path}: no rows")
     (_, header), *body = rows
     names = [_name(cell, i) for i, cell in enumerate(header)]
-    for row, cells in body:
-        if any(map(_said, cells[len(names) :])):
-            raise UserError(f"{path.name}, row {row}: has more cells than the header")
-    missing = (None,) * len(names)
-    filled = [(*cells, *missing)[: len(names)] for _, cells in body]
-    frame = pd.DataFrame(filled, columns=names, dtype=object)
+    frame = pd.DataFrame([cells for _, cells in body], columns=names, dtype=object)
     frame.index = pd.Index([row for row, _ in body])
     return clips_of_table(frame, path.parent, path.name, labelled, columns)
 
@@ -88,6 +83,9 @@ def _book(path: Path, *, read_only: bool) -> Any:
             f"{path}: needs openpyxl: pip install 'audiomatch-datasets[excel]'"
         ) from None
     try:
+        with zipfile.ZipFile(path) as packed:
+            if sum(part.file_size for part in packed.infolist()) > MOST_BYTES:
+                raise UserError(f"{path}: unpacked it is larger than {MOST_BYTES >> 30} GiB")
         return load_workbook(path, read_only=read_only, data_only=True)
     except _DAMAGED as error:
         raise _unreadable(path, error) from None
@@ -98,17 +96,20 @@ def _unreadable(path: Path, error: Exception) -> UserError:
 
 
 def _rows(path: Path) -> list[tuple[int, tuple[object, ...]]]:
-    """Return the number and the cells of each row that is not empty."""
+    """Return the number and the cells of each row that is not empty, as many as the widest has."""
     book = _book(path, read_only=True)
     try:
-        cells = book.worksheets[0].iter_rows(values_only=True)
+        sheet = book.worksheets[0]
+        sheet.reset_dimensions()  # to what is there, whatever the file says
+        cells = sheet.iter_rows(values_only=True)
         found = [
             (row, values) for row, values in enumerate(cells, start=1) if any(map(_said, values))
         ]
         book.close()
     except _DAMAGED as error:
         raise _unreadable(path, error) from None
-    return found
+    missing = (None,) * max((len(cells) for _, cells in found), default=0)
+    return [(row, (*cells, *missing)[: len(missing)]) for row, cells in found]
 
 
 def _name(cell: object, position: int) -> str:

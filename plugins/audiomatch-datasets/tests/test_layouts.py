@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -356,6 +359,31 @@ def test_a_sheet_keeps_its_name_and_the_others(tmp_path: Path) -> None:
     rows = list(book["Takes"].iter_rows(values_only=True))
     assert rows[0] == ("Path", "Sentence", "Label", "Grade", "p_match", "verdict")
     assert rows[2] == ("a.wav", "one", True, 1, 0, "no speech")
+
+
+@pytest.mark.filterwarnings("ignore::audiomatch.errors.DataWarning")
+def test_a_sheet_has_the_cells_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(excel(tmp_path)) as packed:
+        parts = {name: packed.read(name).decode() for name in packed.namelist()}
+    sheet = next(name for name in parts if name.endswith("sheet1.xml"))
+    for size, cell in (("A1:XFD1048576", ""), ("A1:A1", '<row r="9"><c r="F9"><v>7</v></c></row>')):
+        changed = re.sub('<dimension ref="[^"]*"', f'<dimension ref="{size}"', parts[sheet])
+        changed = changed.replace("</sheetData>", f"{cell}</sheetData>")
+        with zipfile.ZipFile(tmp_path / "clips.xlsx", "w") as out:
+            for name, content in {**parts, sheet: changed}.items():
+                out.writestr(name, content)
+        started = time.process_time()
+        if cell:
+            with pytest.raises(UserError, match="row 9 .*: expected_text is empty"):
+                opened(tmp_path / "clips.xlsx")
+        else:
+            assert len(opened(tmp_path / "clips.xlsx").clips) == 2
+        assert time.process_time() - started < 2
+    monkeypatch.setattr("audiomatch_datasets.excel.MOST_BYTES", 1_000)
+    with pytest.raises(UserError, match="unpacked it is larger than"):
+        opened(tmp_path / "clips.xlsx")
 
 
 @pytest.mark.filterwarnings("ignore::audiomatch.errors.DataWarning")
