@@ -42,6 +42,7 @@ FILES: dict[str, Callable[[Path], object]] = {
     "a record that is no JSON": lambda file: _store(file, _table(file), b"\xff"),
     "a record that is a list": lambda file: _store(file, _table(file), b"[]"),
     "a record nested too deep": lambda file: _store(file, _table(file), b"[" * 200_000),
+    "a changed digit": lambda file: _edit(file, _another_digit, sealed=False),
     "NaN for a prediction": lambda file: _edit(file, _nan, sealed=True),
     "no prediction": lambda file: _store(file, _table(file).assign(p_match=None), _record(file)),
     "predictions that are text": lambda file: _store(
@@ -80,10 +81,8 @@ def _record(file: Path) -> bytes:
 
 
 def _store(file: Path, frame: pd.DataFrame, record: bytes) -> None:
-    own = (
-        list(COLUMNS) if list(frame) == COLUMNS.names and frame["p_match"].dtype == float else None
-    )
-    table = pyarrow.Table.from_pandas(frame, pyarrow.schema(own) if own else None)
+    plain = [*frame] == COLUMNS.names and frame["p_match"].dtype == float
+    table = pyarrow.Table.from_pandas(frame, COLUMNS if plain else None, preserve_index=False)
     parquet.write_table(table.replace_schema_metadata({RECORD: record}), file)
 
 
@@ -91,9 +90,13 @@ def _nan(kept: Content) -> None:
     kept["p_match"][0] = float("nan")
 
 
+def _another_digit(kept: Content) -> None:
+    kept["p_match"][0] = 0.25
+
+
 def _with_a_flipped_bit(file: Path) -> bytes:
-    (p_match,) = (p for p in [_table(file)["p_match"][0]])
-    at = (data := bytearray(file.read_bytes())).index(struct.pack("<d", p_match))
+    data = bytearray(file.read_bytes())
+    at = data.index(struct.pack("<d", _table(file)["p_match"][0]))
     data[at] ^= 1
     return bytes(data)
 
