@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from audiomatch import plugins
 from audiomatch.caller import caller_state
+from audiomatch.clips import Clips
 from audiomatch.contract import explain_clips, predict_matches, refused_clips
 from audiomatch.errors import UserError, blame_on
 from audiomatch.explanation import Explanation
@@ -22,9 +24,10 @@ from audiomatch.inputs import Data, Opened, one_clip, take_in
 from audiomatch.intake import Intake
 from audiomatch.machine import make_run
 from audiomatch.matcher import Matcher, Precision, Run
-from audiomatch.model import card_of, check_target, load_model, save_model
+from audiomatch.model import card_of, check_target, digest_of_folder, load_model, save_model
 from audiomatch.progress import Progress
 from audiomatch.records import ModelCard
+from audiomatch.running.identity import computed_by, digest_of
 from audiomatch.spec import parse_matcher
 
 
@@ -53,7 +56,16 @@ def load(
     place = user_path(folder)
     with caller_state():
         matcher, card = load_model(place, plugins.registry())
-    return Model(matcher, card, run, "" if place.exists() else place.name)
+    own = card.model_copy(update={"files": None})  # which are the folder's
+    return Model(matcher, own, run, "" if place.exists() else place.name, _digest(place, card))
+
+
+def _digest(folder: Path, card: ModelCard) -> str:
+    """Return what tells a model's files from others: of a ready model what its plugin says."""
+    ready = plugins.registry().offer(parse_matcher(card.matcher)).info.ready
+    if card.files is not None:
+        return digest_of(card.files)
+    return digest_of_folder(folder) if folder.exists() or ready is None else ready.digest
 
 
 class Model:
@@ -68,9 +80,16 @@ class Model:
         name: `NAME:ready` where it was loaded as that, else its matcher as it was named.
     """
 
-    def __init__(self, matcher: Matcher, card: ModelCard, run: Run, name: str = "") -> None:
+    def __init__(
+        self,
+        matcher: Matcher,
+        card: ModelCard,
+        run: Run,
+        name: str = "",
+        digest: str = "",
+    ) -> None:
         self.matcher, self.card, self.run = matcher, card, run
-        self.name = name or card.matcher
+        self.name, self._digest = name or card.matcher, digest
 
     def __repr__(self) -> str:
         return f"<audiomatch.Model {self.name}>"
@@ -96,12 +115,29 @@ class Model:
             intake, opened = self.take_in(
                 data, labelled=False, dataset=dataset, columns=columns, skip_bad=skip_bad
             )
-            clips = intake.clips
-            with blame_on(self.card.matcher):
-                p_match = predict_matches(self.matcher, clips, self._fresh_run())
+        ids = pd.Index(intake.clips.ids)
         every = np.full(len(opened.clips), np.nan)
-        every[pd.Index(opened.clips.ids).get_indexer(pd.Index(clips.ids))] = p_match
+        with self.predicted(intake.clips) as p_match:
+            every[pd.Index(opened.clips.ids).get_indexer(ids)] = p_match
         return every
+
+    @contextmanager
+    def predicted(self, clips: Clips) -> Iterator[NDArray[np.float64]]:
+        """Give P(match) of each of the clips, which intake has checked.
+
+        Of a model that was loaded, what is predicted of many clips is kept until the block ends
+        well; see `audiomatch.shards.predicted`.
+        """
+        from audiomatch.shards import predicted
+
+        def predict(part: Clips, run: Run) -> NDArray[np.float64]:
+            with caller_state(), blame_on(self.card.matcher):
+                return predict_matches(self.matcher, part, run)
+
+        code = computed_by(type(self.matcher).__module__)
+        known = [self._digest, self.card.model_dump(mode="json"), code] if self._digest else None
+        with predicted(predict, clips, self._fresh_run(), known) as p_match:
+            yield p_match
 
     def predict_one(
         self, audio: Any, text: str, *, rate: float | None = None, task: str = "", grade: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomatch.audio import SAMPLE_RATE, Recording, recordings, sound_digest
-from audiomatch.cache import ArrayCache
+from audiomatch.cache import KEPT_EVERY, ArrayCache
 from audiomatch.clips import Clips
 from audiomatch.errors import ClipError, UserError
 from audiomatch.matcher import Run
@@ -134,11 +135,15 @@ def _inspect(clips: Clips, run: Run) -> list[Fact | ClipError]:
         learnt: dict[str, NDArray[np.uint8]] = {}
         with run.progress.task("checking clips", total=len(clips)) as task:
             task.advance(len(clips) - len(new))
+            since = time.monotonic()
             try:
                 for digest, fact in zip(new, pool.map(_decode, new.values()), strict=True):
                     facts[digest] = fact
                     if isinstance(fact, Fact):
                         learnt[digest] = fact.packed()
+                    if time.monotonic() - since >= KEPT_EVERY:
+                        cache.keep(learnt)
+                        learnt, since = {}, time.monotonic()
                     task.advance()
             except BaseException:
                 pool.shutdown(cancel_futures=True)

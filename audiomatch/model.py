@@ -81,7 +81,7 @@ def load_model(folder: Path, registry: Registry) -> tuple[Matcher, ModelCard]:
     matcher = offers[spec.name].create({}, card.config, card.matcher)
     with blame_on(f"{folder}: the model cannot be read"):
         matcher.load(folder)
-    return matcher, card.model_copy(update={"files": None})  # which are the folder's
+    return matcher, card
 
 
 def ready_folder(name: str, registry: Registry) -> Path:

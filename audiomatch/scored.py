@@ -161,11 +161,11 @@ def score(
             skip_bad=skip_bad,
             limit=limit,
         )
-    clips = intake.clips
-    p = model.predict(clips)
-    table = pd.DataFrame({"id": clips.ids, "p_match": p, "verdict": verdicts(model, clips, p)})
-    fit = model.card.fit
-    estimates = CorpusEstimates(p, (fit and fit.match_rate) or 0.5, model.run.seed)
+    clips, fit = intake.clips, model.card.fit
+    with model.predicted(clips) as p:
+        found = verdicts(model, clips, p)
+        estimates = CorpusEstimates(p, (fit and fit.match_rate) or 0.5, model.run.seed)
+    table = pd.DataFrame({"id": clips.ids, "p_match": p, "verdict": found})
     skipped, warnings = tuple(intake.skipped), tuple(intake.warnings)
     return CorpusScore(clips, opened, table, estimates, skipped, warnings)
 

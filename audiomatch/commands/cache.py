@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def cache(folder: Path | None, remove: str | None, older_than: float | None, as_
     from audiomatch.errors import UserError, unknown
     from audiomatch.machine import default_cache
     from audiomatch.running.array_store import ArrayStore
+    from audiomatch.shards import PREFIX
 
     place = (folder or default_cache()).resolve()
     stores = [ArrayStore(inside) for inside in sorted(place.glob("*")) if inside.is_dir()]
@@ -38,6 +40,8 @@ def cache(folder: Path | None, remove: str | None, older_than: float | None, as_
         wanted |= {name for name, (_, found) in kept.items() if found.written < before}
     for name in wanted:
         kept[name][0].remove()
+        if name.startswith(PREFIX):  # features of a part that was killed
+            shutil.rmtree(place / name, ignore_errors=True)
     rows = [
         {
             "part": name,

@@ -13,7 +13,9 @@ from audiomatch.commands.output import print_json
 from audiomatch.commands.paths import TABLES, OutputFile, UserPath, check_suffix
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from audiomatch.clips import Clips
     from audiomatch.fitted import Model
@@ -81,17 +83,20 @@ def predict(
         limit=limit,
     )
     started = time.perf_counter()
-    table = _table(loaded, intake, opened)
-    seconds = time.perf_counter() - started
-    if opened.clips.withheld:
-        loaded.run.progress.say("DATA has labels: `audiomatch evaluate MODEL DATA` scores by them")
-    if out is None or table_suffix(out) not in (".jsonl", ".parquet"):
-        table = without_formulas(table, opened.columns)
+    with loaded.predicted(intake.clips) as p:
+        table = _table(loaded, intake, opened, p)
+        seconds = time.perf_counter() - started
+        if opened.clips.withheld:
+            said = "DATA has labels: `audiomatch evaluate MODEL DATA` scores by them"
+            loaded.run.progress.say(said)
+        if out is None or table_suffix(out) not in (".jsonl", ".parquet"):
+            table = without_formulas(table, opened.columns)
+        if out != STDOUT:
+            assert out is not None
+            write_table(out, table)
     if out == STDOUT:
         click.echo(table.to_csv(index=False), nl=False)
         return
-    assert out is not None
-    write_table(out, table)
     label, count = loaded.name, len(intake.clips)
     if as_json:
         facts = {"out": str(out), "matcher": label, "clips": count, "seconds": seconds}
@@ -113,14 +118,15 @@ def _check_out(out: Path | None) -> None:
         check_suffix(out, TABLES, also=", or be -")
 
 
-def _table(model: Model, intake: Intake, opened: Opened) -> pd.DataFrame:
+def _table(
+    model: Model, intake: Intake, opened: Opened, p_match: NDArray[np.float64]
+) -> pd.DataFrame:
     """Return what is written: a row for each clip asked for, those left out by --skip-bad too."""
     import pandas as pd
 
     from audiomatch.scored import verdicts
 
     clips, asked = intake.clips, _asked(intake, opened)
-    p_match = model.predict(clips)
     name, score = opened.columns
     found = pd.DataFrame({name: clips.ids, score: p_match})
     submission = opened.columns != ("id", "p_match")
