@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from audiomatch.api import Comparison, Evaluation, Model, compare, evaluate, fit, load
+    from audiomatch.auditing.auditor import audit
     from audiomatch.clips import Clips
     from audiomatch.errors import ClipError, NotFittedError, UserError, WeightsError
     from audiomatch.hookspecs import hookimpl
@@ -33,6 +34,7 @@ __all__ = [
     "UserError",
     "WeightsError",
     "__version__",
+    "audit",
     "compare",
     "evaluate",
     "fit",
@@ -42,6 +44,7 @@ __all__ = [
 ]
 _NAMES_OF = {
     "api": ("Comparison", "Evaluation", "Model", "compare", "evaluate", "fit", "load"),
+    "auditing.auditor": ("audit",),
     "clips": ("Clips",),
     "errors": ("ClipError", "NotFittedError", "UserError", "WeightsError"),
     "hookspecs": ("hookimpl",),

@@ -136,6 +136,7 @@ def compare(
     cache: Place | None = None,
     progress: bool | Progress = False,
     strict: bool = False,
+    allow: Sequence[str] = (),
     executor: str = "process",
 ) -> Comparison:
     """Compare matchers on the same folds by cross-validation, the floors beside them.
@@ -173,11 +174,13 @@ def compare(
         progress: whether to show how far the work has come.
         strict: stop at a matcher whose weights, packages or values cannot be had, which is else
             skipped where another one can.
+        allow: errors of the audit (`audiomatch.audit`) in spite of which to go on, by their ids.
         executor: what computes the folds, `NAME[@key=value]…`; the numbers are the same under each.
 
     Raises:
         UserError: what was given cannot be used, before any work is done.
     """
+    from audiomatch.auditing.gate import audited, check_allowed
     from audiomatch.further import keep_apart
     from audiomatch.running.comparison import run_comparison
     from audiomatch.running.devices import DevicesExecutor
@@ -188,6 +191,7 @@ def compare(
     specs = _specs(matchers)
     design = Design(folds, group, parse_kinds(negatives), split, test)
     design.check_fold(fold)
+    check_allowed(allow)
     place = _run_folder(data, dataset) if out is None else user_path(out)
     if place is not None:
         check_run_folder(place)
@@ -211,6 +215,8 @@ def compare(
             check_run_folder(place)
         further = [d for entrant in entrants for d in entrant.further_data]
         keep_apart(further, made.clips.take(made.of >= 0), run)
+        given = [name for entrant in entrants for name in entrant.columns]
+        made = audited(made, run, given, allow)
         return run_comparison(
             plugins.registry(), entrants, made, records, run, place, pool, fold and fold - 1
         )

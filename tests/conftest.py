@@ -28,7 +28,7 @@ def write_tone(path: Path, seconds: float, hertz: float = 440.0, rate: int = 16_
     soundfile.write(path, 0.3 * np.sin(2 * np.pi * hertz * time), rate)
 
 
-def write_corpus(folder: Path, clips: int = 36) -> Path:
+def write_corpus(folder: Path, clips: int = 36, hertz: float = 440.0) -> Path:
     """Write a manifest whose matches last as long as their text, and mismatches half as long."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
@@ -36,7 +36,7 @@ def write_corpus(folder: Path, clips: int = 36) -> Path:
     for i in range(clips):
         text, match = WORDS[i % len(WORDS)], (i // len(WORDS)) % 2
         seconds = 0.1 * len(text) * (1.0 if match else 0.5) * rng.uniform(0.95, 1.05)
-        write_tone(folder / f"{i:03}.wav", seconds)
+        write_tone(folder / f"{i:03}.wav", seconds, hertz)
         rows.append(
             {
                 "audio": f"{i:03}.wav",

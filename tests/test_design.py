@@ -114,6 +114,9 @@ def test_other_data_are_predicted(command: Command, corpus: Path, tmp_path: Path
     table.to_csv(other, index=False)
     out = tmp_path / "run"
     code, _, err = bench(command, corpus, "--test", other, "--out", out)
+    assert code == 2 and "the recording of 11 of 12 held-out clips is learned from too" in err
+    go_on = ("--allow", "recordings-across-folds")
+    code, _, err = bench(command, corpus, "--test", other, "--out", out, *go_on)
     assert code == 0, err
     assert Noting.predicted == [table["audio"].tolist()]
     assert len(Noting.fitted[0]) == 36 and "train/000.wav" in Noting.fitted[0]
@@ -149,6 +152,7 @@ def test_mismatches_are_made_in_the_part_that_has_none(
     other = write_corpus(tmp_path / "other", 12)
     pd.read_csv(corpus).query("match == 1").to_csv(corpus, index=False)
     how = ("--test", other, "--negatives", "swap", "--out", tmp_path / "run")
+    how = (*how, "--allow", "recordings-across-folds")
     code, _, err = bench(command, corpus, *how)
     assert code == 0, err
     assert len(Noting.fitted[0]) == 36 and len(Noting.predicted[0]) == 12

@@ -96,7 +96,8 @@ def place(plugin: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch, tmp_
     clips.to_csv(tmp_path / "clips.csv", index=False)
     theirs = {"audio": "path", "expected_text": "sentence", "match": "label"}
     clips.rename(columns=theirs).to_csv(tmp_path / "theirs.tsv", index=False, sep="\t")
-    clips.iloc[24:].to_csv(tmp_path / "other.csv", index=False)
+    other = pd.read_csv(write_corpus(tmp_path / "others", 12, hertz=330))
+    other.assign(audio="others/" + other["audio"]).to_csv(tmp_path / "other.csv", index=False)
     spoken = clips[clips["match"] == 1].copy()
     spoken["expected_text"] += [f" {i}" for i in range(len(spoken))]
     spoken.to_csv(tmp_path / "spoken.csv", index=False)

@@ -9,6 +9,7 @@ COMMANDS = {
     "evaluate": "audiomatch.commands.evaluate:evaluate",
     "explain": "audiomatch.commands.explain:explain",
     "cache": "audiomatch.commands.cache:cache",
+    "audit": "audiomatch.commands.audit:audit",
     "check": "audiomatch.commands.check:check",
     "new-plugin": "audiomatch.commands.new_plugin:new_plugin",
     "matchers": "audiomatch.commands.lists:matchers",

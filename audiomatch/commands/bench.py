@@ -71,6 +71,9 @@ from audiomatch.commands.stopping import check_started_once, if_stopped
     help="Let a fold fail that has more resident.",
 )
 @click.option("--strict", is_flag=True, help="Stop at a matcher that cannot be had, else skipped.")
+@click.option(
+    "--allow", multiple=True, metavar="ID", help="Go on in spite of an error of the audit."
+)
 @run_options
 def bench(
     data: str | None,

@@ -56,7 +56,9 @@ class FoldsMade(Record):
     group: str = Field(description="the column whose values are kept together")
     digest: str = Field(description="SHA-256 of ids, texts, groups and folds")
     split: str = Field(default="", description="the option that fixed the split, where one did")
-    warning: str = Field(default="", description="what the parts of a fixed split share")
+    warning: str = Field(
+        default="", description="what the parts of a fixed split share; audit errors allowed"
+    )
     negatives: tuple[str, ...] = Field(
         default=(), description="kinds of mismatches made of matches; empty for those of the data"
     )
