@@ -20,7 +20,7 @@ from audiomatch.datasets import input_paths
 from audiomatch.files import Place, check_not_input, user_path
 from audiomatch.fitted import Model, load
 from audiomatch.folds import BY_TEXT, group_clips
-from audiomatch.inputs import Data, shipped_dataset
+from audiomatch.inputs import Data
 from audiomatch.intake import data_digest
 from audiomatch.machine import make_run
 from audiomatch.matcher import Precision
@@ -138,6 +138,8 @@ def compare(
     strict: bool = False,
     allow: Sequence[str] = (),
     executor: str = "process",
+    cluster: str = "group",
+    matters: float = 0.005,
 ) -> Comparison:
     """Compare matchers on the same folds by cross-validation, the floors beside them.
 
@@ -176,6 +178,8 @@ def compare(
             skipped where another one can.
         allow: errors of the audit (`audiomatch.audit`) in spite of which to go on, by their ids.
         executor: what computes the folds, `NAME[@key=value]…`; the numbers are the same under each.
+        cluster: the column whose values intervals are over, `a+b` for two that cross; else groups.
+        matters: nats of log loss; matchers that differ by less are called equivalent.
 
     Raises:
         UserError: what was given cannot be used, before any work is done.
@@ -186,13 +190,13 @@ def compare(
     from audiomatch.running.devices import DevicesExecutor
     from audiomatch.running.entrants import enter, refusals
     from audiomatch.running.executors import gpus_of, make_executor
-    from audiomatch.running.folder import check_run_folder
+    from audiomatch.running.folder import check_run_folder, default_folder
 
     specs = _specs(matchers)
     design = Design(folds, group, parse_kinds(negatives), split, test)
     design.check_fold(fold)
     check_allowed(allow)
-    place = _run_folder(data, dataset) if out is None else user_path(out)
+    place = default_folder(data, dataset) if out is None else user_path(out)
     if place is not None:
         check_run_folder(place)
         if isinstance(data, str | os.PathLike):
@@ -218,7 +222,9 @@ def compare(
         given = [name for entrant in entrants for name in entrant.columns]
         made = audited(made, run, given, allow)
         return run_comparison(
-            plugins.registry(), entrants, made, records, run, place, pool, fold and fold - 1
+            *(plugins.registry(), entrants, made, records, run, place, pool, fold and fold - 1),
+            cluster=cluster,
+            matters=matters,
         )
 
 
@@ -227,17 +233,6 @@ def _specs(matchers: str | Sequence[str | MatcherSpec]) -> list[MatcherSpec]:
     if not isinstance(matchers, str):
         matchers = ",".join(map(str, matchers))
     return parse_matchers(matchers)
-
-
-def _run_folder(data: Data | None, dataset: str | None) -> Path | None:
-    """Return `runs/NAME` for data that has a name: that of the file or folder it stands for."""
-    shipped = shipped_dataset(data, dataset)
-    if shipped is not None:
-        return Path("runs") / shipped
-    if not isinstance(data, str | os.PathLike):
-        return None
-    place = user_path(data).resolve()
-    return Path("runs") / ((place.name if place.is_dir() else place.stem) or "data")
 
 
 def evaluate(

@@ -43,7 +43,8 @@ class Evaluation:
     Attributes:
         record: every figure with its interval, also by task and by grade.
         predictions: a row a clip and matcher: `id`, `matcher`, `fold`, `group`, `match`, `p_match`;
-            of a comparison also `expected_text` and `negative`.
+            of a comparison also `expected_text`, `negative`, `task`, `grade` and what columns the
+            data have more.
         skipped: a line for each clip left out.
         warnings: a line for each clip that is used and may not be what was meant.
     """

@@ -3,6 +3,8 @@
 # Where each of the core's own commands is. No plugin's command may have one of these names.
 COMMANDS = {
     "bench": "audiomatch.commands.bench:bench",
+    "leaderboard": "audiomatch.commands.leaderboard:leaderboard",
+    "compare": "audiomatch.commands.compare:compare",
     "fit": "audiomatch.commands.fit:fit",
     "predict": "audiomatch.commands.predict:predict",
     "score": "audiomatch.commands.score:score",

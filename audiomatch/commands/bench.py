@@ -9,9 +9,11 @@ import click
 
 from audiomatch.commands.options import (
     MatcherCommand,
+    cluster_option,
     data_options,
     data_path,
     group_option,
+    matters_option,
     negatives_option,
     run_options,
     split_option,
@@ -35,6 +37,8 @@ from audiomatch.commands.stopping import check_started_once, if_stopped
 @group_option(
     "Clips alike in it (A+B: in either) share a fold, as those of one recording do; or 'none'."
 )
+@cluster_option
+@matters_option
 @negatives_option
 @split_option("Fit on the rows where it is train, predict those where it is test; no folds.")
 @click.option(

@@ -69,6 +69,23 @@ def group_option(help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any
     )
 
 
+cluster_option = click.option(
+    "--cluster",
+    default="group",
+    show_default=True,
+    metavar="COLUMN",
+    help="Intervals are over its values (A+B: over both, where they cross).",
+)
+
+matters_option = click.option(
+    "--matters",
+    type=click.FloatRange(min=0),
+    default=0.005,
+    show_default=True,
+    metavar="NATS",
+    help="Matchers whose log losses differ by less are called equivalent.",
+)
+
 negatives_option = click.option(
     "--negatives",
     metavar="KINDS",

@@ -217,7 +217,7 @@ class Leaderboard(FileRecord):
     """`leaderboard.json`: every matcher's scores, and how they compare."""
 
     VERSION: ClassVar[int] = 2
-    HINT: ClassVar[str] = "the same `audiomatch bench` writes it anew"
+    HINT: ClassVar[str] = "`audiomatch leaderboard RUN` makes it anew"
 
     schema_version: Literal[2] = Field(
         default=2, description="the layout of the file; one of another version is refused"

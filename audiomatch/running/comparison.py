@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 
+import pandas as pd
+
+from audiomatch.errors import UserError
 from audiomatch.folds import Folds
 from audiomatch.machine import versions
 from audiomatch.matcher import Run
@@ -16,6 +20,7 @@ from audiomatch.records import (
     FoldResult,
     FoldsMade,
     FoldsRecord,
+    Leaderboard,
     RunRecord,
 )
 from audiomatch.report import write_report
@@ -24,7 +29,9 @@ from audiomatch.running.crossval import cross_validate, pooled_predictions
 from audiomatch.running.entrants import enter_kept
 from audiomatch.running.folder import RunFolder, only_writer
 from audiomatch.running.jobs import Entrant
-from audiomatch.scoring import build_leaderboard
+from audiomatch.scoring import MATTERS, build_leaderboard
+from audiomatch.scoring.comparisons import power_line
+from audiomatch.scoring.leaderboard import BY_GROUP, cluster_values
 
 
 def run_comparison(
@@ -36,6 +43,9 @@ def run_comparison(
     path: Path,
     executor: Executor,
     only: int | None = None,
+    *,
+    cluster: str = BY_GROUP,
+    matters: float = MATTERS,
 ) -> Comparison:
     """Compare `entrants` on `folds` and write the run folder at `path`.
 
@@ -43,10 +53,30 @@ def run_comparison(
     `run.progress` shows each fold and names each plugin whose listener hook failed. Other matchers
     of which the folder has all folds are in the tables too. With `only` no other fold is computed,
     and the tables are written once the folder has all of them; the comparison returned is of what
-    there is. Raises `UserError` where the folder holds another design, or another run writes it.
+    there is. `cluster` and `matters` are as for `build_leaderboard`. Raises `UserError` where the
+    folder holds another design, another run writes it, or there is no such column.
     """
+    groups = _check_cluster(folds, cluster)
+    if only is None:
+        run.progress.say(power_line(groups, len(entrants)))
+    score = partial(build_leaderboard, cluster=cluster, matters=matters, seed=run.seed)
     with only_writer(path, shared=only is not None):
-        return _compare(registry, entrants, folds, data, run, path, executor, only)
+        return _compare(registry, entrants, folds, data, run, path, executor, only, score)
+
+
+def _check_cluster(folds: Folds, cluster: str) -> int:
+    """Return how many values `cluster` has among the clips held out, the least of its columns."""
+    held_out = folds.clips.take(folds.of >= 0)
+    frame = held_out.frame.assign(group=held_out.groups)
+    names = cluster.split("+")
+    if not set(names) <= set(frame.columns) - _NO_CLUSTER:
+        known = ", ".join(name for name in map(str, frame.columns) if name not in _NO_CLUSTER)
+        source = folds.clips.source
+        raise UserError(f"--cluster {cluster}: {source} has no such column; there is: {known}")
+    return min(len(set(cluster_values(frame, name))) for name in names)
+
+
+_NO_CLUSTER = {"id", "audio", "match", "matcher", "fold", "p_match"}
 
 
 def _compare(
@@ -58,6 +88,7 @@ def _compare(
     path: Path,
     executor: Executor,
     only: int | None,
+    score: Callable[[pd.DataFrame, Sequence[FoldResult]], Leaderboard],
 ) -> Comparison:
     folder = RunFolder(path, run.progress.say)
     folder.claim(_record_of(folds))
@@ -77,15 +108,14 @@ def _compare(
     kept = enter_kept(registry, folder.matchers() - named, executor, run.progress.say)
     results = cross_validate(entrants, folds, run, folder, executor, fold_done, only, kept)
     detailed = pooled_predictions(results, folds)
-    predictions = detailed.drop(columns=["task", "grade"])
     with run.progress.task("scoring", total=1, unit="tables") as task:
-        leaderboard = build_leaderboard(detailed, results, seed=run.seed)
+        leaderboard = score(detailed, results)
         task.advance()
     seconds = time.time() - started
     own = sum(result.matcher in named for result in results)
     complete = only is None or own == len(entrants) * folds.k
     if complete:
-        folder.write_predictions(predictions)
+        folder.write_predictions(detailed)
         leaderboard.write(path / "leaderboard.json")
         problems += registry.tell("audiomatch_run_done", folder=path, leaderboard=leaderboard)
     record = RunRecord(
@@ -120,7 +150,7 @@ def _compare(
         "skipped": (*(line for one in data for line in one.skipped), *folds.skipped),
         "warnings": tuple(line for one in data for line in one.warnings),
     }
-    return Comparison(leaderboard, predictions, path, record, **lines)
+    return Comparison(leaderboard, detailed, path, record, **lines)
 
 
 def _record_of(folds: Folds) -> FoldsRecord:

@@ -160,13 +160,18 @@ def _key(job: Job, train: str, held_out: str) -> FoldKey:
 
 
 def pooled_predictions(results: Sequence[FoldResult], folds: Folds) -> pd.DataFrame:
-    """Return the held-out predictions of all finished folds, with what the report needs of clips.
+    """Return the held-out predictions of all finished folds, with what is known of the clips.
 
-    Columns: id, matcher, fold, group, match, p_match, expected_text, negative, task, grade.
+    Columns: id, matcher, fold, group, match, p_match, expected_text, negative, task, grade, and
+    further ones of the data, as text.
     """
+    own = ("id", "matcher", "fold", "p_match")
     of_clip = ["group", "match", "expected_text", "negative", "task", "grade"]
     made = "" if folds.made is None else folds.made
     frame = folds.clips.frame.assign(group=folds.clips.groups, negative=made)
+    further = [name for name in frame.columns if name not in {*own, *of_clip, "audio"}]
+    frame = frame.astype(dict.fromkeys(further, "string"))
+    of_clip += further
     facts = frame.set_index("id")[of_clip]
     parts = [
         pd.DataFrame(

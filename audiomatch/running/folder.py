@@ -14,7 +14,8 @@ import pandas as pd
 
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
-from audiomatch.files import atomic_file, check_output_folder, refusals_named
+from audiomatch.files import atomic_file, check_output_folder, refusals_named, user_path
+from audiomatch.inputs import Data, shipped_dataset
 from audiomatch.locks import held
 from audiomatch.offers import Plugin
 from audiomatch.records import FoldResult, FoldsRecord
@@ -37,6 +38,17 @@ def check_run_folder(path: Path) -> None:
                 raise UserError(
                     f"--out {path}: holds {name}, but is no run folder; name another folder"
                 )
+
+
+def default_folder(data: Data | None, dataset: str | None) -> Path | None:
+    """Return `runs/NAME` for data that has a name: that of the file or folder it stands for."""
+    shipped = shipped_dataset(data, dataset)
+    if shipped is not None:
+        return Path("runs") / shipped
+    if not isinstance(data, str | os.PathLike):
+        return None
+    place = user_path(data).resolve()
+    return Path("runs") / ((place.name if place.is_dir() else place.stem) or "data")
 
 
 @contextmanager

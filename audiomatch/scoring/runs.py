@@ -1,0 +1,140 @@
+"""Run folders, read back: their tables made anew, merged, or two of their rows compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from audiomatch.errors import UserError, brief, unknown
+from audiomatch.records import Difference, FoldSummary, Leaderboard, RunRecord
+from audiomatch.scoring.clusters import Clusters
+from audiomatch.scoring.comparisons import MATTERS, compare_by
+from audiomatch.scoring.leaderboard import BY_GROUP, COLUMNS, build_leaderboard, cluster_values
+from audiomatch.scoring.metrics import clip_losses
+
+
+@dataclass(frozen=True)
+class KeptRun:
+    """What is needed of a run folder: the predictions, and what became of each fold."""
+
+    source: str
+    predictions: pd.DataFrame
+    results: tuple[FoldSummary, ...]
+    digests: tuple[str, ...]  # of the data that are predicted, and of the folds
+    seed: int
+
+
+def open_run(folder: Path) -> KeptRun:
+    """Read a run folder that `bench` wrote, also one of an earlier release.
+
+    Raises `UserError` for a folder that is none, or whose run has not finished.
+    """
+    if not (folder / "folds.json").is_file():
+        raise UserError(f"{folder}: is no run folder; `audiomatch bench --out {folder}` writes one")
+    file = folder / "predictions.parquet"
+    if not file.is_file() or not (folder / "run.json").is_file():
+        raise UserError(f"{folder}: the run has not finished; the same `bench` goes on with it")
+    record = RunRecord.read(folder / "run.json")
+    try:
+        predictions = pd.read_parquet(file)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read ({brief(error)})") from None
+    missing = [name for name in COLUMNS if name not in predictions]
+    if missing:
+        raise UserError(f"{file}: has no column {missing[0]!r}")
+    digests = record.data.digest, record.test.digest if record.test else "", record.folds.digest
+    return KeptRun(str(folder), predictions, record.results, digests, record.seed)
+
+
+def merged(runs: Sequence[KeptRun]) -> KeptRun:
+    """Return several runs of the same data and folds as one; a row that two have counts once.
+
+    Raises `UserError` where data or folds differ, or a matcher's predictions do.
+    """
+    first, *others = runs
+    parts, results = [first.predictions], list(first.results)
+    for run in others:
+        if run.digests != first.digests:
+            what = "folds" if run.digests[:2] == first.digests[:2] else "data"
+            raise UserError(f"{run.source}: has other {what} than {first.source}")
+        known = pd.concat(parts)
+        known_names = {result.matcher for result in results}
+        for matcher in dict.fromkeys(result.matcher for result in run.results):
+            own = run.predictions[run.predictions["matcher"] == matcher]
+            if matcher not in known_names:
+                parts.append(own)
+                results += [result for result in run.results if result.matcher == matcher]
+            elif not _alike(own, known[known["matcher"] == matcher]):
+                raise UserError(
+                    f"{run.source}: {matcher} is in {first.source} or another run too, with other "
+                    "predictions"
+                )
+    predictions = pd.concat(parts, ignore_index=True)
+    return KeptRun(first.source, predictions, tuple(results), first.digests, first.seed)
+
+
+def leaderboard_of(
+    runs: Sequence[KeptRun], cluster: str = BY_GROUP, matters: float = MATTERS
+) -> Leaderboard:
+    """Return the leaderboard of one run, or of several merged; see `build_leaderboard`."""
+    run = merged(runs)
+    for name in cluster.split("+"):
+        _check_column(run, "--cluster", name)
+    return build_leaderboard(
+        run.predictions, run.results, cluster=cluster, matters=matters, seed=run.seed
+    )
+
+
+def compare_rows(
+    run: KeptRun,
+    a: str,
+    b: str,
+    by: str | None = None,
+    cluster: str = BY_GROUP,
+    matters: float = MATTERS,
+) -> dict[str, Difference]:
+    """Return the log loss of row `a` minus that of `b`: over all clips, and by a column's values.
+
+    The first, under the key "", is the pair by itself; the intervals of the values hold together.
+    Raises `UserError` for a row or column that is not there.
+    """
+    for name in (*cluster.split("+"), *([by] if by else [])):
+        _check_column(run, "--by" if name == by else "--cluster", name)
+    named = sorted(run.predictions["matcher"].unique())
+    for matcher in (a, b):
+        if matcher not in named:
+            raise unknown("row", matcher, named)
+    if a == b:
+        raise UserError(f"{a} and {b} cannot be compared: they are one matcher")
+    own, other = (
+        run.predictions[run.predictions["matcher"] == matcher].set_index("id") for matcher in (a, b)
+    )
+    clips = own.join(other["p_match"].rename("p_other"), how="inner")
+    if clips.empty:
+        raise UserError(f"{a} and {b} cannot be compared: no clip is predicted by both")
+    clips = clips.sort_index()
+    y = clips["match"].to_numpy(float)
+    losses = [clip_losses(y, clips[name].to_numpy(float)) for name in ("p_match", "p_other")]
+    clusters = Clusters(*(cluster_values(clips, name) for name in cluster.split("+")))
+    values = clips[by].fillna("").astype(str).to_numpy(object) if by else None
+    return compare_by((a, b), losses[0] - losses[1], clusters, values, matters)
+
+
+def _check_column(run: KeptRun, option: str, name: str) -> None:
+    if name not in run.predictions.columns:
+        columns = [c for c in map(str, run.predictions.columns) if c not in _NOT_BY]
+        raise UserError(
+            f"{option} {name}: the predictions of {run.source} have no such column; there is: "
+            f"{', '.join(columns)} (`bench` of this release keeps those of the data)"
+        )
+
+
+_NOT_BY = ("id", "matcher", "match", "p_match")
+
+
+def _alike(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    first, second = (part.set_index("id")["p_match"].sort_index() for part in (one, other))
+    return bool(first.equals(second))
