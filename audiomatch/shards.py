@@ -46,7 +46,8 @@ def predicted(
         yield predict(clips, run)
         return
     decides = [CLIPS, model, run.device.partition(":")[0], run.precision, run.seed]
-    name = PREFIX + digest_of([*decides, data_digest(clips)])[:16]
+    # The digest of the clips knows no order, and a part is known by where it starts.
+    name = PREFIX + digest_of([*decides, data_digest(clips), clips.ids])[:16]
     cache = ArrayCache(run, name, decides)
     starts = range(0, len(clips), CLIPS)
     found = {} if model is None else cache.get(map(str, starts))

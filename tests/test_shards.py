@@ -88,6 +88,18 @@ def test_a_command_that_was_stopped_goes_on_after_the_last_part(
     assert (tmp_path / "whole.csv").read_bytes() == (tmp_path / "p.csv").read_bytes()
 
 
+def test_rows_in_another_order_take_no_part_of_before(
+    command: Command, model: Path, corpus: Path, tmp_path: Path
+) -> None:
+    Counting.stops = True
+    assert command("predict", model, corpus, "--out", tmp_path / "p.csv")[0] == 130
+    table = pd.read_csv(corpus).iloc[::-1]
+    table.to_csv(corpus, index=False)
+    assert command("predict", model, corpus, "--out", tmp_path / "p.csv")[0] == 0
+    expected = [0.3 + len(text) / 100 for text in table["expected_text"]]
+    np.testing.assert_allclose(pd.read_csv(tmp_path / "p.csv")["p_match"], expected)
+
+
 def test_what_was_killed_goes_on_too(
     command: Command,
     plugin: Callable[..., Registry],
