@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,9 @@ from audiomatch.records import ModelCard
 from audiomatch.running.identity import computed_by, digest_of
 from audiomatch.spec import parse_matcher
 
+if TYPE_CHECKING:
+    from audiomatch.shards import Predict
+
 
 def load(
     folder: Place,
@@ -45,19 +48,22 @@ def load(
 
     Args:
         folder: a model folder, or `NAME:ready` for the model that the matcher's plugin carries.
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; or several, which `predict` shares clips
+            out to: `cuda:0,cuda:1`, or `cpu*2` for two processes on the CPU.
         precision: number format of the models: `auto`, `fp32`, `bf16` or `fp16`.
         seed: the source of every random number.
         workers: CPU workers, else as many as cores.
         cache: folder for what is kept between runs, else `$AUDIOMATCH_CACHE`, else the user's own.
         progress: whether to show how far the work has come.
     """
-    run = make_run(device, precision, seed, workers, cache, progress)
+    run = make_run(device, precision, seed, workers, cache, progress, several=True)
     place = user_path(folder)
     with caller_state():
         matcher, card = load_model(place, plugins.registry())
-    own = card.model_copy(update={"files": None})  # which are the folder's
-    return Model(matcher, own, run, "" if place.exists() else place.name, _digest(place, card))
+    name, own = ("", place.resolve()) if place.exists() else (place.name, place)
+    digest = _digest(place, card)
+    card = card.model_copy(update={"files": None})  # which are the folder's
+    return Model(matcher, card, run, name, digest, own)
 
 
 def _digest(folder: Path, card: ModelCard) -> str:
@@ -87,9 +93,13 @@ class Model:
         run: Run,
         name: str = "",
         digest: str = "",
+        place: Path | None = None,
     ) -> None:
-        self.matcher, self.card, self.run = matcher, card, run
-        self.name, self._digest = name or card.matcher, digest
+        """Take what is known: `digest` and `place` where it was loaded."""
+        self.matcher, self.card = matcher, card
+        self.name, self._digest, self._place = name or card.matcher, digest, place
+        # What is saved nowhere cannot be loaded on others.
+        self.run = run if place else replace(run, devices=())
 
     def __repr__(self) -> str:
         return f"<audiomatch.Model {self.name}>"
@@ -130,14 +140,30 @@ class Model:
         """
         from audiomatch.shards import predicted
 
-        def predict(part: Clips, run: Run) -> NDArray[np.float64]:
-            with caller_state(), blame_on(self.card.matcher):
-                return predict_matches(self.matcher, part, run)
-
         code = computed_by(type(self.matcher).__module__)
         known = [self._digest, self.card.model_dump(mode="json"), code] if self._digest else None
-        with predicted(predict, clips, self._fresh_run(), known) as p_match:
+        with (
+            self._predicting(clips) as predict,
+            predicted(predict, clips, self._fresh_run(), known) as p_match,
+        ):
             yield p_match
+
+    @contextmanager
+    def _predicting(self, clips: Clips) -> Iterator[Predict]:
+        """Give what predicts the clips: here, or on all devices where these are several."""
+        place = self._place if 1 < len(self.run.devices) <= len(clips) else None
+        with ExitStack() as stack:
+            on: Predict = partial(predict_matches, self.matcher)
+            if place is not None:
+                from audiomatch.running.predicting import predicting_on_devices
+
+                on = stack.enter_context(predicting_on_devices(place, self.run))
+
+            def predict(part: Clips, run: Run) -> NDArray[np.float64]:
+                with caller_state(), blame_on(self.card.matcher):
+                    return on(part, run)
+
+            yield predict
 
     def predict_one(
         self, audio: Any, text: str, *, rate: float | None = None, task: str = "", grade: str = ""
@@ -198,7 +224,12 @@ class Model:
         return type(self.matcher).explain is not Matcher.explain
 
     def check_explains(self) -> None:
-        """Raise `UserError`, naming the matchers that explain, where this one does not."""
+        """Raise `UserError`, naming the matchers that explain, where this one does not.
+
+        So it does where it was loaded for several devices.
+        """
+        if self.run.devices:
+            raise UserError(f"--device {self.run.device_list}: explain computes on one device")
         if not self.explains:
             able = [
                 name for name, offer in plugins.registry().matchers().items() if offer.info.explains

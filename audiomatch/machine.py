@@ -49,7 +49,7 @@ def make_run(
         progress = for_terminal() if progress else QuietProgress()
     devices = resolve_devices(device, gpus)
     if len(devices) > 1 and not several:
-        raise UserError(f"--device {device}: one device here; bench and fit take several")
+        raise UserError(f"--device {device}: one device here; bench, fit and predict take several")
     return Run(
         cache=(user_path(cache) if cache is not None else default_cache()).resolve(),
         device=devices[0],

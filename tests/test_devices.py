@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 import audiomatch
-from audiomatch import Run, UserError
+from audiomatch import Run, UserError, shards
 from audiomatch.machine import make_run, resolve_devices
 from audiomatch.plugins import registry
 from audiomatch.running.devices import DevicesExecutor
@@ -102,6 +103,24 @@ def test_a_comparison_has_the_numbers_of_one_device(
         assert "* folds ran side by side" in repr(found)
         assert "folds ran side by side" in (tmp_path / "2" / "report.html").read_text()
     assert all(row.replayed_folds for row in again.record.rows)
+
+
+@pytest.mark.parametrize("part", [2_000, 9])
+def test_a_model_predicts_on_several_devices(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    """Also in parts, as many clips are."""
+    monkeypatch.setattr(shards, "CLIPS", part)
+    audiomatch.fit("audio-only", corpus, cache=tmp_path).save(tmp_path / "model")
+    one, two = (
+        audiomatch.load(tmp_path / "model", device=device, cache=tmp_path)
+        for device in ("cpu", "cpu*2")
+    )
+    p_match = one.predict(corpus)
+    np.testing.assert_allclose(two.predict(corpus), p_match, rtol=0, atol=1e-6)
+    assert len(set(p_match)) > 2
+    with pytest.raises(UserError, match=r"--device cpu\*2: explain computes on one device"):
+        two.explain(corpus)
 
 
 def test_calls_run_at_the_same_time(tmp_path: Path) -> None:

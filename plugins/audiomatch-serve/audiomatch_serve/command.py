@@ -118,6 +118,10 @@ def serve(
         keep.mkdir(parents=True, exist_ok=True)
     bound = listen(host, port)
     loaded = audiomatch.load(model, **how)
+    if loaded.run.devices:
+        raise audiomatch.UserError(
+            f"--device {loaded.run.device_list}: serve computes on one device"
+        )
     where = f"[{host}]" if ":" in host else host
     if not is_local(host):
         click.echo(
