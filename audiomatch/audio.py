@@ -228,6 +228,11 @@ def opened(path: Path) -> Iterator[BufferedReader]:
         raise ClipError(f"no such audio file: {path}{hint_at(path)}") from None
     except OSError as error:
         raise ClipError(f"cannot read {brief(str(path))}: {error.strerror}") from None
+    except UnicodeEncodeError:
+        raise ClipError(
+            f"cannot read {brief(str(path))}: its name is beyond the system's encoding of file "
+            "names (LANG or LC_ALL; C.UTF-8 has every letter)"
+        ) from None
 
 
 @functools.lru_cache(4096)

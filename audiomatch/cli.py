@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -18,6 +19,7 @@ from audiomatch.commands.group import CommandGroup
 from audiomatch.commands.stopping import kept_after
 from audiomatch.distributions import stranger
 from audiomatch.errors import DataWarning, RenamedWarning, UserError, printable, shortened
+from audiomatch.files import REFUSALS
 from audiomatch.hookspecs import DISTRIBUTION, PROJECT
 from audiomatch.machine import wait_passively
 from audiomatch.offers import import_object
@@ -45,11 +47,13 @@ def main() -> None:
     Exit code 0, 1 (a matcher or fold failed), 2 (bad input), or 130, 143 and 129 for a stop by
     SIGINT, SIGTERM and SIGHUP.
     """
+    _open_closed_streams()
     warnings.showwarning = _show_warning
     _warn_of_stranger()
     wait_passively()
     stopped = [signal.SIGINT]
     try:
+        _check_folder()
         with _stopping_alike(stopped):
             code = cli(standalone_mode=False)
     except UserError as error:
@@ -68,7 +72,30 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         code = 1
+    except OSError as error:
+        if error.errno not in REFUSALS or error.filename is not None:
+            raise
+        code = _say(f"the answer cannot be written: {error.strerror}", 2)
+        sys.stdout = None  # what it still holds is not tried again at the end
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_closed_streams() -> None:
+    """Let standard streams that the caller closed lead nowhere: no other file takes their place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8"))
+
+
+def _check_folder() -> None:
+    try:
+        os.getcwd()  # noqa: PTH109 - Path's own is the same
+    except OSError as error:
+        raise UserError(f"the current folder: {error.strerror}; go to one that is there") from None
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,6 +115,8 @@ def _check_out(out: Path | None) -> None:
 
     if out is None:
         raise UserError("the predictions go into a file: name it with --out FILE.csv")
+    if out == STDOUT and sys.__stdout__ is None:
+        raise UserError("--out -: standard output is closed")
     if out != STDOUT:
         check_suffix(out, TABLES, also=", or be -")
 

@@ -17,6 +17,10 @@ FoldStatus = Literal["done", "failed", "skipped"]
 RowStatus = Literal["done", "partial", "failed", "skipped"]
 
 
+class OtherVersionError(UserError):
+    """A record of an older or a newer layout."""
+
+
 class Record(BaseModel):
     """A frozen record; its fields are checked when it is made and when it is read."""
 
@@ -61,7 +65,8 @@ class FileRecord(Record):
         if found != cls.VERSION:
             said = "no schema_version" if found is None else f"schema_version {brief(found)}"
             hint = f" ({cls.HINT})" if cls.HINT else ""
-            raise UserError(f"{file}: has {said}; this release reads {cls.VERSION}{hint}")
+            kind = UserError if found is None else OtherVersionError
+            raise kind(f"{file}: has {said}; this release reads {cls.VERSION}{hint}")
         try:
             return cls.model_validate_json(text, strict=True)
         except ValidationError as error:

@@ -18,7 +18,7 @@ from audiomatch.files import atomic_file, check_output_folder, refusals_named, u
 from audiomatch.inputs import Data, shipped_dataset
 from audiomatch.locks import held
 from audiomatch.offers import Plugin
-from audiomatch.records import FoldResult, FoldsRecord
+from audiomatch.records import FoldResult, FoldsRecord, OtherVersionError
 from audiomatch.running.identity import computed_by, digest_of
 from audiomatch.running.kept import read_fold, write_fold
 
@@ -67,7 +67,8 @@ def only_writer(path: Path, *, shared: bool = False) -> Iterator[None]:
                 f"--out {path}: another run is writing it (process {lock.read_text() or 'unknown'}"
                 "); wait for it, or name another folder"
             )
-        lock.write_text(str(os.getpid()))
+        with refusals_named(path):
+            lock.write_text(str(os.getpid()))
         yield
 
 
@@ -126,6 +127,8 @@ class RunFolder:
         if file.exists():
             try:
                 before = FoldsRecord.read(file)
+            except OtherVersionError as error:
+                raise OtherVersionError(f"--out {error}; name another folder") from None
             except UserError as error:
                 self._say(f"{error}; written anew")
             else:

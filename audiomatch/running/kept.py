@@ -36,6 +36,7 @@ def read_fold(file: Path) -> tuple[KeptFold, FoldResult]:
     """Read what `write_fold` wrote. Raises `UserError` for a file that is anything else."""
     try:
         table = parquet.read_table(io.BytesIO(read_regular(file)))
+        table.validate(full=True)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         why = getattr(error, "strerror", None) or "it is no Parquet, or was damaged"
         raise UserError(f"{file}: cannot be read ({why})") from None

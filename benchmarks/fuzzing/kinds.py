@@ -22,13 +22,14 @@ import audiomatch
 from audiomatch.decoding import decode
 from audiomatch.inputs import open_data
 from audiomatch.plugins import registry
-from audiomatch.records import FileRecord, FoldsRecord, KeptFold, Leaderboard, RunRecord
+from audiomatch.records import FoldsRecord, Leaderboard, RunRecord
 from audiomatch.report import write_report
 from audiomatch.results import Comparison
 from audiomatch.running.array_store import ArrayStore
+from audiomatch.running.kept import read_fold
 from audiomatch.spec import parse_matchers
 from benchmarks.fuzzing import models
-from benchmarks.fuzzing.damage import VALUES, Folder, damaged, damaged_json, overwritten
+from benchmarks.fuzzing.damage import VALUES, Folder, damaged, damaged_file, overwritten
 
 AUDIO = (
     ("WAV", "PCM_16"), ("WAV", "FLOAT"), ("WAV", "GSM610"), ("W64", "PCM_16"), ("RF64", "PCM_24"),
@@ -244,23 +245,25 @@ def _compared(out: Path, place: Path) -> Comparison:
 def records(place: Path) -> list[Kind]:
     """What a run folder holds."""
     folder = _run(place).folder
-    files: tuple[tuple[Path, type[FileRecord]], ...] = (
-        (folder / "leaderboard.json", Leaderboard),
-        (folder / "run.json", RunRecord),
-        (folder / "folds.json", FoldsRecord),
-        (next((folder / "folds").glob("prior*.json")), KeptFold),
-    )
+    files: dict[str, Callable[[Path], object]] = {
+        "leaderboard.json": Leaderboard.read,
+        "run.json": RunRecord.read,
+        "folds.json": FoldsRecord.read,
+        next((folder / "folds").glob("prior*")).name: read_fold,
+    }
 
-    def record(file: Path, kind: type[FileRecord]) -> Kind:
-        good, other = file.read_bytes(), place / "record.json"
+    def record(name: str, read: Callable[[Path], object]) -> Kind:
+        place.joinpath("again").mkdir(exist_ok=True)
+        file, other = next(folder.rglob(name)), place / "again" / name
+        good = file.read_bytes()
 
         def make(rng: random.Random) -> Path:
-            other.write_bytes(damaged_json(good, rng))
+            other.write_bytes(damaged_file(name, good, rng))
             return other
 
-        return Kind(file.name if kind is not KeptFold else "folds/*.json", 3, make, kind.read)
+        return Kind("a kept fold" if read is read_fold else name, 3, make, read)
 
-    return [record(*one) for one in files]
+    return [record(*one) for one in files.items()]
 
 
 def runs(place: Path) -> list[Kind]:

@@ -38,6 +38,8 @@ def open_clips(path: Path, labelled: bool | None, columns: Mapping[str, str] | N
 
 def _half(path: Path, half: str, scores: Mapping[str, Any]) -> pd.DataFrame:
     frame = read_utterances(path / half, path)
+    if "speaker" not in frame:
+        raise UserError(f"{path / half}: no utt2spk; speechocean762 has it")
     frame.index = pd.Index([f"{row}, {half}" for row in frame.index])
     found = [_of_utterance(scores, name) for name in frame["id"]]
     for name in SENTENCE:
@@ -65,6 +67,8 @@ def _of_utterance(scores: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     score = scores.get(name)
     if not isinstance(score, dict) or not {*SENTENCE, "words"} <= score.keys():
         raise UserError(f"scores.json: no full scores of the utterance {brief(name)}")
-    if not all(isinstance(score[one], int | float) for one in SENTENCE):
-        raise UserError(f"scores.json: a score of the utterance {brief(name)} is no number")
+    if not all(isinstance(score[one], int | float) and 0 <= score[one] <= 100 for one in SENTENCE):
+        raise UserError(
+            f"scores.json: a score of the utterance {brief(name)} is no number from 0 to 100"
+        )
     return score

@@ -502,9 +502,13 @@ def test_damaged_files_give_one_line(tmp_path: Path, sample: Sample, damaged: st
             assert "\n" not in str(error) and len(str(error)) < 600
 
 
-@pytest.mark.parametrize("value", ["[red]", None, [1], {"a": 1}])
+@pytest.mark.parametrize("value", ["[red]", None, [1], {"a": 1}, 10**400, -1])
 def test_a_score_that_is_no_number_is_named(tmp_path: Path, value: Any) -> None:
     speechocean(tmp_path)
+    speakers = (tmp_path / "train" / "utt2spk").rename(tmp_path / "utt2spk")
+    with pytest.raises(UserError, match="no utt2spk"):
+        opened(tmp_path)
+    speakers.rename(tmp_path / "train" / "utt2spk")
     file = tmp_path / "resource" / "scores.json"
     scores = json.loads(file.read_text())
     next(iter(scores.values()))["accuracy"] = value
