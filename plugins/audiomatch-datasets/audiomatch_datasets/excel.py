@@ -17,8 +17,8 @@ from audiomatch.files import MOST_BYTES, atomic_file
 
 # What openpyxl and the libraries below it raise for a file that is no workbook.
 _DAMAGED = (
-    AttributeError, EOFError, KeyError, IndexError, OSError, SyntaxError, TypeError, ValueError,
-    zipfile.BadZipFile, zlib.error,
+    AttributeError, EOFError, KeyError, IndexError, OSError, RuntimeError, SyntaxError, TypeError,
+    ValueError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 

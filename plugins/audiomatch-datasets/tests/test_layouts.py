@@ -381,6 +381,14 @@ def test_a_sheet_has_the_cells_that_are_there(
         else:
             assert len(opened(tmp_path / "clips.xlsx").clips) == 2
         assert time.process_time() - started < 2
+    packed_otherwise = (
+        (tmp_path / "clips.xlsx")
+        .read_bytes()
+        .replace(b"PK\x01\x02\x14\x03\x14\0\0\0", b"PK\x01\x02\x14\x03\x14\0\x01\0")
+    )
+    (tmp_path / "locked.xlsx").write_bytes(packed_otherwise)
+    with pytest.raises(UserError, match="not readable as xlsx: .*encrypted"):
+        opened(tmp_path / "locked.xlsx")
     monkeypatch.setattr("audiomatch_datasets.excel.MOST_BYTES", 1_000)
     with pytest.raises(UserError, match="unpacked it is larger than"):
         opened(tmp_path / "clips.xlsx")
