@@ -13,13 +13,14 @@ import pytest
 
 from tests.toys import toy_plugin
 
+BY_CLIP = ("--folds", 2, "--group", "none", "--allow", "folds-by-row")
 Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def run(plugin: Callable, command: Command, corpus: Path, tmp_path: Path) -> Path:
     plugin(toy=toy_plugin())
-    made = ("bench", corpus, "--matchers", "toy,toy:weak", "--folds", 2, "--group", "none")
+    made = ("bench", corpus, "--matchers", "toy,toy:weak", *BY_CLIP)
     code, _, said = command(*made, "--out", tmp_path / "run")
     assert code == 0
     assert "with 36 groups a difference of 0." in said and "in 80 % of runs" in said
@@ -54,7 +55,7 @@ def test_the_leaderboard_of_an_earlier_release_is_made_anew(run: Path, command: 
 def test_runs_of_the_same_folds_are_merged(
     run: Path, command: Command, corpus: Path, tmp_path: Path
 ) -> None:
-    made = ("bench", corpus, "--folds", 2, "--group", "none")
+    made = ("bench", corpus, *BY_CLIP)
     assert command(*made, "--matchers", "toy@strength=0.3", "--out", tmp_path / "b")[0] == 0
     rows = json.loads(command("leaderboard", run, tmp_path / "b", "--json")[1])["rows"]
     names = [row["matcher"] for row in rows]
