@@ -35,6 +35,7 @@ from audiomatch.scoring import (
 from audiomatch.scoring.clusters import Clusters
 from audiomatch.scoring.comparisons import compare_all, letters
 from audiomatch.scoring.metrics import clip_losses
+from benchmarks import claims
 
 properties = settings(deadline=None, max_examples=60)
 
@@ -486,6 +487,24 @@ def test_tables_fit_and_name_every_row():
     assert len(lines) == 2 + len(board.rows)
     assert {line.count("|") for line in lines} == {15}
     assert "base-rate (floor)" in markdown and name in markdown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", claims.KINDS)
+def test_intervals_hold_the_truth_about_as_often_as_they_say(kind):
+    held = claims.coverage(kind, 20, trials=150)
+    assert all(share > 0.87 for share in held.values()), held  # 95 % less 4.5 standard errors
+
+
+@pytest.mark.slow
+def test_equal_matchers_are_seldom_called_different():
+    for kind in ("equal", "unequal", "sure"):
+        assert sum(claims.pair_differs(kind, 15, trial) for trial in range(200)) <= 22
+    assert sum(claims.table_differs(8, 15, trial) for trial in range(40)) <= 7
+
+
+def test_a_coin_is_not_better_than_a_base_rate_that_uneven_folds_mislead():
+    assert not any(claims.coin_beats_base_rate(trial) for trial in range(8))
 
 
 @pytest.mark.slow
