@@ -15,6 +15,7 @@ from audiomatch_torch.batches import Lengths, Rows
 from audiomatch_torch.compute import Compute
 from audiomatch_torch.memory_limit import MemoryLimit, out_of_memory
 from audiomatch_torch.ranks import Ranks
+from audiomatch_torch.states import States
 
 _AT_ONCE = 256  # rows whose states a rank sends to the others
 
@@ -66,14 +67,14 @@ def predict(
 
 @dataclass(frozen=True)
 class Encoded:
-    """What an encoder gave for every row, on the CPU.
+    """What an encoder gave for every row, mapped from a file.
 
     Attributes:
         states: of each row, without the axis of the batch.
         device: where they are wanted.
     """
 
-    states: Sequence[Tensor]
+    states: States
     device: torch.device
 
     def __getitem__(self, row: int) -> Tensor:
@@ -96,7 +97,8 @@ def encode_once(
 ) -> Encoded:
     """Run an encoder that is not trained once a row, and keep what it gives.
 
-    Ranks that fit together each encode some of the rows, and all keep all of them.
+    It is kept on the disk, in `run.cache`, so that many clips take no more memory than few. Ranks
+    that fit together each encode some of the rows, and all keep all of them.
 
     Args:
         encode: gives the states of the rows asked for, as `numbers` of `predict` does: a tensor
@@ -108,21 +110,21 @@ def encode_once(
         dtype: what the states are kept in; as they come where None.
         label: names the task that is shown.
     """
-    kept: list[Tensor] = [torch.empty(0)] * len(lengths)
+    kept = States(len(lengths), compute.run.cache)
 
     def keep(rows: Rows) -> None:
         states = encode(rows)
         if isinstance(states, Tensor):
             states = states.to("cpu", dtype)
         for row, own in zip(rows, states, strict=True):
-            kept[row] = own.to("cpu", dtype).clone()
+            kept[row] = own.to("cpu", dtype)
 
     ranks, every = compute.ranks, np.arange(len(lengths))
     own = ranks.share(every, lengths)
     _passes(keep, own, lengths, compute, MemoryLimit(capacity, mixed), label)
     for start in range(0, len(every) if ranks.count > 1 else 0, ranks.count * _AT_ONCE):
         first = start // ranks.count
-        given = [(row, kept[row]) for row in own[first : first + _AT_ONCE]]
+        given = [(row, kept[row].clone()) for row in own[first : first + _AT_ONCE]]
         for row, states in chain.from_iterable(ranks.gather_objects(given)):
             kept[row] = states
     return Encoded(kept, compute.device)
