@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from audiomatch.datasets.cells import check_column_names, label_cells, text_cells
 from audiomatch.errors import UserError, brief
-from audiomatch.text import normalise_text, of_each, text_key
+from audiomatch.text import key_of_normal, normalise_text, of_each
 
 REQUIRED = ("id", "audio", "expected_text")
 TYPED = (*REQUIRED, "task", "grade", "match")
 # Names in `Clips.known`.
-GROUPS, SEGMENTS = "groups", "segments"
+GROUPS, SEGMENTS, NORMAL = "groups", "segments", "normal"
 SECONDS, DIGESTS, SOUNDS = "seconds", "digests", "sounds"  # of the audio, known after intake
 
 
@@ -61,6 +61,7 @@ class Clips:
             text = self.texts[at].strip()
             problem = f"is {brief(text)}, which has no word to say" if text else "is empty"
             raise UserError(f"{self.where(at)}: expected_text {problem}")
+        self.known[NORMAL] = np.array(normal, dtype=object)
         unnamed = self.frame["id"] == ""
         if unnamed.any():
             raise UserError(f"{self.where(int(np.argmax(unnamed)))}: id is empty")
@@ -130,7 +131,13 @@ class Clips:
     @property
     def text_groups(self) -> list[str]:
         """The expected text of each clip as `text_key` folds it."""
-        return of_each(text_key, self.texts)
+        return of_each(key_of_normal, self._normal().tolist())
+
+    def _normal(self) -> NDArray[np.object_]:
+        """Return the expected texts in their normal form, as they were checked where they are."""
+        if NORMAL in self.known:
+            return self.known[NORMAL]
+        return np.array(of_each(normalise_text, self.texts), dtype=object)
 
     @property
     def segments(self) -> NDArray[np.float64]:
@@ -189,8 +196,7 @@ class Clips:
     def take(self, positions: Sequence[int] | NDArray[Any]) -> Clips:
         """Return the clips at `positions` (integers, or a boolean mask), in that order."""
         index = np.asarray(positions)
-        if index.dtype == bool:
-            index = np.flatnonzero(index)
+        index = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)
         known = {name: values[index] for name, values in self.known.items()}
         return self._like(self.frame.iloc[index], known)
 
@@ -202,8 +208,8 @@ class Clips:
 
     def normalised(self) -> Clips:
         """Return the same clips, each `expected_text` in its normal form, as matchers see them."""
-        texts = np.array(of_each(normalise_text, self.texts), dtype=object)
-        return self.with_column("expected_text", texts)
+        normal = self._normal()
+        return self._like(self.frame.assign(expected_text=normal), {**self.known, NORMAL: normal})
 
     def only(self, columns: Iterable[str]) -> Clips:
         """Return the same clips with the columns that every clip has, and those named, alone."""
@@ -213,8 +219,9 @@ class Clips:
 
     def with_column(self, name: str, values: Any) -> Clips:
         """Return the same clips with a column added or replaced."""
-        other_audio = (SEGMENTS, SECONDS, DIGESTS, SOUNDS) if name == "audio" else ()
-        return self._like(self.frame.assign(**{name: values}), self._known_but(*other_audio))
+        decided = {"audio": (SEGMENTS, SECONDS, DIGESTS, SOUNDS), "expected_text": (NORMAL,)}
+        known = self._known_but(*decided.get(name, ()))
+        return self._like(self.frame.assign(**{name: values}), known)
 
     def with_files(self, paths: Sequence[str | Path]) -> Clips:
         """Return the same clips in copies of their files, which have these paths."""

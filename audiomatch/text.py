@@ -61,7 +61,12 @@ def normalise_text(text: str) -> str:
 
 def text_key(text: str) -> str:
     """Return the normal form without apostrophes: what is alike in it is one text."""
-    return normalise_text(text).replace("'", "")
+    return key_of_normal(normalise_text(text))
+
+
+def key_of_normal(text: str) -> str:
+    """Return the `text_key` of a text in its normal form."""
+    return text.replace("'", "")
 
 
 def of_each(function: Callable[[str], T], texts: Sequence[str]) -> list[T]:
