@@ -58,6 +58,7 @@ FACE = (
     audiomatch.Model,
     audiomatch.evaluate,
     audiomatch.Evaluation,
+    audiomatch.audit,
 )
 API: dict[str, tuple[Any, ...]] = {
     "The contract": (Matcher, MatcherConfig, MatcherInfo, Flag, Run, Progress, DatasetInfo),

@@ -6,6 +6,7 @@ import functools
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,17 @@ from numpy.typing import NDArray
 
 import audiomatch
 from audiomatch import UserError
-from audiomatch.auditing.auditor import cheap_audit, full_audit
+from audiomatch.auditing.auditor import cheap_audit, full_audit, probe
 from audiomatch.auditing.contradicted import contradictions
 from audiomatch.auditing.copies import copies
 from audiomatch.auditing.permuting import permuted
 from audiomatch.auditing.probing import holm
+from audiomatch.auditing.questions import finding_of
 from audiomatch.auditing.record import IDS, AuditRecord
-from audiomatch.auditing.sound import hear
+from audiomatch.auditing.sound import hear, listen
 from audiomatch.clips import Clips
+from audiomatch.datasets.manifest import open_manifest
+from audiomatch.floors.features import audio_features
 from audiomatch.folds import deal_folds
 from audiomatch.intake import admit
 from audiomatch.matcher import Run
@@ -196,21 +200,13 @@ def test_a_copy_in_another_group_is_found(tmp_path: Path, how: str) -> None:
     apart = np.flatnonzero(text != text[0])[0]
     of = folds.of.copy()
     of[[0, apart]] = 0, 1
-    found = full_audit(_with(folds, of), Run(cache=tmp_path / "cache"))
+    found = full_audit(replace(folds, of=of), Run(cache=tmp_path / "cache"))
     finding = next(one for one in found.findings if one.id == "copies-across-folds")
     assert finding.severity == "error" and finding.rows == (2, int(apart) + 2)
 
 
 def _opened(data: Path) -> Clips:
-    from audiomatch.datasets.manifest import open_manifest
-
     return open_manifest(data, labelled=True)
-
-
-def _with(folds: Any, of: NDArray[np.int64]) -> Any:
-    from dataclasses import replace
-
-    return replace(folds, of=of)
 
 
 def test_one_recording_under_two_names_is_in_one_fold_unless_the_split_is_fixed(
@@ -360,3 +356,27 @@ def test_a_label_is_contradicted_only_by_a_probability_on_the_other_side(
 def test_every_finding_is_in_the_reference() -> None:
     page = (Path(__file__).parents[1] / "docs" / "reference" / "audit.md").read_text()
     assert [name for name in IDS if f"| `{name}` |" not in page] == []
+
+
+@pytest.mark.slow
+def test_permuted_labels_of_a_clean_corpus_raise_few_alarms(run: Run, tmp_path: Path) -> None:
+    clips = admit(_opened(make(tmp_path / "data")), run).clips
+    heard, statistics = listen(clips, run), audio_features(clips, run)
+    alarms = 0
+    for seed in range(200):
+        other = clips.with_column("match", np.random.default_rng(seed).permutation(clips.labels))
+        answers = probe(
+            deal_folds(other, 5, seed=seed), Run(run.cache, seed=seed), heard, statistics
+        )
+        alarms += any(finding_of(answer, ()) for answer in answers)
+    assert alarms <= 18  # of 5 % of 200 that many or fewer are seen in 99.3 %
+
+
+def test_cells_of_any_kind_are_looked_at(tmp_path: Path) -> None:
+    table = pd.read_csv(write_corpus(tmp_path / "data"))
+    table["audio"] = [str(tmp_path / "data" / name) for name in table["audio"]]
+    odd: list[Any] = [[1, 2], {"a": 1}, None, "1e999", float("inf"), b"\xff", "\x1b[31m", -1]
+    table["odd \x1b[2J\nname"] = [odd[i % len(odd)] for i in range(len(table))]
+    table["speaker"] = table["odd \x1b[2J\nname"]
+    found = audiomatch.audit(table, cache=tmp_path / "cache")
+    assert "\x1b" not in found.sheet()

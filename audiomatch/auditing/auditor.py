@@ -131,12 +131,7 @@ def _audit(
     findings = [*shared_findings(folds), *labels_disagree(clips), *group_findings(facts, several)]
     if heard is not None:
         findings += copy_findings(folds, copies([one.marks for one in heard]))
-    sample = _sample(folds, run.seed)
-    answers: list[Answer] = []
-    if sample is not None:
-        with run.progress.task("probing labels", total=1, unit="reports") as task:
-            answers = ask(list(_questions(sample, len(clips), heard, statistics)), sample.labels)
-            task.advance()
+    answers = probe(folds, run, heard, statistics)
     findings += [one for answer in answers if (one := finding_of(answer, given))]
     return AuditRecord(
         source=clips.source,
@@ -151,6 +146,30 @@ def _audit(
         permutations=max((answer.permutations for answer in answers), default=0),
         listened=heard is not None,
     )
+
+
+def probe(
+    folds: Folds,
+    run: Run,
+    heard: Sequence[Heard] | None = None,
+    statistics: NDArray[np.float64] | None = None,
+) -> list[Answer]:
+    """Return how well each thing tells the label; none where there is nothing to tell.
+
+    Args:
+        folds: the clips with their groups and folds.
+        run: its seed and its progress.
+        heard: of each clip (`sound.listen`); without it nothing is asked of the sound.
+        statistics: of each clip (`floors.features`), shape (n, d); without it no floor is asked.
+    """
+    sample = _sample(folds, run.seed)
+    if sample is None:
+        return []
+    with run.progress.task("probing labels", total=1, unit="reports") as task:
+        questions = list(_questions(sample, len(folds.clips), heard, statistics))
+        answers = ask(questions, sample.labels)
+        task.advance()
+    return answers
 
 
 def _worst_first(finding: Finding) -> tuple[int, float]:

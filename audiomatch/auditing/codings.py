@@ -41,9 +41,14 @@ def of_numbers(numbers: NDArray[np.float64]) -> Codes:
     return codes.astype(np.int64)
 
 
+def as_texts(values: pd.Series) -> pd.Series:
+    """Return the cells of a column as texts, '' where they are missing."""
+    return values.astype(object).where(values.notna(), "").map(str).str.strip()
+
+
 def of_column(values: pd.Series) -> Codings:
     """Return the codings of a column of a table: its values, or what they are like."""
-    texts = values.astype(object).where(values.notna(), "").astype(str).str.strip()
+    texts = as_texts(values)
     numbers = np.array(pd.to_numeric(texts, errors="coerce"), np.float64)
     empty = (texts == "").to_numpy()
     found = {"its value": of_values(texts)}

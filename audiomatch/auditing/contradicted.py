@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -57,9 +59,8 @@ def contradictions(y: NDArray[np.int64], p_match: NDArray[np.float64]) -> NDArra
     return which
 
 
-def _out_of_fold(clips: Clips, folder: object) -> NDArray[np.float64]:
+def _out_of_fold(clips: Clips, place: Path) -> NDArray[np.float64]:
     """Return the mean P(match) of each clip by the matchers that beat every floor."""
-    place = user_path(str(folder))
     board = Leaderboard.read(place / "leaderboard.json")
     try:
         table = pd.read_parquet(place / "predictions.parquet")

@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 FEWEST = 12  # landmarks that lie alike
 SHARE = 0.06  # of the landmarks of the clip that has fewer
-MOST = 20_000_000  # landmarks of all clips; of more every second, third … is left out
+MOST = 10_000_000  # landmarks of all clips; of more every second, third … is left out
 _COMMON = 30  # places of one landmark that are compared with those after it
 
 

@@ -42,8 +42,8 @@ def cheap_questions(
 ) -> Iterator[Question]:
     """Give what can be asked without listening; the clips stand at `rows` of `n`."""
     paths = clips.paths
-    stems, named = [path.stem for path in paths], [path.name for path in paths]
-    if not any(set(clips.ids) <= set(own) for own in (stems, named)):
+    stems = [path.stem for path in paths]
+    if not all(str(p).endswith(i) or p.stem == i for p, i in zip(paths, clips.ids, strict=True)):
         yield Question("label-in-id", codings=codings.of_names(clips.ids))
     yield Question("label-in-file-name", codings=codings.of_names(stems))
     yield Question("label-in-folder", codings={"its name": codings.of_values(folders(paths))})
@@ -54,7 +54,7 @@ def cheap_questions(
     yield Question("label-in-size", codings={"bytes": codings.of_numbers(sizes)})
     yield Question("label-in-duration", codings={"seconds": codings.of_numbers(clips.seconds)})
     for name in clips.frame.columns:
-        if name not in _OWN and clips[name].nunique(dropna=False) > 1:
+        if name not in _OWN and codings.as_texts(clips[name]).nunique() > 1:
             yield Question(COLUMN, str(name), codings.of_column(clips[name]))
 
 

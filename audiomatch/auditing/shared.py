@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from audiomatch.auditing.codings import as_texts
 from audiomatch.auditing.record import SHOWN, Finding, GroupFacts, Severity
 from audiomatch.clips import Clips
 from audiomatch.folds import BY_TEXT, NO_GROUPS, Folds
@@ -53,8 +54,7 @@ def shared_findings(folds: Folds) -> list[Finding]:
     found += _across(folds, "recordings", "", clips.sounds, "error", "audio")
     for column in clips.frame.columns:
         if str(column).lower() in SPEAKERS and column not in by:
-            cells = clips[column]
-            values = cells.astype(object).where(cells.notna(), "").astype(str).tolist()
+            values = as_texts(clips[column]).tolist()
             found += _across(folds, "speakers", str(column), values, "note", str(column))
     return found
 

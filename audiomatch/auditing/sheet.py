@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from audiomatch.errors import printable
+
 if TYPE_CHECKING:
     from audiomatch.auditing.record import AuditRecord
 
@@ -55,7 +57,7 @@ def model_info_sheet(found: AuditRecord) -> str:
     """Return the sheet as Markdown."""
     how = f"fixed by {found.split}" if found.split else f"{found.folds} folds"
     lines = [
-        f"# Model info sheet: {found.source}",
+        f"# Model info sheet: {_one_line(found.source)}",
         "",
         f"- {found.clips} clips, {found.matches} of them matches.",
         f"- Split: {how}, groups by {found.group}: {found.groups.groups} groups, effective "
@@ -72,7 +74,11 @@ def _answers(found: AuditRecord, known: str, ids: Sequence[str]) -> list[str]:
     if "copies-across-folds" in ids:
         known += " and by fingerprints." if found.listened else "; fingerprints were not taken."
     lines = [known] if known else []
-    told = [f"- {one.severity}: {one.line}" for one in found.findings if one.id in ids]
+    told = [f"- {one.severity}: {_one_line(one.line)}" for one in found.findings if one.id in ids]
     if ids and not told:
         told = ["- The audit found nothing."]
     return [*lines, *([""] if lines and told else []), *told]
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))

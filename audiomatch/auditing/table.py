@@ -42,7 +42,7 @@ def summary(found: AuditRecord) -> str:
     counts.append((len(found.of("note")), "note"))
     told = ", ".join(f"{n} {name}{'s' * (n != 1)}" for n, name in counts)
     heard = "" if found.listened else "; the clips were not listened to"
-    return (
+    return printable(
         f"{found.source}: {told}. {found.clips} clips, {found.matches} matches, "
         f"{found.groups.groups} groups by {found.group} (effective {found.groups.effective:.1f}), "
         f"{len(found.probes)} probes{heard}"
