@@ -143,6 +143,17 @@ def test_text_only_does_not_learn_texts_by_heart(sounds, run):
     assert log_loss(held_out.labels, p) < entropy(0.5) + 0.1
 
 
+def test_of_many_clips_some_choose_the_penalty_whatever_their_order(sounds, run, monkeypatch):
+    train, held_out = by_noun(corpus(sounds, match=lambda i, t, rng: "red" in t or "old" in t))
+    monkeypatch.setattr("audiomatch.floors.logistic.MOST_CLIPS", 60)
+    first = fitted("text-only", train, run)
+    again = fitted("text-only", train.take(np.arange(len(train))[::-1]), run)
+    assert first.model.c == again.model.c
+    p, other = (m.predict(held_out.unlabelled(), run) for m in (first, again))
+    np.testing.assert_allclose(p, other, atol=1e-4)
+    assert auroc(held_out.labels, p) == 1.0
+
+
 def test_audio_only_hears_and_does_not_read(sounds, run):
     clips = corpus(sounds, match=lambda i, t, rng: i % 2)
     train, held_out = by_noun(clips)

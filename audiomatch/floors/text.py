@@ -39,19 +39,20 @@ class TextOnly(Matcher):
     def fit(self, train: Clips, run: Run) -> None:
         """Learn vocabularies and coefficients."""
         texts, rows = np.unique(np.asarray(train.text_groups, dtype=object), return_inverse=True)
-        self.vectorizers = []
+        self.vectorizers, parts = [], []
         for vectorizer in self._vectorizers():
             try:
-                vectorizer.fit(texts)
+                parts.append(vectorizer.fit_transform(texts))
             except ValueError:
                 continue  # an empty vocabulary: texts of nothing but punctuation
             self.vectorizers.append(vectorizer)
-        self.model = fit_logistic(self._features(texts.tolist()), rows, train, run.seed)
+        self.model = fit_logistic(_joined(parts, len(texts)), rows, train, run.seed)
 
     def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:  # noqa: ARG002 - the contract's
         """Return the probability that a text like this goes with a match."""
         model = self.fitted(self.model)
-        return model.predict(self._features(clips.text_groups))
+        texts, rows = np.unique(np.asarray(clips.text_groups, dtype=object), return_inverse=True)
+        return model.predict(self._features(texts.tolist()))[rows]
 
     def save(self, folder: Path) -> None:
         """Write vocabularies and coefficients as JSON."""
@@ -96,5 +97,9 @@ class TextOnly(Matcher):
         ]
 
     def _features(self, texts: list[str]) -> sparse.csr_matrix:
-        parts = [vectorizer.transform(texts) for vectorizer in self.vectorizers]
-        return sparse.hstack([sparse.csr_matrix((len(texts), 1)), *parts], format="csr")
+        return _joined([vectorizer.transform(texts) for vectorizer in self.vectorizers], len(texts))
+
+
+def _joined(parts: list[sparse.csr_matrix], n: int) -> sparse.csr_matrix:
+    """Return the features side by side, (n, d); a column of zeros is there where nothing is."""
+    return sparse.hstack([sparse.csr_matrix((n, 1)), *parts], format="csr")
