@@ -141,7 +141,7 @@ LEAKS = {
     "duration": (_duration, "label-in-duration", "error"),
     "level": (_level, "label-in-level", "error"),
     "sample rate": (_rate, "label-in-sample-rate", "error"),
-    "file name": (_name, "label-in-file-name", "error"),
+    "file name": (_name, "label-in-file-name", "warning"),
     "row order": (_order, "label-in-row-order", "warning"),
 }
 
@@ -252,17 +252,17 @@ def test_rows_that_contradict_each_other_and_folds_by_row_are_errors(tmp_path: P
 def test_bench_stops_before_work_unless_the_error_is_allowed(
     command: Command, tmp_path: Path
 ) -> None:
-    data = make(tmp_path / "data", _name)
+    data = make(tmp_path / "data", _task)
     how = ("bench", data, "--matchers", "prior", "--folds", 2, "--out", tmp_path / "run")
     code, _, err = command(*how)
     assert code == 2 and not (tmp_path / "run" / "folds.json").exists()
-    assert "label-in-file-name" in err and "--allow label-in-file-name" in err
-    code, _, err = command(*how, "--allow", "label-in-the-name")
-    assert code == 2 and "no finding 'label-in-the-name'" in err
-    code, _, err = command(*how, "--allow", "label-in-file-name")
+    assert "label-in-column" in err and "--allow label-in-column" in err
+    code, _, err = command(*how, "--allow", "label-in-the-column")
+    assert code == 2 and "no finding 'label-in-the-column'" in err
+    code, _, err = command(*how, "--allow", "label-in-column")
     assert code == 0, err
     run = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert "allowed in spite of the audit: label-in-file-name" in run["folds"]["warning"]
+    assert "allowed in spite of the audit: label-in-column" in run["folds"]["warning"]
 
 
 def test_a_column_that_a_matcher_is_given_is_an_error(tmp_path: Path) -> None:
@@ -273,15 +273,15 @@ def test_a_column_that_a_matcher_is_given_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_command(command: Command, tmp_path: Path) -> None:
-    data = make(tmp_path / "data", _name)
+    data = make(tmp_path / "data", _task)
     code, out, _ = command("audit", data, "--sheet", tmp_path / "sheet.md")
-    assert code == 1 and "label-in-file-name" in out and "1 error" in out
+    assert code == 1 and "label-in-column" in out and "1 error" in out
     sheet = (tmp_path / "sheet.md").read_text()
-    assert "## L2 Features" in sheet and "- error: label-in-file-name" in sheet
+    assert "## L2 Features" in sheet and "- error: label-in-column" in sheet
     code, out, _ = command("audit", data, "--json")
     answer = json.loads(out)
     assert code == 1 and answer.pop("sheet") == sheet
-    assert AuditRecord.model_validate(answer).findings[0].id == "label-in-file-name"
+    assert AuditRecord.model_validate(answer).findings[0].id == "label-in-column"
 
 
 def test_labels_that_matchers_contradict_are_named_worst_first(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ MOST = 128  # bins
 FEW = 10  # distinct numbers that are names rather than quantities
 _EDGE = 3  # characters
 _PLACES = 4  # words from either end of a name
-COUNTER = "its number"
 
 
 def of_values(values: Sequence[Any] | pd.Series) -> Codes:
@@ -80,8 +79,8 @@ def of_names(names: Iterable[str]) -> Codings:
                 found[f"its word {place + 1}{end}"] = of_values(parts)
     numbers = np.array([_last_number(one) for one in words])
     if len(np.unique(numbers)) > FEW:
-        found[COUNTER] = of_numbers(numbers)
-        found[f"{COUNTER}, odd or even"] = np.where(np.isnan(numbers), 2, numbers % 2).astype(int)
+        found["its number"] = of_numbers(numbers)
+        found["its number, odd or even"] = np.where(np.isnan(numbers), 2, numbers % 2).astype(int)
     return found
 
 

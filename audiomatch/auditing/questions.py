@@ -18,6 +18,8 @@ from audiomatch.clips import TYPED, Clips
 
 STRONG, CLEAR = 0.9, 0.75  # AUROC
 COLUMN, ORDER, NEAR = "label-in-column", "label-in-row-order", "near-texts-agree"
+# What a matcher of speech has no cause to read.
+UNREAD = (ORDER, "label-in-id", "label-in-file-name", "label-in-folder")
 _OWN = ("id", "audio", "expected_text", "match")  # columns that are not asked as columns
 _REMEDIES = {
     "label-in-id": "give clips ids that say nothing; a matcher is given them",
@@ -121,10 +123,9 @@ def finding_of(answer: Answer, given: Collection[str]) -> Finding | None:
 
 
 def _severity(answer: Answer, given: Collection[str]) -> Severity:
-    """Return `error` for what tells a matcher nearly all; less for less, or what none is given."""
+    """Return `error` for what tells a matcher nearly all; less for less, or what none reads."""
     asked = answer.question
-    seen = asked.subject in {*TYPED, *given} if asked.id == COLUMN else asked.id != ORDER
-    seen = seen and not answer.by.startswith(codings.COUNTER)
+    seen = asked.subject in {*TYPED, *given} if asked.id == COLUMN else asked.id not in UNREAD
     if answer.strength >= STRONG:
         return "error" if seen else "warning"
     return "warning" if answer.strength >= CLEAR and seen else "note"
