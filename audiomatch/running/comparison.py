@@ -31,7 +31,7 @@ from audiomatch.running.folder import RunFolder, only_writer
 from audiomatch.running.jobs import Entrant
 from audiomatch.scoring import MATTERS, build_leaderboard
 from audiomatch.scoring.comparisons import power_line
-from audiomatch.scoring.leaderboard import BY_GROUP, cluster_values
+from audiomatch.scoring.leaderboard import BY_GROUP, clusters_by
 
 
 def run_comparison(
@@ -73,7 +73,7 @@ def _check_cluster(folds: Folds, cluster: str) -> int:
         known = ", ".join(name for name in map(str, frame.columns) if name not in _NO_CLUSTER)
         source = folds.clips.source
         raise UserError(f"--cluster {cluster}: {source} has no such column; there is: {known}")
-    return min(len(set(cluster_values(frame, name))) for name in names)
+    return clusters_by(frame, cluster).count
 
 
 _NO_CLUSTER = {"id", "audio", "match", "matcher", "fold", "p_match"}

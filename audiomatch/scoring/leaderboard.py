@@ -153,7 +153,7 @@ class _Table:
         self.clips = clips
         self.y = clips["match"].to_numpy(np.float64)
         self.folds = clips["fold"].to_numpy(np.int64)
-        self.clusters = Clusters(*(cluster_values(clips, name) for name in cluster.split("+")))
+        self.clusters = clusters_by(clips, cluster)
         self.p: dict[str, Array] = {}
         where = pd.Index(clips["id"])
         for matcher, part in predictions.groupby("matcher", sort=False):
@@ -208,7 +208,12 @@ class _Table:
         return self._parts[key]
 
 
-def cluster_values(clips: pd.DataFrame, column: str) -> NDArray[np.object_]:
+def clusters_by(clips: pd.DataFrame, cluster: str) -> Clusters:
+    """Return the groups of clips by a column, or by several that cross: `a+b`."""
+    return Clusters(*(_cluster_values(clips, name) for name in cluster.split("+")))
+
+
+def _cluster_values(clips: pd.DataFrame, column: str) -> NDArray[np.object_]:
     """Return what each clip has in a column that varies; of texts, as folds know them."""
     values = clips[column].astype(str)
     return (values.map(text_key) if column == BY_TEXT else values).to_numpy(object)

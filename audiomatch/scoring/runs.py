@@ -10,9 +10,8 @@ import pandas as pd
 
 from audiomatch.errors import UserError, brief, unknown
 from audiomatch.records import Difference, FoldSummary, Leaderboard, RunRecord
-from audiomatch.scoring.clusters import Clusters
 from audiomatch.scoring.comparisons import MATTERS, compare_by
-from audiomatch.scoring.leaderboard import BY_GROUP, COLUMNS, build_leaderboard, cluster_values
+from audiomatch.scoring.leaderboard import BY_GROUP, COLUMNS, build_leaderboard, clusters_by
 from audiomatch.scoring.metrics import clip_losses
 
 
@@ -118,7 +117,7 @@ def compare_rows(
     clips = clips.sort_index()
     y = clips["match"].to_numpy(float)
     losses = [clip_losses(y, clips[name].to_numpy(float)) for name in ("p_match", "p_other")]
-    clusters = Clusters(*(cluster_values(clips, name) for name in cluster.split("+")))
+    clusters = clusters_by(clips, cluster)
     values = clips[by].fillna("").astype(str).to_numpy(object) if by else None
     return compare_by((a, b), losses[0] - losses[1], clusters, values, matters)
 
