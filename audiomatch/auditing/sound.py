@@ -13,13 +13,13 @@ from scipy.signal.windows import hann
 from audiomatch.audio import SAMPLE_RATE, each_audio
 from audiomatch.cache import ArrayCache
 from audiomatch.clips import Clips
+from audiomatch.floors.features import decibels
 from audiomatch.matcher import Run
 from audiomatch.running.identity import computed_by
 
 FACTS = ("level", "peak", "quietest", "leading silence", "trailing silence", "silence", "bandwidth")
 FRAME, HOP = 1024, 256  # 64 ms, 16 ms
 SECONDS_OF_FRAME = HOP / SAMPLE_RATE
-QUIET = 1e-5  # -100 dB of full scale, the floor of every level
 _BINS = 256  # up to 4 kHz: what every codec keeps
 _NEAR = (7, 9)  # frames and bins around a peak that are weaker
 _PEAKS = 30  # a second at most
@@ -111,11 +111,6 @@ def landmarks(spectra: NDArray[np.float64]) -> NDArray[np.int64]:
         number = (bins[pairs] * _BINS + bins[pairs + step]) * (_AHEAD + 1) + ahead[pairs]
         marks.append(np.column_stack([number, at[pairs]]))
     return np.concatenate(marks).astype(np.int64) if marks else np.empty((0, 2), np.int64)
-
-
-def decibels(amplitude: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return amplitudes in dB of full scale."""
-    return np.asarray(20 * np.log10(np.maximum(amplitude, QUIET)), np.float64)
 
 
 def _packed(samples: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -34,7 +34,7 @@ def waveform_statistics(samples: NDArray[np.float32]) -> NDArray[np.float64]:
     if len(x) < FRAME:
         x = np.pad(x, (0, FRAME - len(x)))
     frames = np.lib.stride_tricks.sliding_window_view(x, FRAME)[::HOP]
-    level = _decibels(np.sqrt((frames**2).mean(axis=1)))
+    level = decibels(np.sqrt((frames**2).mean(axis=1)))
     low, middle, high = np.percentile(level, [10, 50, 90])
     active = level > high - 20
     starts = np.flatnonzero(np.diff(active.astype(int), prepend=0) == 1)
@@ -47,8 +47,8 @@ def waveform_statistics(samples: NDArray[np.float32]) -> NDArray[np.float64]:
         [
             seconds,
             np.log(seconds),
-            _decibels(np.sqrt((x**2).mean())),
-            _decibels(np.abs(x).max()),
+            decibels(np.sqrt((x**2).mean())),
+            decibels(np.abs(x).max()),
             low,
             middle,
             high,
@@ -76,5 +76,6 @@ def audio_features(clips: Clips, run: Run) -> NDArray[np.float64]:
     return np.stack(rows)
 
 
-def _decibels(amplitude: NDArray[np.float64]) -> NDArray[np.float64]:
+def decibels(amplitude: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return amplitudes in dB of full scale, -100 at the least."""
     return np.asarray(20 * np.log10(np.maximum(amplitude, QUIET)), np.float64)
