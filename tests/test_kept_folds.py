@@ -202,33 +202,33 @@ def test_what_is_not_touched_is_replayed(again: Again) -> None:
     assert results == [result.model_copy(update={"replayed": True}) for result in before]
 
 
-def test_bench_says_so(
+@pytest.fixture
+def bench_again(
     plugin: Callable[..., Registry],
     command: Callable[..., tuple[int, str, str]],
     corpus: Path,
     tmp_path: Path,
-) -> None:
+) -> Callable[[], tuple[int, str, str]]:
+    """The command that has written the run folder once, to be run again."""
     plugin(toy=toy_plugin())
     bench = ("bench", corpus, "--matchers", "toy", "--folds", 2, "--out", tmp_path / "run")
     assert command(*bench)[0] == 0
+    return lambda: command(*bench)
+
+
+def test_bench_says_so(bench_again: Callable[[], tuple[int, str, str]], tmp_path: Path) -> None:
     file = _kept(tmp_path)
     _edit(file, CONTENTS["no rows"], False)
-    code, _, err = command(*bench)
+    code, _, err = bench_again()
     assert code == 0 and "Traceback" not in err
     assert f"{file}: was changed after it was written; computed again\n" in err
 
 
 def test_folds_of_an_older_release_are_named_and_left_alone(
-    plugin: Callable[..., Registry],
-    command: Callable[..., tuple[int, str, str]],
-    corpus: Path,
-    tmp_path: Path,
+    bench_again: Callable[[], tuple[int, str, str]], tmp_path: Path
 ) -> None:
-    plugin(toy=toy_plugin())
-    bench = ("bench", corpus, "--matchers", "toy", "--folds", 2, "--out", tmp_path / "run")
-    assert command(*bench)[0] == 0
     old = tmp_path / "run" / "folds" / "toy-0-0123456789abcdef.json"
     old.write_text('{"schema_version": 1, "matcher": "toy"}')
-    code, _, err = command(*bench)
+    code, _, err = bench_again()
     assert code == 0 and old.read_text().startswith("{")
     assert err.count("1 fold of an older release (.json), not replayed") == 1
