@@ -30,8 +30,8 @@ from audiomatch.running.entrants import enter_kept
 from audiomatch.running.folder import RunFolder, only_writer
 from audiomatch.running.jobs import Entrant
 from audiomatch.scoring import MATTERS, build_leaderboard
+from audiomatch.scoring.clip_table import BY_GROUP, clusters_by
 from audiomatch.scoring.comparisons import power_line
-from audiomatch.scoring.leaderboard import BY_GROUP, clusters_by
 
 
 def run_comparison(

@@ -10,8 +10,9 @@ import pandas as pd
 
 from audiomatch.errors import UserError, brief, unknown
 from audiomatch.records import Difference, FoldSummary, Leaderboard, RunRecord
+from audiomatch.scoring.clip_table import BY_GROUP, COLUMNS, clusters_by
 from audiomatch.scoring.comparisons import MATTERS, compare_by
-from audiomatch.scoring.leaderboard import BY_GROUP, COLUMNS, build_leaderboard, clusters_by
+from audiomatch.scoring.leaderboard import build_leaderboard
 from audiomatch.scoring.metrics import clip_losses
 
 

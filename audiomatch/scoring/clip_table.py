@@ -1,0 +1,121 @@
+"""The clips of a run once, each matcher's predictions beside them."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from audiomatch.folds import BY_TEXT
+from audiomatch.records import Scores
+from audiomatch.scoring.clusters import Array, Clusters
+from audiomatch.scoring.intervals import bounded
+from audiomatch.scoring.metrics import (
+    METRICS,
+    checked,
+    clip_losses,
+    recall_at_precision,
+    says_nothing,
+)
+from audiomatch.scoring.reliability import error_of
+from audiomatch.text import text_key
+
+COLUMNS = ("id", "matcher", "fold", "group", "match", "p_match")
+BY_GROUP = "group"
+
+
+class ClipTable:
+    """The clips once, each matcher's predictions beside them (NaN where it has none)."""
+
+    def __init__(self, predictions: pd.DataFrame, cluster: str) -> None:
+        wanted = [*COLUMNS, *cluster.split("+")]
+        missing = [name for name in wanted if name not in predictions.columns]
+        if missing:
+            raise ValueError(f"predictions have no column {missing[0]!r}")
+        twice = predictions.duplicated(["matcher", "id"])
+        if twice.any():
+            at = predictions[twice].iloc[0]
+            raise ValueError(f"{at['matcher']} predicts clip {at['id']!r} twice")
+        checked(predictions["match"], predictions["p_match"])
+        # Sorted, so that the rows' order in the file changes no digit of an interval.
+        clips = predictions.drop_duplicates("id").sort_values("id", ignore_index=True)
+        for name in ("task", "grade"):
+            clips[name] = clips[name].fillna("").astype(str) if name in clips else ""
+        self.clips = clips
+        self.y = clips["match"].to_numpy(np.float64)
+        self.folds = clips["fold"].to_numpy(np.int64)
+        self.clusters = clusters_by(clips, cluster)
+        self.p: dict[str, Array] = {}
+        where = pd.Index(clips["id"])
+        for matcher, part in predictions.groupby("matcher", sort=False):
+            p = np.full(len(clips), np.nan)
+            p[where.get_indexer(part["id"])] = part["p_match"].to_numpy(np.float64)
+            self.p[str(matcher)] = p
+        self._parts: dict[bytes, Clusters] = {}
+
+    def losses(self, matcher: str) -> Array:
+        """Return the loss of each clip, NaN where it is not predicted."""
+        return np.where(np.isnan(self.p[matcher]), np.nan, clip_losses(self.y, self.p[matcher]))
+
+    def score(self, matcher: str, chosen: NDArray[np.bool_]) -> Scores:
+        """Return a matcher's metrics with intervals over the chosen clips that it predicted."""
+        p = self.p.get(matcher, np.full(len(self.y), np.nan))
+        positions = np.flatnonzero(chosen & ~np.isnan(p))
+        if not len(positions):
+            return Scores(n=0, groups=0)
+        y, p, folds = self.y[positions], p[positions], self.folds[positions]
+        clusters = self._part(positions)
+        found = {
+            name: bounded(name, metric, y, p, folds, clusters) for name, metric in METRICS.items()
+        }
+        error = error_of(y, p, clusters)
+        ends: dict[str, float | None] = {
+            "calibration_error_chance": error.chance,
+            "recall_at_precision": recall_at_precision(y, p),
+        }
+        for name, one in {**found, "calibration_error": error.error}.items():
+            ends |= {name: one.value, f"{name}_low": one.low, f"{name}_high": one.high}
+        return Scores(n=len(positions), groups=clusters.count, **ends)
+
+    def by(self, column: str, matcher: str) -> list[tuple[str, Scores]]:
+        """Return the scores for each value of a column; empty where no clip has one."""
+        values = self.clips[column]
+        if (values == "").all():
+            return []
+        return [
+            (value, self.score(matcher, (values == value).to_numpy(bool)))
+            for value in sorted(values.unique(), key=_natural if column == "grade" else None)
+        ]
+
+    def says_nothing(self, matcher: str, chosen: NDArray[np.bool_]) -> bool:
+        """Tell whether a matcher's predictions of the chosen clips are hardly more than one."""
+        return says_nothing(self.p[matcher][chosen]) if matcher in self.p else False
+
+    def _part(self, positions: NDArray[np.int64]) -> Clusters:
+        """Return the groups of a set of clips: made once for all matchers."""
+        key = positions.tobytes()
+        if key not in self._parts:
+            self._parts[key] = self.clusters.take(positions)
+        return self._parts[key]
+
+
+def clusters_by(clips: pd.DataFrame, cluster: str) -> Clusters:
+    """Return the groups of clips by a column, or by several that cross: `a+b`."""
+    return Clusters(*(_cluster_values(clips, name) for name in cluster.split("+")))
+
+
+def _cluster_values(clips: pd.DataFrame, column: str) -> NDArray[np.object_]:
+    """Return what each clip has in a column that varies; of texts, as folds know them."""
+    values = clips[column].astype(str)
+    return (values.map(text_key) if column == BY_TEXT else values).to_numpy(object)
+
+
+def _natural(grade: str) -> tuple[int, str]:
+    """Order kindergarten before grade 1, and grade 2 before grade 10."""
+    first = grade.strip().upper()
+    if first in ("K", "KG", "KINDERGARTEN"):
+        return 0, grade
+    digits = re.search(r"\d+", first)
+    return (int(digits.group()), grade) if digits else (10**6, grade)
