@@ -184,6 +184,7 @@ def compare(
     Raises:
         UserError: what was given cannot be used, before any work is done.
     """
+    asked = dict(locals())
     from audiomatch.auditing.gate import audited, check_allowed
     from audiomatch.further import keep_apart
     from audiomatch.running.comparison import run_comparison
@@ -192,7 +193,8 @@ def compare(
     from audiomatch.running.executors import gpus_of, make_executor
     from audiomatch.running.folder import check_run_folder, default_folder
 
-    specs = _specs(matchers)
+    named = matchers if isinstance(matchers, str) else ",".join(map(str, matchers))
+    specs = parse_matchers(named)
     design = Design(folds, group, parse_kinds(negatives), split, test)
     design.check_fold(fold)
     check_allowed(allow)
@@ -225,14 +227,8 @@ def compare(
             *(plugins.registry(), entrants, made, records, run, place, pool, fold and fold - 1),
             cluster=cluster,
             matters=matters,
+            asked=asked,
         )
-
-
-def _specs(matchers: str | Sequence[str | MatcherSpec]) -> list[MatcherSpec]:
-    """Return the matchers named, each once. Raises `UserError`."""
-    if not isinstance(matchers, str):
-        matchers = ",".join(map(str, matchers))
-    return parse_matchers(matchers)
 
 
 def evaluate(

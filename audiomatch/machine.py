@@ -16,11 +16,16 @@ from audiomatch.errors import UserError
 from audiomatch.files import Place, user_path
 from audiomatch.matcher import Precision, Run
 from audiomatch.progress import Progress, QuietProgress, for_terminal
+from audiomatch.records import MachineRecord
 from audiomatch.running.identity import installed_versions
 
 DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
 CGROUP_OF_PROCESS = Path("/proc/self/cgroup")
 CGROUPS = Path("/sys/fs/cgroup")
+CPUINFO = Path("/proc/cpuinfo")
+# What decides how sums are split, and so the last digits of what a network learns.
+_VECTORS = re.compile(r"(avx|amx|fma|asimd|sve)\w*")
+_THREADS = re.compile(r"\w+_(NUM_THREADS|MAX_THREADS|MAXIMUM_THREADS)")
 
 
 def make_run(
@@ -101,15 +106,24 @@ def resolve_device(name: str, gpus: int | None = None) -> str:
 
 
 def _cuda_devices() -> int:
-    """Count GPUs by the driver itself, so that the core need not import torch."""
+    return len(_cuda_names())
+
+
+def _cuda_names() -> tuple[str, ...]:
+    """Name the GPUs by the driver itself, so that the core need not import torch."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
-        return 0
+        return ()
     count = ctypes.c_int(0)
     if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
-        return 0
-    return count.value
+        return ()
+    name = ctypes.create_string_buffer(256)
+    names = []
+    for device in range(count.value):  # the driver's handle of a device is its number
+        known = driver.cuDeviceGetName(name, len(name), device) == 0
+        names.append(name.value.decode(errors="replace") if known else "")
+    return tuple(names)
 
 
 def default_workers() -> int:
@@ -203,3 +217,19 @@ def versions() -> dict[str, str]:
         "system": platform.platform(),
         **installed_versions(),
     }
+
+
+def machine_record() -> MachineRecord:
+    """Return what this process computes on."""
+    try:
+        facts = dict(re.findall(r"^(.+?)\s*: *(.*)$", CPUINFO.read_text(), re.MULTILINE))
+    except OSError:
+        facts = {}
+    flags = (facts.get("flags") or facts.get("Features", "")).split()
+    return MachineRecord(
+        processor=facts.get("model name") or platform.processor() or platform.machine(),
+        instructions=tuple(sorted(filter(_VECTORS.fullmatch, flags))),
+        cores=default_workers(),
+        threads={name: os.environ[name] for name in sorted(filter(_THREADS.fullmatch, os.environ))},
+        gpus=_cuda_names(),
+    )

@@ -26,7 +26,13 @@ from audiomatch.records.leaderboard import (
     TaskScores,
 )
 from audiomatch.records.model import FitRecord, HeldOut, ModelCard, PluginRecord, Thresholds
-from audiomatch.records.run import DataRecord, FoldsMade, FoldsRecord, RunRecord
+from audiomatch.records.run import (
+    DataRecord,
+    FoldsMade,
+    FoldsRecord,
+    MachineRecord,
+    RunRecord,
+)
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -45,6 +51,7 @@ __all__ = [
     "HeldOut",
     "KeptFold",
     "Leaderboard",
+    "MachineRecord",
     "ModelCard",
     "OtherVersionError",
     "PluginRecord",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from audiomatch.records.base import FileRecord, Record
 from audiomatch.records.fold import FoldSummary
@@ -67,6 +67,20 @@ class FoldsMade(Record):
     )
 
 
+class MachineRecord(Record):
+    """What a run was computed on."""
+
+    processor: str = Field(default="", description="its name; empty where the system tells none")
+    instructions: tuple[str, ...] = Field(
+        default=(), description="its vector instructions, where the system tells them (Linux)"
+    )
+    cores: int = Field(default=0, description="cores that the run might use; 0 where not known")
+    threads: dict[str, str] = Field(
+        default={}, description="the variables that bound threads (`OMP_NUM_THREADS`, …), where set"
+    )
+    gpus: tuple[str, ...] = Field(default=(), description="names of its GPUs, by the CUDA driver")
+
+
 class RunRecord(FileRecord):
     """`run.json`: all that is needed to tell where a leaderboard comes from."""
 
@@ -82,6 +96,26 @@ class RunRecord(FileRecord):
     workers: int = Field(description="CPU workers")
     versions: dict[str, str] = Field(
         description="of Python, the system, audiomatch, its plugins and the libraries that compute"
+    )
+    packages: dict[str, str] = Field(
+        default={},
+        description="the version of every distribution that is installed, imported or not: "
+        "matchers run in processes of their own",
+    )
+    code: dict[str, str] = Field(
+        default={},
+        description="SHA-256 of the code of the core, of each plugin that takes part, and of the "
+        "plugin packages that these need",
+    )
+    machine: MachineRecord = Field(default=MachineRecord(), description="what it was computed on")
+    command: tuple[str, ...] = Field(
+        default=(),
+        description="the command as it was typed, a word each; empty where Python called `compare`",
+    )
+    arguments: dict[str, JsonValue] = Field(
+        default={},
+        description="the arguments of `audiomatch.compare` that decide figures, beside data, "
+        "matchers and device: with them `audiomatch rerun` repeats the run",
     )
     started: str = Field(description="UTC, as in ISO 8601")
     seconds: float = Field(description="how long the whole took")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from audiomatch.errors import UserError
 from audiomatch.folds import Folds
-from audiomatch.machine import versions
 from audiomatch.matcher import Run
 from audiomatch.plugins import Registry
 from audiomatch.records import (
@@ -29,6 +29,7 @@ from audiomatch.running.crossval import cross_validate, pooled_predictions
 from audiomatch.running.entrants import enter_kept
 from audiomatch.running.folder import RunFolder, only_writer
 from audiomatch.running.jobs import Entrant
+from audiomatch.running.provenance import provenance
 from audiomatch.scoring import MATTERS, build_leaderboard
 from audiomatch.scoring.clip_table import BY_GROUP, clusters_by
 from audiomatch.scoring.comparisons import power_line
@@ -46,6 +47,7 @@ def run_comparison(
     *,
     cluster: str = BY_GROUP,
     matters: float = MATTERS,
+    asked: Mapping[str, Any],
 ) -> Comparison:
     """Compare `entrants` on `folds` and write the run folder at `path`.
 
@@ -53,15 +55,18 @@ def run_comparison(
     `run.progress` shows each fold and names each plugin whose listener hook failed. Other matchers
     of which the folder has all folds are in the tables too. With `only` no other fold is computed,
     and the tables are written once the folder has all of them; the comparison returned is of what
-    there is. `cluster` and `matters` are as for `build_leaderboard`. Raises `UserError` where the
-    folder holds another design, another run writes it, or there is no such column.
+    there is. `cluster` and `matters` are as for `build_leaderboard`; `asked` are the arguments of
+    `audiomatch.compare`, for the record. Raises `UserError` where the folder holds another design,
+    another run writes it, or there is no such column.
     """
     groups = _check_cluster(folds, cluster)
     if only is None:
         run.progress.say(power_line(groups, len(entrants)))
     score = partial(build_leaderboard, cluster=cluster, matters=matters, seed=run.seed)
     with only_writer(path, shared=only is not None):
-        return _compare(registry, entrants, folds, data, run, path, executor, only, score)
+        return _compare(
+            registry, entrants, folds, data, run, path, executor, only, score, asked or {}
+        )
 
 
 def _check_cluster(folds: Folds, cluster: str) -> int:
@@ -89,6 +94,7 @@ def _compare(
     executor: Executor,
     only: int | None,
     score: Callable[[pd.DataFrame, Sequence[FoldResult]], Leaderboard],
+    asked: Mapping[str, Any],
 ) -> Comparison:
     folder = RunFolder(path, run.progress.say)
     folder.claim(_record_of(folds))
@@ -135,7 +141,7 @@ def _compare(
         device=run.device_list,
         precision=run.precision,
         workers=run.workers,
-        versions=versions(),
+        **provenance(asked, [one.plugin.module for one in (*entrants, *kept)]),
         started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         seconds=seconds,
         results=tuple(result.summary() for result in results),

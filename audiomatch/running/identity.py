@@ -41,16 +41,31 @@ def computed_by(module: str) -> list[str]:
     Args:
         module: a module's `__name__`, or the value of an entry point.
     """
-    top = _top(module)
+    code, libraries = _code_and_libraries(_top(module))
+    return [f"{name} {digest}" for name, digest in code.items()] + [
+        f"{name} {version}" for name in sorted(libraries) if (version := _version(name))
+    ]
+
+
+def code_digests(modules: Iterable[str]) -> dict[str, str]:
+    """Return the digests of code that `computed_by` has of these modules, each once, by name."""
+    found: dict[str, str] = {}
+    for top in dict.fromkeys(map(_top, modules)):
+        found |= _code_and_libraries(top)[0]
+    return found
+
+
+def _code_and_libraries(top: str) -> tuple[dict[str, str], set[str]]:
+    """Return the digest of each package whose code a top-level module computes by; what it uses."""
     packages: dict[str, Distribution] = {}
     libraries = set(LIBRARIES)
     for distribution in _distributions_of(top):
         _gather(distribution, packages, libraries)
-    code = [f"{PROJECT} {_core_digest()}"]
-    code += [f"{name} {_distribution_digest(name)}" for name in sorted(packages)]
+    code = {PROJECT: _core_digest()}
+    code |= {name: _distribution_digest(name) for name in sorted(packages)}
     if not packages and top != PROJECT:
-        code.append(f"{top} {_digest(_of_module(top))}")
-    return code + [f"{name} {version}" for name in sorted(libraries) if (version := _version(name))]
+        code[top] = _digest(_of_module(top))
+    return code, libraries
 
 
 def installed_versions() -> dict[str, str]:
@@ -66,6 +81,16 @@ def installed_versions() -> dict[str, str]:
             libraries |= set(re.findall(r"^[\w.-]+", need))
     names = (DISTRIBUTION, *sorted(plugins), *sorted(libraries))
     return {name: version for name in names if (version := _version(name))}
+
+
+def every_version() -> dict[str, str]:
+    """Return the version of every distribution that Python finds, by its canonical name."""
+    found: dict[str, str] = {}
+    for distribution in importlib.metadata.distributions():
+        fields = dict(re.findall(r"^(Name|Version): *(\S+)", _metadata(distribution), re.MULTILINE))
+        if len(fields) == 2:  # what a failed uninstallation left has neither
+            found.setdefault(_canonical(fields["Name"]), fields["Version"])
+    return dict(sorted(found.items()))
 
 
 def _distributions_of(top: str) -> list[Distribution]:
