@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from audiomatch.clips import Clips
 from audiomatch.contract import fit_matcher, predict_matches
+from audiomatch.decisions import two_thresholds
 from audiomatch.errors import UserError
 from audiomatch.folds import inner_folds
 from audiomatch.matcher import Matcher, Run
@@ -66,15 +67,8 @@ def held_out_thresholds(
 def thresholds_at_precision(
     p_match: NDArray[np.float64], labels: NDArray[np.int8], target: float, folds: int
 ) -> Thresholds:
-    """Return the thresholds of the greatest recall at a precision of at least `target`.
-
-    A verdict that reaches it at no threshold is given at P(match) 1 or 0 alone. Where one threshold
-    serves both verdicts, nothing is left to listen to.
-    """
-    match = _least(p_match, labels == 1, target, 1.0)
-    mismatch = abs(_least(-p_match, labels == 0, target, 0.0))
-    if mismatch >= match:
-        match = mismatch = min(max(0.5, match), mismatch)
+    """Return the thresholds of `two_thresholds`, with what they came to on these clips."""
+    mismatch, match = map(float, two_thresholds(p_match, labels, target))
     said = give_verdicts(
         p_match, np.zeros(len(labels), dtype=bool), Thresholds(mismatch=mismatch, match=match)
     )
@@ -86,17 +80,6 @@ def thresholds_at_precision(
         shares[f"{verdict}_recall"] = right / int((labels == label).sum())
     held_out = HeldOut(target_precision=target, folds=folds, clips=len(labels), **shares)
     return Thresholds(mismatch=mismatch, match=match, held_out=held_out)
-
-
-def _least(
-    scores: NDArray[np.float64], right: NDArray[np.bool_], target: float, otherwise: float
-) -> float:
-    """Return the least score from which on a share of at least `target` is right."""
-    order = np.argsort(-scores, kind="stable")
-    precision = np.cumsum(right[order]) / np.arange(1, len(scores) + 1)
-    ends = np.append(np.diff(scores[order]) != 0, True)  # equal ones are on one side
-    good = np.flatnonzero(ends & (precision >= target))
-    return float(scores[order[good[-1]]]) if good.size else otherwise
 
 
 def give_verdicts(

@@ -5,6 +5,7 @@ COMMANDS = {
     "bench": "audiomatch.commands.bench:bench",
     "leaderboard": "audiomatch.commands.leaderboard:leaderboard",
     "compare": "audiomatch.commands.compare:compare",
+    "operating": "audiomatch.commands.operating:operating",
     "fit": "audiomatch.commands.fit:fit",
     "predict": "audiomatch.commands.predict:predict",
     "score": "audiomatch.commands.score:score",

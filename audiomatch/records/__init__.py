@@ -26,6 +26,7 @@ from audiomatch.records.leaderboard import (
     TaskScores,
 )
 from audiomatch.records.model import FitRecord, HeldOut, ModelCard, PluginRecord, Thresholds
+from audiomatch.records.operating import OperatingPoint
 from audiomatch.records.run import (
     DataRecord,
     FoldsMade,
@@ -53,6 +54,7 @@ __all__ = [
     "Leaderboard",
     "MachineRecord",
     "ModelCard",
+    "OperatingPoint",
     "OtherVersionError",
     "PluginRecord",
     "Record",

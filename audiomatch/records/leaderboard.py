@@ -9,6 +9,7 @@ from pydantic import Field
 from audiomatch.errors import UserError, unknown
 from audiomatch.matcher import Kind
 from audiomatch.records.base import FileRecord, FoldStatus, Record, RowStatus
+from audiomatch.records.operating import OperatingPoint
 
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
 _OTHER_WAY: dict[Verdict | None, Verdict] = {"better": "worse", "worse": "better"}
@@ -180,6 +181,11 @@ class Row(Scores, _OfMatcher):
     by_fold: tuple[FoldScores, ...] = Field(default=(), description="the scores of each fold")
     by_task: tuple[TaskScores, ...] = Field(default=(), description="the scores of each task")
     by_grade: tuple[GradeScores, ...] = Field(default=(), description="the scores of each grade")
+    operating: tuple[OperatingPoint, ...] = Field(
+        default=(),
+        description="what it does where P(match) becomes a verdict: over all clips, and by task "
+        "and by grade",
+    )
     vs_best: Difference | None = Field(
         default=None,
         description="this matcher against the first; null for the first and the unscored",

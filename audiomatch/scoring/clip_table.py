@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from audiomatch.folds import BY_TEXT
-from audiomatch.records import Scores
+from audiomatch.records import OperatingPoint, Scores
 from audiomatch.scoring.clusters import Array, Clusters
 from audiomatch.scoring.intervals import bounded
 from audiomatch.scoring.metrics import (
@@ -19,6 +20,7 @@ from audiomatch.scoring.metrics import (
     recall_at_precision,
     says_nothing,
 )
+from audiomatch.scoring.operating import operating_points
 from audiomatch.scoring.reliability import error_of
 from audiomatch.text import text_key
 
@@ -88,6 +90,15 @@ class ClipTable:
             (value, self.score(matcher, (values == value).to_numpy(bool)))
             for value in sorted(values.unique(), key=_natural if column == "grade" else None)
         ]
+
+    def operating(
+        self, matcher: str, columns: Sequence[str] = ("task", "grade")
+    ) -> list[OperatingPoint]:
+        """Return a matcher's operating points, also for each value of columns that have any."""
+        values = {name: self.clips[name].fillna("").astype(str) for name in columns}
+        by = {name: one.to_numpy(object) for name, one in values.items() if (one != "").any()}
+        groups = self.clips["group"].to_numpy(object)
+        return operating_points(self.y, self.p[matcher], self.folds, groups, self._part, by)
 
     def says_nothing(self, matcher: str, chosen: NDArray[np.bool_]) -> bool:
         """Tell whether a matcher's predictions of the chosen clips are hardly more than one."""

@@ -161,7 +161,7 @@ def _judged(
 ) -> list[Difference]:
     """Return what is known of each pair; the intervals of those asked for hold together."""
     varied = [pair for pair in asked if pair.spread > 0]
-    score = _largest_score([pair.influence for pair in varied], clusters, seed)
+    score = largest_score([pair.influence for pair in varied], clusters, seed)
     return [_difference(pair, pair in varied, score, matters) for pair in pairs]
 
 
@@ -180,7 +180,7 @@ def _pair(a: str, b: str, difference: Array, clusters: Clusters) -> _Pair:
     return _Pair(a, b, value, everywhere, spread if spread > 1e-12 else 0.0, own, same)
 
 
-def _largest_score(influences: Sequence[Array], clusters: Clusters, seed: int) -> float:
+def largest_score(influences: Sequence[Array], clusters: Clusters, seed: int = 0) -> float:
     """Return what the largest of the pairs' normal scores keeps below in 95 % of tables."""
     if len(influences) < 2:
         return float(stats.norm.ppf((1 + CONFIDENCE) / 2))

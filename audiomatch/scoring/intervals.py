@@ -35,12 +35,20 @@ def bounded(
     if value is None:
         return Interval(None)
     if name == "auroc":
-        if not 0 < value < 1:
-            return Interval(value)
-        found = t_interval(float(logit(value)), influence / (value * (1 - value)), clusters, 0.0)
-        return Interval(value, *(None if end is None else float(expit(end)) for end in found[1:]))
+        return share_interval(value, influence, clusters)
     found = t_interval(value, influence, clusters)
     if found.low is None or found.high is None:
         return found
     least, most = BOUNDS.get(name, (-np.inf, np.inf))
     return Interval(value, max(found.low, least), min(found.high, most))
+
+
+def share_interval(value: float, influence: Array, clusters: Clusters) -> Interval:
+    """Return a share with its interval, made in logits, in which it is nearly normal.
+
+    None at 0 and at 1, where nothing varies.
+    """
+    if not 0 < value < 1:
+        return Interval(value)
+    found = t_interval(float(logit(value)), influence / (value * (1 - value)), clusters, 0.0)
+    return Interval(value, *(None if end is None else float(expit(end)) for end in found[1:]))

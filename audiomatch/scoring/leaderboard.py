@@ -147,6 +147,7 @@ def _row(matcher: str, folds: list[FoldSummary], every: list[int], table: ClipTa
         by_fold=tuple(_fold(fold, table) for fold in sorted(folds, key=lambda f: f.fold)),
         by_task=tuple(TaskScores(task=task, **dict(scores)) for task, scores in by_task),
         by_grade=tuple(GradeScores(grade=grade, **dict(scores)) for grade, scores in by_grade),
+        operating=tuple(table.operating(matcher)) if done else (),
     )
 
 

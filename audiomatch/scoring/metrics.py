@@ -15,6 +15,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit, xlogy
 from scipy.stats import rankdata
 
+from audiomatch.decisions import least_threshold
+
 Array = NDArray[np.float64]
 
 CLIP = 1e-15
@@ -76,11 +78,8 @@ def recall_at_precision(labels: ArrayLike, p: ArrayLike) -> float | None:
     y, q = checked(labels, p)
     if not y.sum():
         return None
-    order = np.argsort(-q, kind="stable")
-    last = np.flatnonzero(np.r_[q[order][1:] != q[order][:-1], True])  # of each threshold
-    found = np.cumsum(y[order])[last]
-    enough = found >= PRECISION * (last + 1) - 1e-9
-    return float(found[enough].max(initial=0.0) / y.sum())
+    threshold = least_threshold(q, y == 1, PRECISION)
+    return 0.0 if threshold is None else float(y[q >= threshold].sum() / y.sum())
 
 
 def says_nothing(p: Array) -> bool:

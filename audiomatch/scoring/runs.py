@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from audiomatch.errors import UserError, brief, unknown
-from audiomatch.records import Difference, FoldSummary, Leaderboard, RunRecord
-from audiomatch.scoring.clip_table import BY_GROUP, COLUMNS, clusters_by
+from audiomatch.records import Difference, FoldSummary, Leaderboard, OperatingPoint, RunRecord
+from audiomatch.scoring.clip_table import BY_GROUP, COLUMNS, ClipTable, clusters_by
 from audiomatch.scoring.comparisons import MATTERS, compare_by
 from audiomatch.scoring.leaderboard import build_leaderboard
 from audiomatch.scoring.metrics import clip_losses
@@ -121,6 +122,28 @@ def compare_rows(
     clusters = clusters_by(clips, cluster)
     values = clips[by].fillna("").astype(str).to_numpy(object) if by else None
     return compare_by((a, b), losses[0] - losses[1], clusters, values, matters)
+
+
+def operating_of(
+    run: KeptRun, matcher: str | None = None, by: str | None = None, cluster: str = BY_GROUP
+) -> tuple[str, list[OperatingPoint]]:
+    """Return the operating points of a row, else of the first matcher, and its name.
+
+    With `by` also for each value of that column. Raises `UserError` for a row or column that is not
+    there.
+    """
+    for name in (*cluster.split("+"), *([by] if by else [])):
+        _check_column(run, "--by" if name == by else "--cluster", name)
+    if run.predictions.empty:
+        raise UserError(f"{run.source}: no row has a finished fold")
+    table = ClipTable(run.predictions, cluster)
+    if matcher is None:
+        floors = {result.matcher for result in run.results if result.kind == "floor"}
+        losses = {name: float(np.nanmean(table.losses(name))) for name in table.p}
+        matcher = min(losses, key=lambda name: (name in floors, losses[name]))
+    elif matcher not in table.p:
+        raise unknown("row", matcher, sorted(table.p))
+    return matcher, table.operating(matcher, [by] if by else [])
 
 
 def _check_column(run: KeptRun, option: str, name: str) -> None:

@@ -95,7 +95,7 @@ def csv_table(leaderboard: Leaderboard) -> str:
     return stream.getvalue()
 
 
-_NESTED = ("errors", "warnings", "by_fold", "by_task", "by_grade", "vs_best")
+_NESTED = ("errors", "warnings", "by_fold", "by_task", "by_grade", "operating", "vs_best")
 
 
 def html_table(leaderboard: Leaderboard) -> str:
