@@ -123,6 +123,7 @@ def compare(
     negatives: str | Sequence[str] | None = None,
     split: str | None = None,
     test: Data | None = None,
+    train_sizes: str | Sequence[int] = (),
     fold: int | None = None,
     out: Place | None = None,
     dataset: str | None = None,
@@ -161,6 +162,8 @@ def compare(
         split: a column, in the place of folds: fit on the rows where it is `train`, predict those
             where it is `test`.
         test: data to predict by matchers fitted on all of `data`, in the place of folds.
+        train_sizes: clips of each training part that matchers learn from beside all of them, as in
+            `[0, 50, 200]`; 0 stands for the ready models of plugins. See `Leaderboard.learning`.
         fold: the one to compute, from 1; the tables are written by the call that finds all there.
         out: the run folder, else `runs/NAME-OF-DATA`.
         dataset: the layout of a path, else told by the path.
@@ -192,9 +195,11 @@ def compare(
     from audiomatch.running.entrants import enter, refusals
     from audiomatch.running.executors import gpus_of, make_executor
     from audiomatch.running.folder import check_run_folder, default_folder
+    from audiomatch.running.splits import parse_train_sizes
 
     named = matchers if isinstance(matchers, str) else ",".join(map(str, matchers))
     specs = parse_matchers(named)
+    sizes = parse_train_sizes(train_sizes)
     design = Design(folds, group, parse_kinds(negatives), split, test)
     design.check_fold(fold)
     check_allowed(allow)
@@ -225,6 +230,7 @@ def compare(
         made = audited(made, run, given, allow)
         return run_comparison(
             *(plugins.registry(), entrants, made, records, run, place, pool, fold and fold - 1),
+            train_sizes=sizes,
             cluster=cluster,
             matters=matters,
             asked=asked,

@@ -185,6 +185,23 @@ def _codes(values: Sequence[str]) -> tuple[Codes, NDArray[np.object_]]:
     return codes, distinct
 
 
+def nested_part(train: Clips, size: int, seed: int | Sequence[int]) -> NDArray[np.int64]:
+    """Return the positions of `size` clips of a training part, of both classes where at least 2.
+
+    Whole groups in an order that `seed` draws, the last one cut. Those of a smaller size are among
+    those of a larger one, whatever the order of rows.
+    """
+    rng = np.random.default_rng(seed)
+    codes, groups = _codes(train.groups)
+    by_id = np.argsort(np.array(train.ids, dtype=object))
+    place = rng.permutation(len(groups))[codes]  # (n,) of a clip's group
+    drawn = rng.permutation(by_id)
+    drawn = drawn[np.argsort(place[drawn], kind="stable")]
+    other = int(np.argmax(train.labels[drawn] != train.labels[drawn[0]]))  # of the other class
+    drawn = np.r_[drawn[0], drawn[other], np.delete(drawn, [0, other])]
+    return np.sort(drawn[:size])
+
+
 def inner_split(
     train: Clips,
     fraction: float = 0.2,

@@ -76,12 +76,12 @@ class Evaluation:
     def __repr__(self) -> str:
         from rich.console import Console
 
-        from audiomatch.scoring import leaderboard_table
+        from audiomatch.scoring import tables
 
         stream = io.StringIO()
         # In a notebook rich would show the table itself, and write nothing into the stream.
         console = Console(file=stream, width=_WIDTH, force_jupyter=False, color_system=None)
-        console.print(leaderboard_table(self.record))
+        console.print(*tables(self.record))
         lines = (line.rstrip() for line in [*stream.getvalue().splitlines(), *self.notes()])
         return "\n".join(lines).strip("\n")
 
@@ -119,14 +119,14 @@ class Comparison(Evaluation):
     def missing(self) -> list[int]:
         """The folds, from 1, that are still to be computed, where one was computed alone."""
         known = Counter(result.fold for result in self.run.results)
-        every = len({result.matcher for result in self.run.results})
+        every = max(known.values())
         return [fold + 1 for fold in range(self.run.folds.k) if known[fold] < every]
 
     @property
     def problems(self) -> list[str]:
         """A line for each fold that failed, matcher skipped, and plugin's listener that failed."""
         failed = [
-            f"{result.matcher} fold {result.fold + 1}: {result.error}"
+            f"{result.matcher} fold {result.fold + 1}{result.learned}: {result.error}"
             if result.status == "failed"
             else f"{result.matcher}: skipped: {result.error}"
             for result in self.run.failures

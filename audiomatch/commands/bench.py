@@ -45,6 +45,11 @@ from audiomatch.commands.stopping import check_started_once, if_stopped
     "--test", type=UserPath(), metavar="DATA", help="Fit on all of DATA, predict these; no folds."
 )
 @click.option(
+    "--train-sizes",
+    metavar="N,…",
+    help="Learn from so many clips of each training part too: 0 (ready models), 50, 200, all.",
+)
+@click.option(
     "--fold",
     type=click.IntRange(min=1),
     metavar="K",
@@ -95,7 +100,7 @@ def bench(
     Exit code 1 when a fold of a matcher failed, or a matcher was skipped.
     """
     import audiomatch
-    from audiomatch.scoring import leaderboard_table
+    from audiomatch.scoring import tables
     from audiomatch.spec import parse_matchers
 
     check_started_once()
@@ -113,6 +118,6 @@ def bench(
         missing = ", ".join(map(str, found.missing))
         click.echo(f"Run folder: {found.folder}   still to compute: --fold {missing}")
     else:
-        print_table(leaderboard_table(found.record))
+        print_table(*tables(found.record))
         click.echo(f"Run folder: {found.folder}   report: {found.folder / 'report.html'}")
     return 1 if found.problems else 0

@@ -33,14 +33,14 @@ def leaderboard(
 
     It is made anew of their predictions. Runs of other data or folds are refused by name.
     """
-    from audiomatch.scoring import table
+    from audiomatch.scoring import table, tables
     from audiomatch.scoring.runs import leaderboard_of, open_run
 
     found = leaderboard_of([open_run(run) for run in runs], cluster, matters)
     if as_json or form == "json":
         print_json(found.model_dump(mode="json"))
     elif form == "table":
-        print_table(table.leaderboard_table(found))
+        print_table(*tables(found))
     else:
         made = {"md": table.markdown_table, "csv": table.csv_table, "latex": table.latex_table}
         click.echo(made[form](found), nl=False)

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 1_000
 
 
-def print_table(table: Table) -> None:
-    """Print a rich table; in a pipe, which has no width, nothing is cut or folded."""
+def print_table(*tables: Table) -> None:
+    """Print tables of rich; in a pipe, which has no width, nothing is cut or folded."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(*tables)
 
 
 def print_json(content: Any) -> None:

@@ -34,8 +34,10 @@ from audiomatch.records.run import (
     MachineRecord,
     RunRecord,
 )
+from audiomatch.records.training import ALL, LearningPoint
 
 __all__ = [
+    "ALL",
     "SCHEMA_VERSION",
     "DataRecord",
     "Difference",
@@ -52,6 +54,7 @@ __all__ = [
     "HeldOut",
     "KeptFold",
     "Leaderboard",
+    "LearningPoint",
     "MachineRecord",
     "ModelCard",
     "OperatingPoint",

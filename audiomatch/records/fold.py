@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from audiomatch.matcher import Kind
 from audiomatch.records.base import FileRecord, FoldStatus, Record
+from audiomatch.records.training import ALL
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -19,6 +20,12 @@ class FoldSummary(Record):
     matcher: str = Field(description="as named on the command line")
     kind: Kind = Field(default="matcher", description="`matcher` or `floor`")
     fold: int = Field(ge=0, description="the fold that was held out, from 0")
+    train_size: int = Field(
+        default=ALL,
+        ge=ALL,
+        description="clips of the training part that were asked for; -1 for all, 0 for a ready "
+        "model",
+    )
     status: FoldStatus = Field(
         description="`done`, `failed`, or `skipped` where the matcher cannot be had as it was named"
     )
@@ -66,6 +73,17 @@ class FoldSummary(Record):
     def done(self) -> bool:
         """Whether it finished."""
         return self.status == "done"
+
+    @property
+    def whole(self) -> bool:
+        """Whether the whole training part was learned from."""
+        return self.train_size == ALL
+
+    @property
+    def learned(self) -> str:
+        """What was learned from, in words after a comma; empty for the whole training part."""
+        less = f", {self.train_size} clips" if self.train_size else ", ready"
+        return "" if self.whole else less
 
     @property
     def seconds(self) -> float:

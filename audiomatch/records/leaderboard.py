@@ -10,6 +10,7 @@ from audiomatch.errors import UserError, unknown
 from audiomatch.matcher import Kind
 from audiomatch.records.base import FileRecord, FoldStatus, Record, RowStatus
 from audiomatch.records.operating import OperatingPoint
+from audiomatch.records.training import LearningPoint
 
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
 _OTHER_WAY: dict[Verdict | None, Verdict] = {"better": "worse", "worse": "better"}
@@ -232,6 +233,11 @@ class Leaderboard(FileRecord):
         description="one a matcher or floor, by rising log loss: `done`, `partial`, then the others"
     )
     comparisons: tuple[Difference, ...] = Field(description="one a pair of rows with scores")
+    learning: tuple[LearningPoint, ...] = Field(
+        default=(),
+        description="log loss by clips learned from, a matcher after another, sizes rising; empty "
+        "without --train-sizes",
+    )
     n: int = Field(description="clips scored")
     matches: int = Field(description="matches among them")
     groups: int = Field(description="groups they are of")

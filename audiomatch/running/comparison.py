@@ -25,14 +25,16 @@ from audiomatch.records import (
 )
 from audiomatch.report import write_report
 from audiomatch.results import Comparison
-from audiomatch.running.crossval import cross_validate, pooled_predictions
+from audiomatch.running.crossval import cross_validate, pooled_predictions, splits_of
 from audiomatch.running.entrants import enter_kept
 from audiomatch.running.folder import RunFolder, only_writer
 from audiomatch.running.jobs import Entrant
 from audiomatch.running.provenance import provenance
-from audiomatch.scoring import MATTERS, build_leaderboard
+from audiomatch.running.splits import Split, smaller_splits, whole_splits
+from audiomatch.scoring import MATTERS
 from audiomatch.scoring.clip_table import BY_GROUP, clusters_by
 from audiomatch.scoring.comparisons import power_line
+from audiomatch.scoring.learning import whole_leaderboard
 
 
 def run_comparison(
@@ -45,6 +47,7 @@ def run_comparison(
     executor: Executor,
     only: int | None = None,
     *,
+    train_sizes: Sequence[int] = (),
     cluster: str = BY_GROUP,
     matters: float = MATTERS,
     asked: Mapping[str, Any],
@@ -55,17 +58,30 @@ def run_comparison(
     `run.progress` shows each fold and names each plugin whose listener hook failed. Other matchers
     of which the folder has all folds are in the tables too. With `only` no other fold is computed,
     and the tables are written once the folder has all of them; the comparison returned is of what
-    there is. `cluster` and `matters` are as for `build_leaderboard`; `asked` are the arguments of
-    `audiomatch.compare`, for the record. Raises `UserError` where the folder holds another design,
-    another run writes it, or there is no such column.
+    there is. `train_sizes` are clips of each training part that matchers learn from too, see
+    `smaller_splits`. `cluster` and `matters` are as for `build_leaderboard`; `asked` are the
+    arguments of `audiomatch.compare`, for the record. Raises `UserError` where the folder holds
+    another design, another run writes it, or there is no such column or size.
     """
     groups = _check_cluster(folds, cluster)
+    smaller = smaller_splits(folds, train_sizes, run.seed)
     if only is None:
         run.progress.say(power_line(groups, len(entrants)))
-    score = partial(build_leaderboard, cluster=cluster, matters=matters, seed=run.seed)
+    if 0 in train_sizes:
+        _say_not_ready(entrants, run)
+    score = partial(whole_leaderboard, cluster=cluster, matters=matters, seed=run.seed)
     with only_writer(path, shared=only is not None):
         return _compare(
-            registry, entrants, folds, data, run, path, executor, only, score, asked or {}
+            *(registry, entrants, folds, data, run, path, executor, only, smaller, score),
+            asked or {},
+        )
+
+
+def _say_not_ready(entrants: Sequence[Entrant], run: Run) -> None:
+    without = [e.label for e in entrants if e.kind == "matcher" and not e.ready and not e.skipped]
+    if without:
+        run.progress.say(
+            f"--train-sizes 0: no point for {', '.join(without)}: no ready model is there"
         )
 
 
@@ -93,7 +109,8 @@ def _compare(
     path: Path,
     executor: Executor,
     only: int | None,
-    score: Callable[[pd.DataFrame, Sequence[FoldResult]], Leaderboard],
+    smaller: Sequence[Split],
+    score: Callable[[pd.DataFrame, pd.DataFrame, Sequence[FoldResult]], Leaderboard],
     asked: Mapping[str, Any],
 ) -> Comparison:
     folder = RunFolder(path, run.progress.say)
@@ -107,21 +124,26 @@ def _compare(
                 run.progress.say(f"{result.matcher}: skipped: {result.error}")
             return
         run.progress.say(_line(result, folds.k))
+        if not result.whole:
+            return
         facts = {"matcher": result.matcher, "fold": result.fold, "result": result}
         problems.extend(registry.tell("audiomatch_fold_done", **facts))
 
     named = {entrant.label for entrant in entrants}
     kept = enter_kept(registry, folder.matchers() - named, executor, run.progress.say)
-    results = cross_validate(entrants, folds, run, folder, executor, fold_done, only, kept)
-    detailed = pooled_predictions(results, folds)
+    work = entrants, folds, run, folder, executor, fold_done, only, kept, smaller
+    results = cross_validate(*work)
+    detailed = pooled_predictions([result for result in results if result.whole], folds)
+    less = pooled_predictions([result for result in results if not result.whole], folds)
     with run.progress.task("scoring", total=1, unit="tables") as task:
-        leaderboard = score(detailed, results)
+        leaderboard = score(detailed, less, results)
         task.advance()
     seconds = time.time() - started
     own = sum(result.matcher in named for result in results)
-    complete = only is None or own == len(entrants) * folds.k
+    splits = whole_splits(folds, run.seed)
+    complete = only is None or own == sum(len(splits_of(e, splits, smaller)) for e in entrants)
     if complete:
-        folder.write_predictions(detailed)
+        folder.write_predictions(detailed, less)
         leaderboard.write(path / "leaderboard.json")
         problems += registry.tell("audiomatch_run_done", folder=path, leaderboard=leaderboard)
     record = RunRecord(
@@ -174,7 +196,7 @@ def _record_of(folds: Folds) -> FoldsRecord:
 
 
 def _line(result: FoldResult, k: int) -> str:
-    head = f"{result.matcher} fold {result.fold + 1}/{k}: "
+    head = f"{result.matcher} fold {result.fold + 1}/{k}{result.learned}: "
     if not result.done:
         return head + f"failed: {result.error}"
     seconds = f"{result.seconds:.1f} s"

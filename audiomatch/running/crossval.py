@@ -9,12 +9,12 @@ from dataclasses import replace
 import pandas as pd
 
 from audiomatch.folds import Folds
-from audiomatch.intake import data_digest
 from audiomatch.matcher import Run
-from audiomatch.progress import Progress, QuietProgress
+from audiomatch.progress import QuietProgress
 from audiomatch.records import FoldResult
 from audiomatch.running.folder import FoldKey, RunFolder
 from audiomatch.running.jobs import Entrant, Job, run_job
+from audiomatch.running.splits import Split, whole_splits
 
 
 def cross_validate(
@@ -26,6 +26,7 @@ def cross_validate(
     fold_done: Callable[[FoldResult], None] | None = None,
     only: int | None = None,
     kept: Sequence[Entrant] = (),
+    smaller: Sequence[Split] = (),
 ) -> list[FoldResult]:
     """Fit and predict every fold of every matcher; return one result for each, in order.
 
@@ -34,34 +35,26 @@ def cross_validate(
     every finished fold kept. `fold_done` hears each result as it comes. Of other folds than `only`
     none is computed, and those are returned that the folder has when that one is done. Nor are
     folds of `kept` matchers computed: one that has not all of its folds in the folder is left out.
-    Of a matcher that is skipped all folds are.
+    Of a matcher that is skipped all folds are. The splits of `smaller` training parts are computed
+    beside the folds; the one of no clips for matchers with a ready model.
     """
-    work = _Work(folder, executor, run.progress, fold_done)
-    splits = [folds.split(fold) for fold in range(folds.k)]
-    digests = [(data_digest(train), data_digest(held_out)) for train, held_out in splits]
-    settings = replace(run, progress=QuietProgress(), notes={})
-    wanted = [fold for fold in range(folds.k) if only in (None, fold)]
-
-    def job_of(entrant: Entrant, fold: int) -> tuple[Job, FoldKey]:
-        job = Job(entrant, fold, *splits[fold], settings)
-        return job, _key(job, *digests[fold])
-
+    work = _Work(folder, executor, run, fold_done)
+    whole = whole_splits(folds, run.seed)
     try:
         for entrant in entrants:
-            if entrant.skipped:
-                for fold in range(folds.k):
-                    work.finish(job_of(entrant, fold)[0].skipped())
-                continue
-            with run.progress.task(entrant.label, total=len(wanted), unit="folds") as task:
-                for fold in wanted:
-                    work.begin(*job_of(entrant, fold))
-                    task.advance()
+            splits = splits_of(entrant, whole, smaller)
+            every = entrant.skipped or only is None
+            work.enter(entrant, [split for split in splits if every or split.fold == only])
         work.wait()
         for entrant in [entrant for entrant in entrants if not entrant.skipped]:
-            for fold in set(range(folds.k)) - set(wanted):
-                work.replay(job_of(entrant, fold))
+            for split in splits_of(entrant, whole, smaller):
+                if only not in (None, split.fold):
+                    work.replay(entrant, [split])
         for entrant in kept:
-            if not work.replay(*(job_of(entrant, fold) for fold in range(folds.k))):
+            if work.replay(entrant, whole):
+                for split in splits_of(entrant, [], smaller):
+                    work.replay(entrant, [split])
+            else:
                 run.progress.say(
                     f"{entrant.label} is left out of the table: not all of its folds are there as "
                     "this code, seed and device make them"
@@ -69,8 +62,19 @@ def cross_validate(
     except BaseException:
         executor.shutdown(wait=False, cancel_futures=True)
         raise
-    order = [(entrant.label, fold) for entrant in (*entrants, *kept) for fold in range(folds.k)]
+    order = [
+        (entrant.label, *split.place)
+        for entrant in (*entrants, *kept)
+        for split in splits_of(entrant, whole, smaller)
+    ]
     return [work.results[place] for place in order if place in work.results]
+
+
+def splits_of(entrant: Entrant, whole: Sequence[Split], smaller: Sequence[Split]) -> list[Split]:
+    """Return the splits that a matcher has: of no clips only with a ready model."""
+    if entrant.skipped:
+        return list(whole)
+    return [*whole, *(split for split in smaller if split.train_size or entrant.ready)]
 
 
 class _Work:
@@ -80,28 +84,47 @@ class _Work:
         self,
         folder: RunFolder,
         executor: Executor,
-        progress: Progress,
+        run: Run,
         fold_done: Callable[[FoldResult], None] | None,
     ) -> None:
-        self.results: dict[tuple[str, int], FoldResult] = {}
+        self.results: dict[tuple[str, int, int], FoldResult] = {}
         self._waiting: dict[Future[FoldResult], tuple[Job, FoldKey]] = {}
         self._side_by_side: set[Future[FoldResult]] = set()
-        self._folder, self._executor, self._progress = folder, executor, progress
+        self._folder, self._executor, self._progress = folder, executor, run.progress
+        self._settings = replace(run, progress=QuietProgress(), notes={})
         self._fold_done = fold_done
 
-    def replay(self, *jobs: tuple[Job, FoldKey]) -> bool:
-        """Take the folds of jobs from the folder where it has all; return whether it has."""
+    def enter(self, entrant: Entrant, splits: Sequence[Split]) -> None:
+        """Replay the splits of a matcher, or have them computed; of one that is skipped all are."""
+        if entrant.skipped:
+            for split in splits:
+                self._finish(self._job(entrant, split)[0].skipped())
+            return
+        with self._progress.task(entrant.label, total=len(splits), unit="folds") as task:
+            for split in splits:
+                self._begin(*self._job(entrant, split))
+                task.advance()
+
+    def replay(self, entrant: Entrant, splits: Sequence[Split]) -> bool:
+        """Take the splits from the folder where it has all; return whether it has."""
+        jobs = [self._job(entrant, split) for split in splits]
         found = [self._folder.replay(key, job.held_out) for job, key in jobs]
         kept = [result for result in found if result is not None]
         if len(kept) == len(jobs):
-            for result in kept:
-                self.finish(result)
+            for result, split in zip(kept, splits, strict=True):
+                self._finish(result.model_copy(update={"train_size": split.train_size}))
         return len(kept) == len(jobs)
 
-    def begin(self, job: Job, key: FoldKey) -> None:
-        """Replay the job's fold or have it computed; gather what has ended."""
-        if not self.replay((job, key)):
+    def _job(self, entrant: Entrant, split: Split) -> tuple[Job, FoldKey]:
+        job = Job(entrant, split.fold, *split.parts, self._settings, split.train_size)
+        return job, _key(job, *split.digests)
+
+    def _begin(self, job: Job, key: FoldKey) -> None:
+        found = self._folder.replay(key, job.held_out)
+        if found is None:
             self._waiting[self._submit(job)] = job, key
+        else:
+            self._finish(found.model_copy(update={"train_size": job.train_size}))
         under_way = [future for future in self._waiting if not future.done()]
         if len(under_way) > 1:
             self._side_by_side.update(under_way)
@@ -135,11 +158,11 @@ class _Work:
             result = result.model_copy(update={"side_by_side": True})
         if result.done:
             self._folder.keep(key, result)
-        self.finish(result)
+        self._finish(result)
 
-    def finish(self, result: FoldResult) -> None:
+    def _finish(self, result: FoldResult) -> None:
         """Note a result, and tell of it."""
-        self.results[result.matcher, result.fold] = result
+        self.results[result.matcher, result.train_size, result.fold] = result
         if self._fold_done:
             self._fold_done(result)
 
@@ -163,8 +186,10 @@ def pooled_predictions(results: Sequence[FoldResult], folds: Folds) -> pd.DataFr
     """Return the held-out predictions of all finished folds, with what is known of the clips.
 
     Columns: id, matcher, fold, group, match, p_match, expected_text, negative, task, grade, and
-    further ones of the data, as text.
+    further ones of the data, as text; where less than whole training parts were learned from, also
+    train_size.
     """
+    further_facts = [] if all(result.whole for result in results) else ["train_size"]
     own = ("id", "matcher", "fold", "p_match")
     of_clip = ["group", "match", "expected_text", "negative", "task", "grade"]
     made = "" if folds.made is None else folds.made
@@ -180,12 +205,13 @@ def pooled_predictions(results: Sequence[FoldResult], folds: Folds) -> pd.DataFr
                 "matcher": result.matcher,
                 "fold": result.fold,
                 "p_match": result.p_match,
+                **{name: getattr(result, name) for name in further_facts},
             }
         )
         for result in results
         if result.done
     ]
-    columns = ["id", "matcher", "fold", "group", "match", "p_match", *of_clip[2:]]
+    columns = ["id", "matcher", *further_facts, "fold", "group", "match", "p_match", *of_clip[2:]]
     if not parts:
         return pd.DataFrame(columns=columns)
     return pd.concat(parts, ignore_index=True).join(facts, on="id")[columns]

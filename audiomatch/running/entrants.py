@@ -48,7 +48,8 @@ def enter(
 
 
 def _enter(spec: MatcherSpec, offer: Offer, executor: Executor) -> Entrant:
-    entrant = Entrant(spec=spec, kind=offer.info.kind, plugin=offer.plugin)
+    ready = offer.info.ready is not None
+    entrant = Entrant(spec=spec, kind=offer.info.kind, plugin=offer.plugin, ready=ready)
     try:
         return replace(entrant, **executor.submit(_facts, entrant).result())
     except UnknownNameError:

@@ -23,7 +23,14 @@ from audiomatch.running.identity import computed_by, digest_of
 from audiomatch.running.kept import read_fold, write_fold
 
 DESIGN = "folds.json"
-WRITTEN = ("folds", "predictions.parquet", "leaderboard.json", "run.json", "report.html")
+WRITTEN = (
+    "folds",
+    "predictions.parquet",
+    "train_sizes.parquet",
+    "leaderboard.json",
+    "run.json",
+    "report.html",
+)
 
 
 def check_run_folder(path: Path) -> None:
@@ -180,10 +187,15 @@ class RunFolder:
     def _file(self, key: FoldKey) -> Path:
         return self.path / "folds" / key.file
 
-    def write_predictions(self, predictions: pd.DataFrame) -> None:
-        """Write `predictions.parquet`."""
-        with atomic_file(self.path / "predictions.parquet") as temporary:
-            predictions.to_parquet(temporary, index=False)
+    def write_predictions(self, predictions: pd.DataFrame, smaller: pd.DataFrame) -> None:
+        """Write `predictions.parquet`, and `train_sizes.parquet` where there are such rows."""
+        for name, table in (("predictions", predictions), ("train_sizes", smaller)):
+            file = self.path / f"{name}.parquet"
+            if table.empty and name == "train_sizes":  # nor are those of an earlier run in it
+                file.unlink(missing_ok=True)
+                continue
+            with atomic_file(file) as temporary:
+                table.to_parquet(temporary, index=False)
 
 
 def _in_order(kept: FoldResult, held_out: Clips) -> dict[str, Any]:

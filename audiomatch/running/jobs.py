@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,12 @@ from audiomatch.contract import fit_matcher, predict_matches
 from audiomatch.errors import PluginError, UserError
 from audiomatch.hookspecs import DISTRIBUTION
 from audiomatch.machine import peak_memory_mb, reset_peak_memory
-from audiomatch.matcher import Kind, Run
+from audiomatch.matcher import Kind, Matcher, Run
+from audiomatch.model import load_model
 from audiomatch.offers import Plugin
 from audiomatch.progress import Progress, QuietProgress
-from audiomatch.records import FoldResult
-from audiomatch.spec import MatcherSpec
+from audiomatch.records import ALL, FoldResult
+from audiomatch.spec import READY, MatcherSpec
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Entrant:
         further_data: what `Matcher.further_data` gave.
         may_refuse: whether `Matcher.refuses` is to be asked.
         columns: which columns of the data it is given beside those that every clip has.
+        ready: whether its plugin carries a fitted model.
         fault: why the plugin's code gave no matcher to take part; empty where it did.
         skipped: why it cannot be had as it was asked for, and takes no part; empty where it can.
     """
@@ -51,6 +54,7 @@ class Entrant:
     further_data: tuple[str, ...] = ()
     may_refuse: bool = False
     columns: tuple[str, ...] = ()
+    ready: bool = False
     fault: str = ""
     skipped: str = ""
 
@@ -76,6 +80,8 @@ class Job:
         train: the training part, with labels.
         held_out: the held-out part, without labels.
         run: cache, device, precision, seed and workers.
+        train_size: how many clips `train` was to have; of `ALL` it is the whole training part, and
+            with 0 the model that the plugin carries predicts.
     """
 
     entrant: Entrant
@@ -83,6 +89,7 @@ class Job:
     train: Clips
     held_out: Clips
     run: Run
+    train_size: int = ALL
 
     @property
     def name(self) -> str:
@@ -129,6 +136,7 @@ class Job:
             matcher=self.entrant.label,
             kind=self.entrant.kind,
             fold=self.fold,
+            train_size=self.train_size,
             config=dict(self.entrant.config),
             plugin=self.entrant.plugin.distribution,
             version=self.entrant.plugin.version,
@@ -150,9 +158,8 @@ def run_job(job: Job, progress: Progress | None = None) -> FoldResult:
     try:
         if job.entrant.fault:
             raise PluginError(job.entrant.fault)
-        matcher = plugins.registry().create(job.entrant.spec)
         start = time.perf_counter()
-        fit_matcher(matcher, job.train, run)
+        matcher = _fitted(job, run)
         fitted = time.perf_counter()
         p_match = predict_matches(matcher, job.held_out, run)
         predicted = time.perf_counter()
@@ -167,6 +174,14 @@ def run_job(job: Job, progress: Progress | None = None) -> FoldResult:
         raise
     except BaseException as error:  # noqa: BLE001 - a stranger's code may raise anything
         return job.failed(error, run.notes)
+
+
+def _fitted(job: Job, run: Run) -> Matcher:
+    if job.train_size == 0:
+        return load_model(Path(job.entrant.spec.name + READY), plugins.registry())[0]
+    matcher = plugins.registry().create(job.entrant.spec)
+    fit_matcher(matcher, job.train, run)
+    return matcher
 
 
 def _as_read(notes: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from audiomatch.scoring.clusters import Interval
 from audiomatch.scoring.comparisons import MATTERS, paired_difference
+from audiomatch.scoring.further_tables import tables
 from audiomatch.scoring.intervals import metric_interval
 from audiomatch.scoring.leaderboard import build_leaderboard
 from audiomatch.scoring.metrics import METRICS, auroc, brier, log_loss, recall_at_precision, skill
@@ -24,4 +25,5 @@ __all__ = [
     "paired_difference",
     "recall_at_precision",
     "skill",
+    "tables",
 ]

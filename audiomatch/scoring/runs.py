@@ -13,7 +13,7 @@ from audiomatch.errors import UserError, brief, unknown
 from audiomatch.records import Difference, FoldSummary, Leaderboard, OperatingPoint, RunRecord
 from audiomatch.scoring.clip_table import BY_GROUP, COLUMNS, ClipTable, clusters_by
 from audiomatch.scoring.comparisons import MATTERS, compare_by
-from audiomatch.scoring.leaderboard import build_leaderboard
+from audiomatch.scoring.learning import whole_leaderboard
 from audiomatch.scoring.metrics import clip_losses
 
 
@@ -23,6 +23,7 @@ class KeptRun:
 
     source: str
     predictions: pd.DataFrame
+    smaller: pd.DataFrame  # those of matchers that learned from less
     results: tuple[FoldSummary, ...]
     digests: tuple[str, ...]  # of the data that are predicted, and of the folds
     seed: int
@@ -39,15 +40,22 @@ def open_run(folder: Path) -> KeptRun:
     if not file.is_file() or not (folder / "run.json").is_file():
         raise UserError(f"{folder}: the run has not finished; the same `bench` goes on with it")
     record = RunRecord.read(folder / "run.json")
+    predictions = _table(file, COLUMNS)
+    less = folder / "train_sizes.parquet"
+    smaller = _table(less, (*COLUMNS, "train_size")) if less.exists() else predictions[:0]
+    digests = record.data.digest, record.test.digest if record.test else "", record.folds.digest
+    return KeptRun(str(folder), predictions, smaller, record.results, digests, record.seed)
+
+
+def _table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
     try:
-        predictions = pd.read_parquet(file)
+        table = pd.read_parquet(file)
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: cannot be read ({brief(error)})") from None
-    missing = [name for name in COLUMNS if name not in predictions]
+    missing = [name for name in columns if name not in table]
     if missing:
         raise UserError(f"{file}: has no column {missing[0]!r}")
-    digests = record.data.digest, record.test.digest if record.test else "", record.folds.digest
-    return KeptRun(str(folder), predictions, record.results, digests, record.seed)
+    return table
 
 
 def merged(runs: Sequence[KeptRun]) -> KeptRun:
@@ -56,7 +64,7 @@ def merged(runs: Sequence[KeptRun]) -> KeptRun:
     Raises `UserError` where data or folds differ, or a matcher's predictions do.
     """
     first, *others = runs
-    parts, results = [first.predictions], list(first.results)
+    parts, less, results = [first.predictions], [first.smaller], list(first.results)
     for run in others:
         if run.digests != first.digests:
             what = "folds" if run.digests[:2] == first.digests[:2] else "data"
@@ -67,14 +75,15 @@ def merged(runs: Sequence[KeptRun]) -> KeptRun:
             own = run.predictions[run.predictions["matcher"] == matcher]
             if matcher not in known_names:
                 parts.append(own)
+                less.append(run.smaller[run.smaller["matcher"] == matcher])
                 results += [result for result in run.results if result.matcher == matcher]
             elif not _alike(own, known[known["matcher"] == matcher]):
                 raise UserError(
                     f"{run.source}: {matcher} is in {first.source} or another run too, with other "
                     "predictions"
                 )
-    predictions = pd.concat(parts, ignore_index=True)
-    return KeptRun(first.source, predictions, tuple(results), first.digests, first.seed)
+    predictions, smaller = (pd.concat(tables, ignore_index=True) for tables in (parts, less))
+    return KeptRun(first.source, predictions, smaller, tuple(results), first.digests, first.seed)
 
 
 def leaderboard_of(
@@ -84,8 +93,13 @@ def leaderboard_of(
     run = merged(runs)
     for name in cluster.split("+"):
         _check_column(run, "--cluster", name)
-    return build_leaderboard(
-        run.predictions, run.results, cluster=cluster, matters=matters, seed=run.seed
+    return whole_leaderboard(
+        run.predictions,
+        run.smaller,
+        run.results,
+        cluster=cluster,
+        matters=matters,
+        seed=run.seed,
     )
 
 

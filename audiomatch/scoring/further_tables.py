@@ -1,0 +1,87 @@
+"""The tables beside the leaderboard: what more labels are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from audiomatch.errors import printable
+from audiomatch.records import ALL, Leaderboard, LearningPoint
+from audiomatch.scoring.learning import by_size
+from audiomatch.scoring.table import leaderboard_table
+
+
+def tables(leaderboard: Leaderboard) -> list[Table]:
+    """Return the leaderboard's table, and those that a run has beside it."""
+    found = [leaderboard_table(leaderboard)]
+    if leaderboard.learning:
+        found.append(learning_table(leaderboard))
+    return found
+
+
+def learning_table(leaderboard: Leaderboard) -> Table:
+    """Return log losses with intervals, a row a matcher and a column a size."""
+    points = {(p.matcher, p.train_size): p for p in leaderboard.learning}
+    sizes = sorted({size for _, size in points}, key=by_size)
+    heads = [_head(size, leaderboard.learning) for size in sizes]
+    rows = [
+        [row.label, *(_point(points.get((row.matcher, size))) for size in sizes)]
+        for row in leaderboard.rows
+        if (row.matcher, ALL) in points
+    ]
+    notes = learning_notes(leaderboard)
+    return _table("log loss by clips learned from", ["matcher", *heads], rows, notes)
+
+
+def learning_notes(leaderboard: Leaderboard) -> list[str]:
+    """Return for each matcher what the last clips that it learned from were worth."""
+    labels = {row.matcher: row.label for row in leaderboard.rows if row.kind == "matcher"}
+    by_matcher: dict[str, list[LearningPoint]] = {}
+    for point in leaderboard.learning:
+        by_matcher.setdefault(point.matcher, []).append(point)
+    lines = []
+    for matcher, label in labels.items():
+        points: list[LearningPoint | None] = [*by_matcher.get(matcher, ())]
+        *_, before, last = [None, None, *points]
+        if before and last and last.change is not None:
+            interval = interval_of(last.change_low, last.change_high)
+            lines.append(
+                f"{label}: from {before.n_train:.0f} to {last.n_train:.0f} clips: "
+                f"{last.change:+.3f}{interval and f' ({interval})'}"
+            )
+    if any(point.train_size == 0 for point in leaderboard.learning):
+        lines.append("ready: the fitted model that a plugin carries, which learned elsewhere")
+    return lines
+
+
+def interval_of(low: float | None, high: float | None) -> str:
+    """Return the ends of an interval, empty where there is none."""
+    return "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+
+
+def _head(size: int, points: Sequence[LearningPoint]) -> str:
+    if size != ALL:
+        return f"{size} clips" if size else "ready"
+    return f"all ({max(point.n_train for point in points if point.train_size == ALL):.0f})"
+
+
+def _point(point: LearningPoint | None) -> str:
+    if point is None:
+        return "-"
+    return "\n".join(filter(None, (f"{point.log_loss:.3f}", interval_of(point.low, point.high))))
+
+
+def _table(
+    title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]
+) -> Table:
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.title_justify = table.caption_justify = "left"
+    for head in heads:
+        table.add_column(head, justify="right" if table.columns else "left", overflow="fold")
+    for cells in rows:
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    table.caption = Text("\n".join(map(printable, notes))) if notes else None
+    return table
