@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from audiomatch.errors import ClipError, NotFittedError, UserError, WeightsError
     from audiomatch.hookspecs import hookimpl
     from audiomatch.matcher import Matcher, MatcherInfo, ReadyModel, Run
+    from audiomatch.probing.prober import probe
     from audiomatch.scored import ClipScore, CorpusScore, score
 
 __version__ = "0.2.0"
@@ -40,6 +41,7 @@ __all__ = [
     "fit",
     "hookimpl",
     "load",
+    "probe",
     "score",
 ]
 _NAMES_OF = {
@@ -49,6 +51,7 @@ _NAMES_OF = {
     "errors": ("ClipError", "NotFittedError", "UserError", "WeightsError"),
     "hookspecs": ("hookimpl",),
     "matcher": ("Matcher", "MatcherInfo", "ReadyModel", "Run"),
+    "probing.prober": ("probe",),
     "scored": ("ClipScore", "CorpusScore", "score"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}

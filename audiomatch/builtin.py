@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from audiomatch.datasets import DatasetInfo, find_manifest
 from audiomatch.hookspecs import hookimpl
 from audiomatch.matcher import MatcherInfo
+from audiomatch.probing.builtin import own_probes
+from audiomatch.probing.info import ProbeInfo
 from audiomatch.running.executors import ExecutorInfo
 
 if TYPE_CHECKING:
@@ -115,6 +117,12 @@ def audiomatch_executors() -> list[ExecutorInfo]:
             "audiomatch.running.executors:InlineExecutor",
         ),
     ]
+
+
+@hookimpl
+def audiomatch_probes() -> list[ProbeInfo]:
+    """Offer what people do, and what rooms and devices do to it."""
+    return list(own_probes())
 
 
 @hookimpl

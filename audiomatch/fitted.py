@@ -210,7 +210,9 @@ class Model:
         clip = one_clip(audio, text, rate, task=task, grade=grade, say=say).clips
         return self.explain(clip)[0]
 
-    def take_in(self, data: Data | None, labelled: bool, **how: Any) -> tuple[Intake, Opened]:
+    def take_in(
+        self, data: Data | None, labelled: bool | None, **how: Any
+    ) -> tuple[Intake, Opened]:
         """Open data and check its clips, with `how` as `audiomatch.inputs.take_in` takes it.
 
         A clip that the matcher cannot take (`Matcher.refuses`) is one that cannot be used.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from audiomatch.datasets import DatasetInfo
     from audiomatch.matcher import MatcherInfo
+    from audiomatch.probing.info import ProbeInfo
     from audiomatch.records import FoldResult, Leaderboard
     from audiomatch.running.executors import ExecutorInfo
 
@@ -50,6 +51,11 @@ def audiomatch_datasets() -> Iterable[DatasetInfo]:  # type: ignore[empty-body]
 @hookspec
 def audiomatch_executors() -> Iterable[ExecutorInfo]:  # type: ignore[empty-body]
     """Offer executors: what runs the jobs of a comparison, as in `bench --executor NAME`."""
+
+
+@hookspec
+def audiomatch_probes() -> Iterable[ProbeInfo]:  # type: ignore[empty-body]
+    """Offer probes: what `audiomatch probe` and `bench --probe` plant in matches."""
 
 
 @hookspec

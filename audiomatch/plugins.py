@@ -20,6 +20,7 @@ from audiomatch.hooks import Hooks
 from audiomatch.hookspecs import DISTRIBUTION, PROJECT
 from audiomatch.matcher import Matcher, MatcherInfo
 from audiomatch.offers import Offer, Plugin, checked_offer
+from audiomatch.probing.info import Probe, ProbeInfo, wrong_with
 from audiomatch.running.executors import ExecutorInfo
 from audiomatch.spec import DEFAULT_PRESET, READY, MatcherSpec
 
@@ -44,6 +45,7 @@ class Registry:
         self._infos = self._offered("matcher", MatcherInfo)
         self._layouts = self._offered("dataset", DatasetInfo)
         self._executors = self._offered("executor", ExecutorInfo)
+        self._probes = self._offered("probe", ProbeInfo)
         self._commands = self._offered("command", click.Command)
         self._note_problems()
 
@@ -66,6 +68,10 @@ class Registry:
                 offer = checked_offer(info, plugin)
                 if offer.problem:
                     plugin.problems.append(f"{offer}: {offer.problem}")
+        for probes in self._probes.values():
+            for probe, plugin in probes:
+                if wrong := wrong_with(probe):
+                    plugin.problems.append(f"{Probe(probe, plugin)}: {wrong}")
         for name, commands in self._commands.items():
             if name in COMMANDS:
                 for _, plugin in commands:
@@ -73,6 +79,7 @@ class Registry:
         _note_clashes("matcher", self._infos)
         _note_clashes("dataset", self._layouts)
         _note_clashes("executor", self._executors)
+        _note_clashes("probe", self._probes)
         _note_clashes("command", {n: c for n, c in self._commands.items() if n not in COMMANDS})
 
     def matchers(self) -> dict[str, Offer]:
@@ -102,6 +109,16 @@ class Registry:
             else replace(offered[0][0], load=_raising("executor", name, offered))
             for name, offered in self._executors.items()
         }
+
+    def probes(self) -> dict[str, Probe]:
+        """Return every probe by name, the core's first; one that two plugins offer says so."""
+        found = {}
+        for name, offered in self._probes.items():
+            info, plugin = offered[0]
+            clash = len(offered) > 1
+            made = replace(info, plant=_raising("probe", name, offered)) if clash else info
+            found[name] = Probe(made, plugin)
+        return {name: probe for name, probe in found.items() if wrong_with(probe.info) is None}
 
     def commands(self) -> dict[str, click.Command]:
         """Return the plugins' commands by name; one that two plugins offer says so when it runs."""

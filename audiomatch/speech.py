@@ -35,6 +35,14 @@ def has_speech(samples: NDArray[np.float32]) -> bool:
     return hold_speech(probability > THRESHOLD for probability in _each_frame(samples))
 
 
+def speech_span(samples: NDArray[np.float32]) -> tuple[int, int] | None:
+    """Return the samples in which a clip's speech begins and ends; None where there is none."""
+    frames = np.flatnonzero(speech_probabilities(samples) > THRESHOLD)
+    if not len(frames):
+        return None
+    return int(frames[0]) * FRAME, min((int(frames[-1]) + 1) * FRAME, len(samples))
+
+
 def hold_speech(frames: Iterable[bool]) -> bool:
     """Whether enough frames in a row hold speech, given whether each does."""
     in_a_row = 0

@@ -35,6 +35,9 @@ from audiomatch.folds import inner_folds, inner_split
 from audiomatch.matcher import Flag
 from audiomatch.negatives import WrongTexts
 from audiomatch.offers import Offer
+from audiomatch.probing.answers import Answer
+from audiomatch.probing.info import ProbeInfo
+from audiomatch.probing.prober import Probed
 from audiomatch.progress import Progress
 from audiomatch.records import Record
 from audiomatch.running.identity import computed_by
@@ -59,10 +62,13 @@ FACE = (
     audiomatch.evaluate,
     audiomatch.Evaluation,
     audiomatch.audit,
+    audiomatch.probe,
+    Probed,
 )
 API: dict[str, tuple[Any, ...]] = {
     "The contract": (Matcher, MatcherConfig, MatcherInfo, Flag, Run, Progress, DatasetInfo),
     "The clips": (Clips, load_audio, map_audio, inner_split, inner_folds, WrongTexts, Calibration),
+    "Probes": (ProbeInfo, Answer),
     "Files and errors": (
         ArrayCache,
         computed_by,

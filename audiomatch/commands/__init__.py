@@ -13,6 +13,7 @@ COMMANDS = {
     "explain": "audiomatch.commands.explain:explain",
     "cache": "audiomatch.commands.cache:cache",
     "audit": "audiomatch.commands.audit:audit",
+    "probe": "audiomatch.commands.probe:probe",
     "check": "audiomatch.commands.check:check",
     "new-plugin": "audiomatch.commands.new_plugin:new_plugin",
     "matchers": "audiomatch.commands.lists:matchers",

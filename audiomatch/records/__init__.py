@@ -16,6 +16,7 @@ from audiomatch.records.base import (
 )
 from audiomatch.records.fold import FoldResult, FoldSummary, KeptFold
 from audiomatch.records.leaderboard import (
+    Behaviour,
     Difference,
     FoldError,
     FoldScores,
@@ -39,6 +40,7 @@ from audiomatch.records.training import ALL, LearningPoint
 __all__ = [
     "ALL",
     "SCHEMA_VERSION",
+    "Behaviour",
     "DataRecord",
     "Difference",
     "FileRecord",

@@ -1,0 +1,95 @@
+"""What a probe is given: one answer, what it says, and the others that it may borrow from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiomatch.audio import load_clip
+from audiomatch.clips import Clips
+from audiomatch.speech import FRAME, speech_span
+from audiomatch.text import letters
+
+Samples = NDArray[np.float32]
+
+
+class Others:
+    """The answers beside which one stands: other recordings, and the words of their texts."""
+
+    def __init__(self, matches: Clips) -> None:
+        self._clips = matches.normalised()
+        self._texts = self._clips.texts
+        # As often as they are said: a rare word would be known by its rarity.
+        self.words: Sequence[str] = sorted(word for text in self._texts for word in text.split())
+
+    @cached_property
+    def _order(self) -> list[int]:
+        """The answers in an order that does not hang on that of the rows."""
+        sounds = self._clips.sounds
+        return sorted(range(len(self._texts)), key=lambda i: (self._texts[i], sounds[i]))
+
+    def draw(self, text: str, rng: np.random.Generator) -> Answer | None:
+        """Return an answer whose text has no part of `text` and is no part of it; None if none."""
+        own = f" {text} "
+        apart = [
+            i
+            for i in self._order
+            if f" {self._texts[i]} " not in own and own not in f" {self._texts[i]} "
+            if letters(self._texts[i]) != letters(text)
+        ]
+        return self.answer(apart[int(rng.integers(len(apart)))]) if apart else None
+
+    def word(self, rng: np.random.Generator, *, unlike: Sequence[str]) -> str | None:
+        """Return a word of any text with other letters than each of `unlike`; None if none."""
+        taken = {letters(word) for word in unlike}
+        words = [word for word in self.words if letters(word) not in taken]
+        return words[int(rng.integers(len(words)))] if words else None
+
+    def answer(self, position: int) -> Answer:
+        """Return one of the answers."""
+        return Answer(load_clip(self._clips, position), self._texts[position], self)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A recording and the text that it is to say.
+
+    Attributes:
+        samples: float32 of shape (n,) at 16 kHz, full scale 1.
+        text: in its normal form (`audiomatch.text.normalise_text`).
+        others: the other matches of the same held-out part.
+    """
+
+    samples: Samples
+    text: str
+    others: Others
+
+    @property
+    def words(self) -> list[str]:
+        """The words of the text."""
+        return self.text.split()
+
+    @cached_property
+    def speech(self) -> tuple[int, int] | None:
+        """The samples in which the speech begins and ends; None where no voice is heard."""
+        return speech_span(self.samples)
+
+    @cached_property
+    def level(self) -> float:
+        """The root mean square of what is loud: frames of 32 ms within 30 dB of the loudest."""
+        padded = np.pad(self.samples, (0, -len(self.samples) % FRAME)).astype(np.float64)
+        power = np.square(padded).reshape(-1, FRAME).mean(axis=1)  # (frames,)
+        return float(np.sqrt(power[power >= 1e-3 * power.max()].mean()))
+
+    def sounding(self, samples: NDArray[np.floating]) -> Answer:
+        """Return the answer with other samples, which are held to full scale."""
+        return replace(self, samples=np.clip(samples, -1, 1).astype(np.float32))
+
+    def saying(self, words: Sequence[str]) -> Answer | None:
+        """Return the answer with other words to say; None where they have the same letters."""
+        text = " ".join(words)
+        return replace(self, text=text) if letters(text) != letters(self.text) else None
