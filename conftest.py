@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from selenium.webdriver.chrome.webdriver import WebDriver
 
 ALLOWED = re.compile(
     r"no CUDA device here|this machine has a GPU|root may write.*|no Chromium here"
@@ -73,3 +79,32 @@ def pytest_configure(config: pytest.Config) -> None:
     """Guard the process that reports; workers of xdist report to it."""
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(SkipGuard(), "skip-guard")
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., WebDriver]]:
+    """Start Chromium without a window, with further arguments; its logs are read by `get_log`."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    driver = shutil.which("chromedriver")
+    if not (program and driver):
+        pytest.skip("no Chromium here")
+    from selenium.webdriver import Chrome, ChromeOptions
+    from selenium.webdriver.chrome.service import Service
+
+    with ExitStack() as stack:
+
+        def start(*arguments: str) -> WebDriver:
+            options = ChromeOptions()
+            options.binary_location = program
+            for argument in (
+                "--headless=new",
+                "--no-sandbox",  # as root it has none
+                "--disable-dev-shm-usage",
+                f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+                *arguments,
+            ):
+                options.add_argument(argument)
+            options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+            return stack.enter_context(Chrome(options, Service(driver)))
+
+        yield start

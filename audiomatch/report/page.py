@@ -3,154 +3,144 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from audiomatch.clips import Clips
 from audiomatch.files import atomic_file
-from audiomatch.hookspecs import DISTRIBUTION
-from audiomatch.records import FoldSummary, Leaderboard, Row, RunRecord
-from audiomatch.report.charts import histogram, reliability, whiskers
-from audiomatch.scoring.metrics import clip_losses
-from audiomatch.scoring.table import notes
+from audiomatch.records import Leaderboard, RunRecord
+from audiomatch.report import listening
+from audiomatch.report.content import asked, content_of
+from audiomatch.report.drawing import CONFIG
+from audiomatch.report.pooled import Pooled, pool
+from audiomatch.report.private import hider
+from audiomatch.report.vega import vega_script
 
-WORST = 10
+SECTIONS = {
+    "leaderboard": "Leaderboard",
+    "failures": "Failures",
+    "cost": "Cost",
+    "thresholds": "Thresholds",
+    "kinds": "By kind of clip",
+    "matchers": "Each matcher",
+    "pairs": "Any two",
+    "clips": "The clips",
+    "provenance": "Provenance",
+}
 
 
 def write_report(
-    folder: Path, leaderboard: Leaderboard, predictions: pd.DataFrame, run: RunRecord
+    folder: Path,
+    leaderboard: Leaderboard,
+    predictions: pd.DataFrame,
+    run: RunRecord,
+    clips: Clips | None = None,
 ) -> None:
-    """Write `report.html` into the run folder: one page without scripts or outside requests.
+    """Write `report.html` into the run folder: one page that asks nothing of others.
 
     Args:
         folder: the run folder.
         leaderboard: what `build_leaderboard` gave.
-        predictions: what it was made of; `expected_text`, where there, is shown for wrong clips.
+        predictions: what it was made of; `expected_text`, where there, is shown for clips.
         run: what `run.json` holds.
+        clips: what was predicted, to be heard: the worst are embedded, the others linked to where
+            they lie near the folder.
     """
-    page = (
-        _environment().get_template("report.html").render(_content(leaderboard, predictions, run))
-    )
+    pooled = pool(predictions, leaderboard)
+    heard: dict[str, Any] = {}
+    if clips is not None:
+        worst = listening.embedded(pooled, clips, asked(leaderboard.rows, pooled))
+        heard = {"sounds": worst, "addresses": listening.links(clips, folder)}
+    page = report_page(leaderboard, pooled, run, **heard)
     with atomic_file(folder / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def _environment() -> Environment:
+def report_page(
+    leaderboard: Leaderboard,
+    pooled: Pooled,
+    run: RunRecord,
+    *,
+    sounds: Mapping[str, str] | None = None,
+    addresses: Mapping[str, str] | None = None,
+    most: int = listening.LISTED,
+    marking: bool = False,
+) -> str:
+    """Return the page.
+
+    Args:
+        leaderboard: what `build_leaderboard` gave.
+        pooled: the predictions.
+        run: what `run.json` holds.
+        sounds: embedded sound by the clips' ids, as base64.
+        addresses: of the sound of clips, by their ids.
+        most: how many clips are listed.
+        marking: whether wrong labels can be marked, which a server has to take.
+    """
+    content = content_of(leaderboard, pooled, run)
+    hide = hider([one.source for one in (run.data, run.test) if one])
+    matchers = [row.matcher for row in leaderboard.rows if row.matcher in pooled.p]
+    listed = listening.clip_table(pooled, matchers, sounds or {}, addresses or {}, hide, most)
+    data = {
+        "charts": content["specs"],
+        "config": CONFIG,
+        "clips": listed,
+        "labels": content["names"],
+        "pairs": [pair.model_dump() for pair in leaderboard.comparisons],
+        "scatter": listening.scatter(pooled, hide),
+        "marking": marking,
+    }
+    template = _environment(hide).get_template("report.html")
+    return template.render(
+        content,
+        data=Markup(_script_json(data)),  # noqa: S704 - no `<` is left in it
+        vega=Markup(vega_script()),  # noqa: S704 - it is not of the data
+        listed=listed,
+        sounds=len(sounds or {}),
+        linked=bool(addresses),
+        sections=_sections(content, listed),
+        marking=marking,
+    )
+
+
+def _sections(content: Mapping[str, Any], listed: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the parts that the page has, by their anchors."""
+    there = {
+        "failures": content["failures"],
+        "cost": "cost" in content["specs"],
+        "thresholds": "roc" in content["specs"],
+        "kinds": content["kinds"],
+        "matchers": content["details"],
+        "pairs": content["board"].comparisons,
+        "clips": listed["rows"],
+    }
+    return [(name, title) for name, title in SECTIONS.items() if there.get(name, True)]
+
+
+def _script_json(data: Any) -> str:
+    """Return JSON that can stand in a script element."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _environment(hide: Callable[[str], str]) -> Environment:
     environment = Environment(
         loader=PackageLoader("audiomatch.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: hide(value) if type(value) is str else value,
     )
     environment.filters["number"] = _number
     environment.filters["signed"] = lambda value: "–" if value is None else f"{value:+.3f}"
     environment.filters["options"] = _options
     return environment
-
-
-def _content(leaderboard: Leaderboard, predictions: pd.DataFrame, run: RunRecord) -> dict[str, Any]:
-    rows = leaderboard.rows
-    names = {row.matcher: row.label for row in rows}
-    parts = dict(iter(predictions.groupby("matcher", sort=False)))
-    return {
-        "board": leaderboard,
-        "rows": rows,
-        "board_notes": notes(leaderboard),
-        "names": names,
-        "facts": _facts(leaderboard, run),
-        "whiskers": whiskers(rows),
-        "breakdowns": [
-            table
-            for column in ("fold", "task", "grade")
-            if (table := _breakdown(column, rows, predictions))
-        ],
-        "details": [_detail(row, parts[row.matcher]) for row in rows if row.matcher in parts],
-        "failures": run.failures,
-        "setups": _setups(run.results, names),
-        "skipped": [*run.data.skipped, *(run.test.skipped if run.test else ()), *run.folds.skipped],
-        "warnings": [*run.data.warnings, *(run.test.warnings if run.test else ())],
-        "digests": [("data", run.data.digest), ("folds", run.folds.digest)],
-        "versions": run.versions,
-    }
-
-
-def _facts(leaderboard: Leaderboard, run: RunRecord) -> list[tuple[str, str]]:
-    """Return what was compared, as names and values."""
-    n, matches = leaderboard.n, leaderboard.matches
-    share = f", {100 * matches / n:.0f} % of them matches" if n else ""
-    minutes = f", {run.data.seconds_of_audio / 60:.0f} min of speech"
-    facts = [
-        ("Data", " · ".join(dict.fromkeys((run.data.dataset, run.data.source)))),
-        ("Clips", f"{n:,}{share}{minutes if run.data.seconds_of_audio else ''}"),
-        ("Folds", f"{leaderboard.folds}, of {leaderboard.groups:,} groups"),
-        ("Split", run.folds.split),
-        ("Predicted", run.test.source if run.test else ""),
-        ("Mind", run.folds.warning),
-        ("Mismatches made", ", ".join(run.folds.negatives)),
-        ("Groups by", run.folds.group),
-        ("Device", f"{run.device} · {run.precision}"),
-        ("Seed", str(run.seed)),
-        ("audiomatch", run.versions.get(DISTRIBUTION, "")),
-        ("Started", run.started.replace("T", " ").replace("Z", " UTC")),
-        ("Took", f"{run.seconds / 60:.1f} min"),
-    ]
-    return [(name, value) for name, value in facts if value]
-
-
-def _breakdown(
-    column: str, rows: Sequence[Row], predictions: pd.DataFrame
-) -> dict[str, Any] | None:
-    """Return the scores of each matcher for each value of a column; None where there is none."""
-    lines = [(row, scores) for row in rows if row.n and (scores := getattr(row, f"by_{column}"))]
-    if not lines:
-        return None
-    sizes = predictions.drop_duplicates("id")[column].fillna("").value_counts()
-    values = [getattr(scores, column) for scores in lines[0][1]]
-    heads = [
-        (f"fold {value + 1}" if column == "fold" else value or "none", int(sizes.get(value, 0)))
-        for value in values
-    ]
-    return {"column": column, "heads": heads, "lines": lines}
-
-
-def _detail(row: Row, part: pd.DataFrame) -> dict[str, Any]:
-    """Return the charts and the most wrong clips of one matcher."""
-    y = part["match"].to_numpy(np.float64)
-    p = part["p_match"].to_numpy(np.float64)
-    worst = np.argsort(-clip_losses(y, p), kind="stable")[:WORST]
-    text = "expected_text" if "expected_text" in part else "group"
-    return {
-        "row": row,
-        "reliability": reliability(y, p),
-        "histogram": histogram(y, p),
-        "worst": [
-            {"id": clip["id"], "text": clip[text], "p": clip["p_match"], "match": clip["match"]}
-            for clip in part.iloc[worst].to_dict("records")
-        ],
-    }
-
-
-def _setups(results: Sequence[FoldSummary], names: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return how each matcher was set up, taken from its first fold that says so."""
-    setups: dict[str, dict[str, Any]] = {}
-    for result in results:
-        setup = setups.setdefault(
-            result.matcher,
-            {
-                "label": names.get(result.matcher, result.matcher),
-                "plugin": f"{result.plugin} {result.version}".strip(),
-                "config": result.config,
-                "facts": {},
-            },
-        )
-        for key, value in {**result.fingerprint, **result.notes}.items():
-            setup["facts"].setdefault(key, value)
-    return list(setups.values())
 
 
 def _number(value: float | None, digits: int = 3) -> str:

@@ -171,7 +171,7 @@ def _compare(
     )
     if complete:
         record.write(path / "run.json")
-        write_report(path, leaderboard, detailed, record)
+        write_report(path, leaderboard, detailed, record, folds.clips)
     for problem in problems:
         run.progress.say(problem)
     lines = {

@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from audiomatch.inputs import open_data
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 # Which part of the speech is recorded, and so how loud it is, is chance.
 VERDICTS = ("? Listen: not sure, a person should hear it", "– No speech: nobody speaks in the clip")
-DRIVER = shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no Chromium here"),
-]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def browser(tmp_path, helpers):
+def browser(chromium, tmp_path, helpers):
     """Give a browser whose microphone hears speech."""
     heard = tmp_path / "microphone.wav"
     heard.write_bytes(helpers.speech(0.75, rate=48_000))
-    options = ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",  # as root it has none
-        "--disable-dev-shm-usage",
+    return chromium(
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-audio-capture={heard}",
-        f"--user-data-dir={tmp_path / 'profile'}",
         "--window-size=1000,1000",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with Chrome(options, Service(DRIVER)) as driver:
-        yield driver
+    )
 
 
 def test_a_text_is_read_aloud_and_judged(browser, model, helpers, tmp_path):

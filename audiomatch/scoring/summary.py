@@ -1,0 +1,90 @@
+"""What a leaderboard says, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from audiomatch.records import Difference, Leaderboard, Row
+
+
+def summary(leaderboard: Leaderboard) -> list[str]:
+    """Return what is known of the matchers, the most important first; empty without scores."""
+    scored = [row for row in leaderboard.rows if row.n]
+    whole = [row for row in scored if row.kind == "matcher"]
+    if not scored:
+        return []
+    lines = _of_matchers(leaderboard, whole) if whole else ["Only floors were scored."]
+    return [*lines, *_of_floors(scored), *_of_failures(leaderboard.rows)]
+
+
+def _of_matchers(board: Leaderboard, rows: Sequence[Row]) -> list[str]:
+    nothing = [row for row in rows if row.learned_nothing == row.folds_done]
+    learned = [row for row in rows if row not in nothing]
+    lines = _ranking(board, learned, nothing) if learned else []
+    if nothing:
+        lines.append(f"{_list(nothing)} learned nothing: hardly more than one base rate.")
+    if board.problem and learned:
+        return [*lines, f"Which of them is better is not judged: {board.problem}."]
+    lost = [row for row in learned if row.beats_floors is False]
+    if lost:
+        be = "are" if len(lost) > 1 else "is"
+        lines.append(f"{_list(lost)} {be} not shown to be better than the floors.")
+    return lines
+
+
+def _ranking(board: Leaderboard, rows: Sequence[Row], nothing: Sequence[Row]) -> list[str]:
+    """Say how the matchers that learned something stand to the first of them."""
+    best, others = rows[0], rows[1:]
+    beaten = [board.difference(row.matcher, best.matcher).verdict == "worse" for row in nothing]
+    pairs = [(row, board.difference(row.matcher, best.matcher)) for row in others]
+    found = {
+        verdict: [(row, pair) for row, pair in pairs if pair.verdict == verdict]
+        for verdict in ("equivalent", "undecided", "worse")
+    }
+    alike = [row for row, _ in found["equivalent"]]
+    open_ = [row for row, _ in found["undecided"]]
+    is_best = bool(beaten or found["worse"]) and all(beaten) and not open_ and not board.problem
+    what = "is best, with a" if is_best else "has the lowest" if others or nothing else "has a"
+    first = f"{best.label} {what} log loss of {best.log_loss:.3f}"
+    if alike:
+        first += f"; {_list(alike)} {'are' if len(alike) > 1 else 'is'} equivalent"
+    lines = [first + "."]
+    if open_:
+        be = "are" if len(open_) > 1 else "is"
+        lines.append(f"{_list(open_)} {be} not told apart from it.")
+    if found["worse"]:
+        said = [f"{row.label} is worse by {_gap(pair)}" for row, pair in found["worse"]]
+        lines.append("; ".join(said) + ".")
+    return lines
+
+
+def _gap(pair: Difference) -> str:
+    return f"{pair.difference:.3f} ({pair.low:.3f} to {pair.high:.3f})"
+
+
+def _of_floors(rows: Sequence[Row]) -> list[str]:
+    told = [row for row in rows if row.kind == "floor" and (row.skill_low or 0) > 0]
+    lines = []
+    if rows[0].kind == "floor" and len({row.kind for row in rows}) > 1:
+        lines.append(f"No matcher has a lower log loss than the floor {rows[0].label}.")
+    if told:
+        be = "are" if len(told) > 1 else "is"
+        lines.append(
+            f"Mind the data: {_list(told)} {be} better than the base rate without hearing whether "
+            "a recording says its text."
+        )
+    return lines
+
+
+def _of_failures(rows: Sequence[Row]) -> list[str]:
+    failed = [row for row in rows if row.status in ("failed", "skipped")]
+    partial = [row for row in rows if row.status == "partial"]
+    lines = [f"{_list(failed)} gave no result."] if failed else []
+    if partial:
+        lines.append(f"{_list(partial)} finished some folds only.")
+    return lines
+
+
+def _list(rows: Sequence[Row]) -> str:
+    names = [row.label for row in rows]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
