@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 from audiomatch.records import DataRecord, FoldsMade, FoldSummary, RunRecord
+from audiomatch.records.training import LearningPoint
 from audiomatch.report import write_report
 from audiomatch.report.curves import frontier, operating, ratios, reliability, thinned
 from audiomatch.report.listening import listed
-from audiomatch.report.pooled import pool
+from audiomatch.report.page import clip_table
 from audiomatch.report.private import hider, relative_link
 from audiomatch.scoring import build_leaderboard
 from audiomatch.scoring.summary import summary
@@ -221,7 +222,7 @@ def test_a_run_where_everything_failed(tmp_path):
 def test_a_page_of_many_clips_lists_the_worst_and_some_of_all(tmp_path):
     predictions, results = made(("a", "b"), n=600)
     predictions.loc[predictions["id"] == "clip7.ogg", "p_match"] = 1 - predictions["match"]
-    pooled = pool(predictions, build_leaderboard(predictions, results))
+    pooled = clip_table(predictions, build_leaderboard(predictions, results))
     found = listed(pooled, ["a", "b"], most=100)
     assert len(found) == len(set(found)) == 100
     assert pooled.clips["id"][found[0]] == "clip7.ogg"
@@ -272,7 +273,7 @@ def test_paths_are_shortened_and_other_words_are_not():
 
 def test_reliability_holds_every_clip_once_and_its_band_the_share():
     predictions, results = made(("whisper",))
-    pooled = pool(predictions, build_leaderboard(predictions, results))
+    pooled = clip_table(predictions, build_leaderboard(predictions, results))
     bins = reliability(pooled.y, pooled.p["whisper"], pooled.clusters)
     assert sum(one["n"] for one in bins) == len(pooled.y)
     for one in bins:
@@ -311,6 +312,22 @@ def test_the_axis_keeps_an_outlier_from_squeezing_the_rest(tmp_path):
     _, _, page = report(tmp_path, predictions, results)
     layers = page.data["charts"]["losses"]["layer"]
     assert layers[0]["encoding"]["x"]["scale"]["domain"][1] <= 1.2
+
+
+def test_what_labels_and_verdicts_are_worth_is_shown_where_it_is_known(tmp_path):
+    predictions, results = made(("whisper", "base-rate"))
+    board, _, page = report(tmp_path, predictions, results)
+    assert "learning" not in page.data["charts"] and "More labels" not in page.text
+    assert "recall at 95% precision" in page.text and "task deletion" in page.text
+    points = [
+        LearningPoint(matcher="whisper", train_size=size, n_train=size, log_loss=0.4)
+        for size in (0, 50)
+    ]
+    board = board.model_copy(update={"learning": tuple(points)})
+    write_report(tmp_path, board, predictions, record(results))
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    values = page.data["charts"]["learning"]["datasets"]["data-0"]
+    assert [value["n"] for value in values] == [0, 50] and "More labels" in page.text
 
 
 def said_of(predictions, results):

@@ -10,18 +10,25 @@ import pandas as pd
 
 from audiomatch.hookspecs import DISTRIBUTION
 from audiomatch.records import FoldSummary, Leaderboard, Row, RunRecord
+from audiomatch.records.operating import OperatingPoint, PointKind
 from audiomatch.report import charts, curves
 from audiomatch.report.drawing import Spec, colours, unchecked
-from audiomatch.report.pooled import Pooled
+from audiomatch.scoring.clip_table import ClipTable
 from audiomatch.scoring.clusters import Array
 from audiomatch.scoring.summary import summary
 from audiomatch.scoring.table import notes
 
 HISTOGRAM_BINS = 20
+_WHAT: Mapping[PointKind, str] = {
+    "precision": "recall at {share} precision",
+    "misses": "false alarms at {share} missed",
+    "abstain": "undecided at {share} precision of both verdicts",
+    "cost": "cost a clip, one undecided costing {target:g}",
+}
 _CURVES = ("training_loss",)  # notes that are long
 
 
-def content_of(leaderboard: Leaderboard, pooled: Pooled, run: RunRecord) -> dict[str, Any]:
+def content_of(leaderboard: Leaderboard, pooled: ClipTable, run: RunRecord) -> dict[str, Any]:
     """Return what the template shows, by its names there."""
     rows = leaderboard.rows
     names = {row.matcher: row.label for row in rows}
@@ -31,6 +38,8 @@ def content_of(leaderboard: Leaderboard, pooled: Pooled, run: RunRecord) -> dict
     kinds = _kinds(scored, pooled, names)
     with unchecked():
         specs = _specs(scored, pooled, palette)
+        if leaderboard.learning:
+            specs["learning"] = charts.learning(_learning(leaderboard, names), palette)
         for i, (_, values) in enumerate(kinds):
             specs[f"kind-{i}"] = charts.by_kind(values, palette)
         for i, detail in enumerate(details):
@@ -47,6 +56,7 @@ def content_of(leaderboard: Leaderboard, pooled: Pooled, run: RunRecord) -> dict
         "matchers": [row for row in scored if row.kind == "matcher"],
         "facts": _facts(leaderboard, run),
         "specs": specs,
+        "operating": _operating(scored),
         "kinds": [name for name, _ in kinds],
         "breakdowns": [
             table
@@ -54,7 +64,7 @@ def content_of(leaderboard: Leaderboard, pooled: Pooled, run: RunRecord) -> dict
             if (table := _breakdown(column, rows, pooled.clips))
         ],
         "details": details,
-        "agreement": curves.agreement(pooled.p) if len(pooled.p) > 1 else [],
+        "agreement": _agreement(scored, pooled),
         "failures": run.failures,
         "setups": _setups(run.results, names),
         "skipped": [*run.data.skipped, *(run.test.skipped if run.test else ()), *run.folds.skipped],
@@ -65,7 +75,12 @@ def content_of(leaderboard: Leaderboard, pooled: Pooled, run: RunRecord) -> dict
     }
 
 
-def _specs(rows: Sequence[Row], pooled: Pooled, palette: Mapping[str, str]) -> dict[str, Spec]:
+def _agreement(rows: Sequence[Row], pooled: ClipTable) -> list[Any]:
+    p = {row.matcher: pooled.p[row.matcher] for row in rows}
+    return curves.agreement(p) if len(p) > 1 else []
+
+
+def _specs(rows: Sequence[Row], pooled: ClipTable, palette: Mapping[str, str]) -> dict[str, Spec]:
     """Return the charts of which there is one a page."""
     if not rows:
         return {}
@@ -86,13 +101,31 @@ def _specs(rows: Sequence[Row], pooled: Pooled, palette: Mapping[str, str]) -> d
     return found
 
 
-def _known(pooled: Pooled, matcher: str) -> tuple[Array, Array]:
+def _learning(leaderboard: Leaderboard, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"label": names[point.matcher], "n": point.n_train, "loss": point.log_loss}
+        | ({} if point.low is None else {"low": point.low, "high": point.high})
+        for point in leaderboard.learning
+    ]
+
+
+def _operating(rows: Sequence[Row]) -> list[tuple[Row, OperatingPoint, str]]:
+    """Return the operating points of matchers, each with what it is of."""
+    matchers = [row for row in rows if row.kind == "matcher"]
+    return [
+        (row, point, _WHAT[point.kind].format(target=point.target, share=f"{point.target:.0%}"))
+        for row in matchers
+        for point in row.operating
+    ]
+
+
+def _known(pooled: ClipTable, matcher: str) -> tuple[Array, Array]:
     """Return label and P(match) of the clips that a matcher predicted."""
     known = ~np.isnan(pooled.p[matcher])
     return pooled.y[known], pooled.p[matcher][known]
 
 
-def asked(rows: Sequence[Row], pooled: Pooled) -> list[str]:
+def asked(rows: Sequence[Row], pooled: ClipTable) -> list[str]:
     """Return the matchers whose errors are worth hearing: all but those that learned nothing."""
     scored = [row for row in rows if row.matcher in pooled.p]
     good = [r for r in scored if r.kind == "matcher" and r.learned_nothing < r.folds_done]
@@ -100,7 +133,7 @@ def asked(rows: Sequence[Row], pooled: Pooled) -> list[str]:
 
 
 def _kinds(
-    rows: Sequence[Row], pooled: Pooled, names: Mapping[str, str]
+    rows: Sequence[Row], pooled: ClipTable, names: Mapping[str, str]
 ) -> list[tuple[str, list[dict[str, Any]]]]:
     matchers = [row.matcher for row in rows if row.kind == "matcher"] or list(pooled.p)
     found = curves.parts(pooled, matchers)
@@ -147,7 +180,7 @@ def _breakdown(column: str, rows: Sequence[Row], clips: pd.DataFrame) -> dict[st
     return {"column": column, "heads": heads, "lines": lines}
 
 
-def _detail(row: Row, pooled: Pooled) -> dict[str, Any]:
+def _detail(row: Row, pooled: ClipTable) -> dict[str, Any]:
     """Return the bins of one matcher's charts."""
     y, p = _known(pooled, row.matcher)
     clusters = pooled.clusters

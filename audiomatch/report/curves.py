@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 from scipy.stats import rankdata
 
-from audiomatch.report.pooled import Pooled
+from audiomatch.scoring.clip_table import ClipTable
 from audiomatch.scoring.clusters import CONFIDENCE, Array, Clusters, t_interval
 from audiomatch.scoring.metrics import PRECISION
 from audiomatch.scoring.reliability import CALIBRATION_BINS, calibration_bin
@@ -124,7 +124,7 @@ def frontier(cost: Sequence[float], loss: Sequence[float]) -> list[int]:
     return kept
 
 
-def parts(pooled: Pooled, matchers: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def parts(pooled: ClipTable, matchers: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Return, for each column that sorts clips into a few kinds, each matcher's log loss by kind.
 
     Measures (age, duration, level) are cut into quarters. Intervals are each for itself.
@@ -137,7 +137,9 @@ def parts(pooled: Pooled, matchers: Sequence[str]) -> dict[str, list[dict[str, A
     return found
 
 
-_NO_KIND = {"id", "group", "match", "expected_text", "repeat", "p_calibrated"}
+_NO_KIND = {
+    "id", "matcher", "group", "match", "p_match", "p_calibrated", "expected_text", "repeat",
+}  # fmt: skip
 
 
 def _kinds(column: pd.Series, name: str) -> pd.Series | None:
@@ -162,12 +164,12 @@ def _quarters(numbers: pd.Series) -> pd.Series:
     return cut.map(names).astype("string").fillna("")
 
 
-def _losses(pooled: Pooled, matchers: Sequence[str], kinds: pd.Series) -> list[dict[str, Any]]:
+def _losses(pooled: ClipTable, matchers: Sequence[str], kinds: pd.Series) -> list[dict[str, Any]]:
     rows = []
     for kind in sorted(kinds.unique(), key=_natural):
         chosen = (kinds == kind).to_numpy(bool)
         for matcher in matchers:
-            loss = pooled.loss(matcher)
+            loss = pooled.losses(matcher)
             where = np.flatnonzero(chosen & ~np.isnan(loss))
             if len(where):
                 value = float(loss[where].mean())

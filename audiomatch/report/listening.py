@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 from audiomatch.audio import SAMPLE_RATE, recordings
 from audiomatch.clips import Clips
 from audiomatch.errors import ClipError
-from audiomatch.report.pooled import Pooled
 from audiomatch.report.private import relative_link
+from audiomatch.scoring.clip_table import ClipTable
 from audiomatch.scoring.clusters import Array
 
 SCATTERED = 1000  # clips of the chart of a pair
 LISTED = 2000  # clips in a page; more make it slow
 EMBEDDED = 1_000_000  # characters of embedded sound
-WORST = 30  # clips of each matcher of which the sound is embedded
+WORST = 20  # clips of each matcher of which the sound is embedded
 _QUALITY = 0.9  # compression of MP3, of which 1 is the most: 27 kbit/s
 
 
-def worst_of(pooled: Pooled, matchers: Sequence[str], most: int) -> list[int]:
+def worst_of(pooled: ClipTable, matchers: Sequence[str], most: int) -> list[int]:
     """Return the clips that matchers are most wrong about, the worst of each in turn."""
     ranked = [_by_error(pooled.y, pooled.p[name])[:most] for name in matchers]
     turns = itertools.zip_longest(*(order.tolist() for order in ranked))
@@ -39,7 +39,7 @@ def _by_error(y: Array, p: Array) -> NDArray[np.int64]:
     return order[error[order] >= 0]
 
 
-def listed(pooled: Pooled, matchers: Sequence[str], most: int = LISTED) -> list[int]:
+def listed(pooled: ClipTable, matchers: Sequence[str], most: int = LISTED) -> list[int]:
     """Return the clips that a page lists: half of them the worst, the others spread evenly."""
     n = len(pooled.clips)
     if n <= most:
@@ -49,7 +49,7 @@ def listed(pooled: Pooled, matchers: Sequence[str], most: int = LISTED) -> list[
     return [*worst, *rest[np.linspace(0, len(rest) - 1, most - len(worst)).astype(int)].tolist()]
 
 
-def embedded(pooled: Pooled, clips: Clips, matchers: Sequence[str]) -> dict[str, str]:
+def embedded(pooled: ClipTable, clips: Clips, matchers: Sequence[str]) -> dict[str, str]:
     """Return the sound of the worst clips by their ids: MP3, 16 kHz, as base64.
 
     A clip that cannot be read any more is left out.
@@ -93,8 +93,8 @@ def links(clips: Clips, folder: Path) -> dict[str, str]:
     return found
 
 
-def clip_table(
-    pooled: Pooled,
+def clip_list(
+    pooled: ClipTable,
     matchers: Sequence[str],
     sounds: Mapping[str, str],
     addresses: Mapping[str, str],
@@ -132,7 +132,7 @@ def clip_table(
     return {"rows": rows, "all": len(ids), "matchers": list(matchers)}
 
 
-def scatter(pooled: Pooled, hide: Callable[[str], str]) -> dict[str, Any]:
+def scatter(pooled: ClipTable, hide: Callable[[str], str]) -> dict[str, Any]:
     """Return the clips of the chart of a pair, spread evenly over all."""
     n = len(pooled.clips)
     chosen = np.unique(np.linspace(0, max(n - 1, 0), min(n, SCATTERED)).astype(int))

@@ -17,15 +17,16 @@ from audiomatch.records import Leaderboard, RunRecord
 from audiomatch.report import listening
 from audiomatch.report.content import asked, content_of
 from audiomatch.report.drawing import CONFIG
-from audiomatch.report.pooled import Pooled, pool
 from audiomatch.report.private import hider
 from audiomatch.report.vega import vega_script
+from audiomatch.scoring.clip_table import ClipTable
 
 SECTIONS = {
     "leaderboard": "Leaderboard",
     "failures": "Failures",
     "cost": "Cost",
     "thresholds": "Thresholds",
+    "learning": "More labels",
     "kinds": "By kind of clip",
     "matchers": "Each matcher",
     "pairs": "Any two",
@@ -51,7 +52,7 @@ def write_report(
         clips: what was predicted, to be heard: the worst are embedded, the others linked to where
             they lie near the folder.
     """
-    pooled = pool(predictions, leaderboard)
+    pooled = clip_table(predictions, leaderboard)
     heard: dict[str, Any] = {}
     if clips is not None:
         worst = listening.embedded(pooled, clips, asked(leaderboard.rows, pooled))
@@ -61,9 +62,16 @@ def write_report(
         temporary.write_text(page, encoding="utf-8")
 
 
+def clip_table(predictions: pd.DataFrame, leaderboard: Leaderboard) -> ClipTable:
+    """Return the predictions of a run, of its first repeat where it has several."""
+    if "repeat" in predictions:
+        predictions = predictions[predictions["repeat"] == 0]
+    return ClipTable(predictions, leaderboard.cluster)
+
+
 def report_page(
     leaderboard: Leaderboard,
-    pooled: Pooled,
+    pooled: ClipTable,
     run: RunRecord,
     *,
     sounds: Mapping[str, str] | None = None,
@@ -85,7 +93,7 @@ def report_page(
     content = content_of(leaderboard, pooled, run)
     hide = hider([one.source for one in (run.data, run.test) if one])
     matchers = [row.matcher for row in leaderboard.rows if row.matcher in pooled.p]
-    listed = listening.clip_table(pooled, matchers, sounds or {}, addresses or {}, hide, most)
+    listed = listening.clip_list(pooled, matchers, sounds or {}, addresses or {}, hide, most)
     data = {
         "charts": content["specs"],
         "config": CONFIG,
@@ -114,6 +122,7 @@ def _sections(content: Mapping[str, Any], listed: Mapping[str, Any]) -> list[tup
         "failures": content["failures"],
         "cost": "cost" in content["specs"],
         "thresholds": "roc" in content["specs"],
+        "learning": "learning" in content["specs"],
         "kinds": content["kinds"],
         "matchers": content["details"],
         "pairs": content["board"].comparisons,
