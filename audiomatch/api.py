@@ -124,6 +124,7 @@ def compare(
     split: str | None = None,
     test: Data | None = None,
     train_sizes: str | Sequence[int] = (),
+    repeats: int = 1,
     fold: int | None = None,
     out: Place | None = None,
     dataset: str | None = None,
@@ -162,8 +163,8 @@ def compare(
         split: a column, in the place of folds: fit on the rows where it is `train`, predict those
             where it is `test`.
         test: data to predict by matchers fitted on all of `data`, in the place of folds.
-        train_sizes: clips of each training part that matchers learn from beside all of them, as in
-            `[0, 50, 200]`; 0 stands for the ready models of plugins. See `Leaderboard.learning`.
+        train_sizes: learn from so many clips of each training part too; 0 stands for ready models.
+        repeats: cross-validate so often, from other training seeds, every two on other folds.
         fold: the one to compute, from 1; the tables are written by the call that finds all there.
         out: the run folder, else `runs/NAME-OF-DATA`.
         dataset: the layout of a path, else told by the path.
@@ -197,9 +198,7 @@ def compare(
     from audiomatch.running.folder import check_run_folder, default_folder
     from audiomatch.running.splits import parse_train_sizes
 
-    named = matchers if isinstance(matchers, str) else ",".join(map(str, matchers))
-    specs = parse_matchers(named)
-    sizes = parse_train_sizes(train_sizes)
+    specs = parse_matchers(matchers if isinstance(matchers, str) else ",".join(map(str, matchers)))
     design = Design(folds, group, parse_kinds(negatives), split, test)
     design.check_fold(fold)
     check_allowed(allow)
@@ -226,11 +225,11 @@ def compare(
             check_run_folder(place)
         further = [d for entrant in entrants for d in entrant.further_data]
         keep_apart(further, made.clips.take(made.of >= 0), run)
-        given = [name for entrant in entrants for name in entrant.columns]
-        made = audited(made, run, given, allow)
+        made = audited(made, run, [name for one in entrants for name in one.columns], allow)
         return run_comparison(
             *(plugins.registry(), entrants, made, records, run, place, pool, fold and fold - 1),
-            train_sizes=sizes,
+            train_sizes=parse_train_sizes(train_sizes),
+            repeats=repeats,
             cluster=cluster,
             matters=matters,
             asked=asked,

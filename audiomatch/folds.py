@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -95,6 +95,14 @@ def deal_folds(clips: Clips, k: int, group: str = BY_TEXT, seed: int = 0) -> Fol
         raise _too_few(grouped, group, found, k)
     of = deal(codes, clips.labels, k, seed)
     return Folds(grouped, of, k, group)
+
+
+def dealt_again(folds: Folds, seed: int) -> Folds:
+    """Return other folds of the same clips and groups. Raises `UserError` as `make_folds` does."""
+    of = deal(_codes(folds.clips.groups)[0], folds.clips.labels, folds.k, seed)
+    again = replace(folds, of=of)
+    check_classes(again)
+    return again
 
 
 def _too_few(clips: Clips, group: str, found: int, k: int) -> UserError:

@@ -126,7 +126,7 @@ class Comparison(Evaluation):
     def problems(self) -> list[str]:
         """A line for each fold that failed, matcher skipped, and plugin's listener that failed."""
         failed = [
-            f"{result.matcher} fold {result.fold + 1}{result.learned}: {result.error}"
+            f"{result.matcher} fold {result.fold + 1}{result.which}: {result.error}"
             if result.status == "failed"
             else f"{result.matcher}: skipped: {result.error}"
             for result in self.run.failures

@@ -50,6 +50,13 @@ from audiomatch.commands.stopping import check_started_once, if_stopped
     help="Learn from so many clips of each training part too: 0 (ready models), 50, 200, all.",
 )
 @click.option(
+    "--repeats",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="Cross-validate so often: other folds, other training seeds; then recipes are judged.",
+)
+@click.option(
     "--fold",
     type=click.IntRange(min=1),
     metavar="K",

@@ -14,10 +14,10 @@ from audiomatch.records.base import (
     RowStatus,
     first_problem,
 )
+from audiomatch.records.difference import Difference
 from audiomatch.records.fold import FoldResult, FoldSummary, KeptFold
 from audiomatch.records.leaderboard import (
     Behaviour,
-    Difference,
     FoldError,
     FoldScores,
     GradeScores,
@@ -35,7 +35,7 @@ from audiomatch.records.run import (
     MachineRecord,
     RunRecord,
 )
-from audiomatch.records.training import ALL, LearningPoint
+from audiomatch.records.training import ALL, LearningPoint, RecipeDifference, VariancePart
 
 __all__ = [
     "ALL",
@@ -62,6 +62,7 @@ __all__ = [
     "OperatingPoint",
     "OtherVersionError",
     "PluginRecord",
+    "RecipeDifference",
     "Record",
     "Row",
     "RowStatus",
@@ -69,5 +70,6 @@ __all__ = [
     "Scores",
     "TaskScores",
     "Thresholds",
+    "VariancePart",
     "first_problem",
 ]

@@ -15,6 +15,7 @@ SCHEMA_VERSION = 1  # raise it where a field changes its name, type or meaning
 
 FoldStatus = Literal["done", "failed", "skipped"]
 RowStatus = Literal["done", "partial", "failed", "skipped"]
+Verdict = Literal["better", "worse", "equivalent", "undecided"]
 
 
 class OtherVersionError(UserError):

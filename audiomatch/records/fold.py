@@ -20,6 +20,9 @@ class FoldSummary(Record):
     matcher: str = Field(description="as named on the command line")
     kind: Kind = Field(default="matcher", description="`matcher` or `floor`")
     fold: int = Field(ge=0, description="the fold that was held out, from 0")
+    repeat: int = Field(
+        default=0, ge=0, description="of the cross-validation, from 0; see `--repeats`"
+    )
     train_size: int = Field(
         default=ALL,
         ge=ALL,
@@ -80,10 +83,11 @@ class FoldSummary(Record):
         return self.train_size == ALL
 
     @property
-    def learned(self) -> str:
-        """What was learned from, in words after a comma; empty for the whole training part."""
+    def which(self) -> str:
+        """Of what repeat and size it is, in words after a comma; empty for the first and all."""
         less = f", {self.train_size} clips" if self.train_size else ", ready"
-        return "" if self.whole else less
+        again = f", repeat {self.repeat + 1}" if self.repeat else ""
+        return again + ("" if self.whole else less)
 
     @property
     def seconds(self) -> float:

@@ -8,12 +8,10 @@ from pydantic import Field
 
 from audiomatch.errors import UserError, unknown
 from audiomatch.matcher import Kind
-from audiomatch.records.base import FileRecord, FoldStatus, Record, RowStatus
+from audiomatch.records.base import FileRecord, FoldStatus, Record, RowStatus, Verdict
+from audiomatch.records.difference import Difference
 from audiomatch.records.operating import OperatingPoint
-from audiomatch.records.training import LearningPoint
-
-Verdict = Literal["better", "worse", "equivalent", "undecided"]
-_OTHER_WAY: dict[Verdict | None, Verdict] = {"better": "worse", "worse": "better"}
+from audiomatch.records.training import LearningPoint, RecipeDifference, VariancePart
 
 
 def _metric(what: str) -> Any:
@@ -71,6 +69,7 @@ class Scores(Record):
 
 class _OfFold(Record):
     fold: int = Field(description="the fold, from 0")
+    repeat: int = Field(default=0, description="the repeat, from 0")
     status: FoldStatus = Field(description="`done`, `failed` or `skipped`")
 
 
@@ -107,45 +106,8 @@ class FoldError(Record):
     """A fold that failed or was skipped."""
 
     fold: int = Field(description="the fold, from 0")
+    repeat: int = Field(default=0, description="the repeat, from 0")
     error: str = Field(description="why")
-
-
-class Difference(Record):
-    """The log loss of matcher `a` minus that of `b`, paired, over the clips both predicted."""
-
-    a: str = Field(description="the one matcher")
-    b: str = Field(description="the other")
-    difference: float | None = Field(
-        description="log loss of `a` minus that of `b`; null where they share no clip"
-    )
-    low: float | None = Field(
-        description="the lower end of its interval, which holds together with those of all pairs; "
-        "null without one"
-    )
-    high: float | None = Field(description="the upper end of its interval")
-    verdict: Verdict | None = Field(
-        description="what the interval says of `a`: `better`, `worse`, `equivalent` (it is within "
-        "the difference that matters) or `undecided`; null without an interval"
-    )
-    standard_error: float | None = Field(
-        default=None, description="of the difference over groups; null without an interval"
-    )
-    n: int = Field(description="the clips that both predicted")
-    groups: int = Field(description="the groups they are of")
-
-    def reversed(self) -> Difference:
-        """Return `b` minus `a`."""
-        return Difference(
-            a=self.b,
-            b=self.a,
-            difference=None if self.difference is None else -self.difference,
-            low=None if self.high is None else -self.high,
-            high=None if self.low is None else -self.low,
-            verdict=_OTHER_WAY.get(self.verdict, self.verdict),
-            standard_error=self.standard_error,
-            n=self.n,
-            groups=self.groups,
-        )
 
 
 class _OfMatcher(Record):
@@ -269,10 +231,20 @@ class Leaderboard(FileRecord):
     behaviours: tuple[Behaviour, ...] = Field(
         default=(), description="one a matcher and probe, of `bench --probe`"
     )
+    recipe: tuple[RecipeDifference, ...] = Field(
+        default=(),
+        description="one a pair of rows that finished every repeat: other folds and training runs; "
+        "empty with one repeat",
+    )
+    variance: tuple[VariancePart, ...] = Field(
+        default=(),
+        description="what moves the log loss of each matcher, in nats; empty with one repeat",
+    )
     n: int = Field(description="clips scored")
     matches: int = Field(description="matches among them")
     groups: int = Field(description="groups they are of")
     folds: int = Field(description="number of folds")
+    repeats: int = Field(default=1, description="cross-validations; log losses are means over them")
     cluster: str = Field(description="the columns whose values vary: what intervals are over")
     question: str = Field(description="what the intervals and verdicts are of")
     problem: str | None = Field(

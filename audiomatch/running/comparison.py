@@ -34,7 +34,7 @@ from audiomatch.running.splits import Split, smaller_splits, whole_splits
 from audiomatch.scoring import MATTERS
 from audiomatch.scoring.clip_table import BY_GROUP, clusters_by
 from audiomatch.scoring.comparisons import power_line
-from audiomatch.scoring.learning import whole_leaderboard
+from audiomatch.scoring.whole import of_first, whole_leaderboard
 
 
 def run_comparison(
@@ -48,6 +48,7 @@ def run_comparison(
     only: int | None = None,
     *,
     train_sizes: Sequence[int] = (),
+    repeats: int = 1,
     cluster: str = BY_GROUP,
     matters: float = MATTERS,
     asked: Mapping[str, Any],
@@ -59,11 +60,13 @@ def run_comparison(
     of which the folder has all folds are in the tables too. With `only` no other fold is computed,
     and the tables are written once the folder has all of them; the comparison returned is of what
     there is. `train_sizes` are clips of each training part that matchers learn from too, see
-    `smaller_splits`. `cluster` and `matters` are as for `build_leaderboard`; `asked` are the
-    arguments of `audiomatch.compare`, for the record. Raises `UserError` where the folder holds
-    another design, another run writes it, or there is no such column or size.
+    `smaller_splits`, and `repeats` is how often all is cross-validated. `cluster` and `matters` are
+    as for `build_leaderboard`; `asked` are the arguments of `audiomatch.compare`, for the record.
+    Raises `UserError` where the folder holds another design, another run writes it, or there is no
+    such column or size.
     """
     groups = _check_cluster(folds, cluster)
+    whole = whole_splits(folds, run.seed, repeats)
     smaller = smaller_splits(folds, train_sizes, run.seed)
     if only is None:
         run.progress.say(power_line(groups, len(entrants)))
@@ -72,7 +75,7 @@ def run_comparison(
     score = partial(whole_leaderboard, cluster=cluster, matters=matters, seed=run.seed)
     with only_writer(path, shared=only is not None):
         return _compare(
-            *(registry, entrants, folds, data, run, path, executor, only, smaller, score),
+            *(registry, entrants, folds, data, run, path, executor, only, whole, smaller, score),
             asked or {},
         )
 
@@ -109,6 +112,7 @@ def _compare(
     path: Path,
     executor: Executor,
     only: int | None,
+    whole: Sequence[Split],
     smaller: Sequence[Split],
     score: Callable[[pd.DataFrame, pd.DataFrame, Sequence[FoldResult]], Leaderboard],
     asked: Mapping[str, Any],
@@ -131,7 +135,7 @@ def _compare(
 
     named = {entrant.label for entrant in entrants}
     kept = enter_kept(registry, folder.matchers() - named, executor, run.progress.say)
-    work = entrants, folds, run, folder, executor, fold_done, only, kept, smaller
+    work = entrants, folds, run, folder, executor, fold_done, only, kept, smaller, whole
     results = cross_validate(*work)
     detailed = pooled_predictions([result for result in results if result.whole], folds)
     less = pooled_predictions([result for result in results if not result.whole], folds)
@@ -140,8 +144,7 @@ def _compare(
         task.advance()
     seconds = time.time() - started
     own = sum(result.matcher in named for result in results)
-    splits = whole_splits(folds, run.seed)
-    complete = only is None or own == sum(len(splits_of(e, splits, smaller)) for e in entrants)
+    complete = only is None or own == sum(len(splits_of(e, whole, smaller)) for e in entrants)
     if complete:
         folder.write_predictions(detailed, less)
         leaderboard.write(path / "leaderboard.json")
@@ -171,7 +174,7 @@ def _compare(
     )
     if complete:
         record.write(path / "run.json")
-        write_report(path, leaderboard, detailed, record, folds.clips)
+        write_report(path, leaderboard, of_first(detailed), record, folds.clips)
     for problem in problems:
         run.progress.say(problem)
     lines = {
@@ -196,7 +199,7 @@ def _record_of(folds: Folds) -> FoldsRecord:
 
 
 def _line(result: FoldResult, k: int) -> str:
-    head = f"{result.matcher} fold {result.fold + 1}/{k}{result.learned}: "
+    head = f"{result.matcher} fold {result.fold + 1}/{k}{result.which}: "
     if not result.done:
         return head + f"failed: {result.error}"
     seconds = f"{result.seconds:.1f} s"

@@ -27,6 +27,7 @@ def cross_validate(
     only: int | None = None,
     kept: Sequence[Entrant] = (),
     smaller: Sequence[Split] = (),
+    whole: Sequence[Split] = (),
 ) -> list[FoldResult]:
     """Fit and predict every fold of every matcher; return one result for each, in order.
 
@@ -36,10 +37,11 @@ def cross_validate(
     none is computed, and those are returned that the folder has when that one is done. Nor are
     folds of `kept` matchers computed: one that has not all of its folds in the folder is left out.
     Of a matcher that is skipped all folds are. The splits of `smaller` training parts are computed
-    beside the folds; the one of no clips for matchers with a ready model.
+    beside the folds; the one of no clips for matchers with a ready model. `whole` are
+    the folds of several repeats, where there are several.
     """
     work = _Work(folder, executor, run, fold_done)
-    whole = whole_splits(folds, run.seed)
+    whole = whole or whole_splits(folds, run.seed)
     try:
         for entrant in entrants:
             splits = splits_of(entrant, whole, smaller)
@@ -87,7 +89,7 @@ class _Work:
         run: Run,
         fold_done: Callable[[FoldResult], None] | None,
     ) -> None:
-        self.results: dict[tuple[str, int, int], FoldResult] = {}
+        self.results: dict[tuple[str, int, int, int], FoldResult] = {}
         self._waiting: dict[Future[FoldResult], tuple[Job, FoldKey]] = {}
         self._side_by_side: set[Future[FoldResult]] = set()
         self._folder, self._executor, self._progress = folder, executor, run.progress
@@ -112,11 +114,13 @@ class _Work:
         kept = [result for result in found if result is not None]
         if len(kept) == len(jobs):
             for result, split in zip(kept, splits, strict=True):
-                self._finish(result.model_copy(update={"train_size": split.train_size}))
+                place = {"train_size": split.train_size, "repeat": split.repeat}
+                self._finish(result.model_copy(update=place))
         return len(kept) == len(jobs)
 
     def _job(self, entrant: Entrant, split: Split) -> tuple[Job, FoldKey]:
-        job = Job(entrant, split.fold, *split.parts, self._settings, split.train_size)
+        settings = replace(self._settings, seed=split.seed)
+        job = Job(entrant, split.fold, *split.parts, settings, split.train_size, split.repeat)
         return job, _key(job, *split.digests)
 
     def _begin(self, job: Job, key: FoldKey) -> None:
@@ -124,7 +128,8 @@ class _Work:
         if found is None:
             self._waiting[self._submit(job)] = job, key
         else:
-            self._finish(found.model_copy(update={"train_size": job.train_size}))
+            place = {"train_size": job.train_size, "repeat": job.repeat}
+            self._finish(found.model_copy(update=place))
         under_way = [future for future in self._waiting if not future.done()]
         if len(under_way) > 1:
             self._side_by_side.update(under_way)
@@ -162,7 +167,8 @@ class _Work:
 
     def _finish(self, result: FoldResult) -> None:
         """Note a result, and tell of it."""
-        self.results[result.matcher, result.train_size, result.fold] = result
+        place = result.repeat, result.train_size, result.fold
+        self.results[result.matcher, *place] = result
         if self._fold_done:
             self._fold_done(result)
 
@@ -186,10 +192,11 @@ def pooled_predictions(results: Sequence[FoldResult], folds: Folds) -> pd.DataFr
     """Return the held-out predictions of all finished folds, with what is known of the clips.
 
     Columns: id, matcher, fold, group, match, p_match, expected_text, negative, task, grade, and
-    further ones of the data, as text; where less than whole training parts were learned from, also
-    train_size.
+    further ones of the data, as text; repeat where there are several, and train_size where less
+    than whole training parts were learned from.
     """
     further_facts = [] if all(result.whole for result in results) else ["train_size"]
+    further_facts += ["repeat"] if any(result.repeat for result in results) else []
     own = ("id", "matcher", "fold", "p_match")
     of_clip = ["group", "match", "expected_text", "negative", "task", "grade"]
     made = "" if folds.made is None else folds.made

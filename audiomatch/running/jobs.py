@@ -82,6 +82,7 @@ class Job:
         run: cache, device, precision, seed and workers.
         train_size: how many clips `train` was to have; of `ALL` it is the whole training part, and
             with 0 the model that the plugin carries predicts.
+        repeat: of the cross-validation.
     """
 
     entrant: Entrant
@@ -90,6 +91,7 @@ class Job:
     held_out: Clips
     run: Run
     train_size: int = ALL
+    repeat: int = 0
 
     @property
     def name(self) -> str:
@@ -137,6 +139,7 @@ class Job:
             kind=self.entrant.kind,
             fold=self.fold,
             train_size=self.train_size,
+            repeat=self.repeat,
             config=dict(self.entrant.config),
             plugin=self.entrant.plugin.distribution,
             version=self.entrant.plugin.version,

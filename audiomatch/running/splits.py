@@ -1,4 +1,10 @@
-"""What is learned from and what is predicted: a fold, or less of its training part."""
+"""What is learned from and what is predicted: a fold of a repeat, or less of its training part.
+
+The first repeat has the folds and the training seed of `--seed`. Each two repeats have the same
+folds, trained from two seeds, so that what folds and what seeds do can be told apart. The n-th
+further folds, and the n-th further training seed, are of NumPy's `SeedSequence` over (seed, n, 0)
+and over (seed, n, 1).
+"""
 
 from __future__ import annotations
 
@@ -6,11 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
-from audiomatch.folds import Folds, nested_part
+from audiomatch.folds import Folds, dealt_again, nested_part
 from audiomatch.intake import data_digest
 from audiomatch.records import ALL
+from audiomatch.records.training import draw_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,17 +31,19 @@ class Split:
         fold: which fold is held out.
         seed: of matchers, and of what part of the training part is taken.
         train_size: clips that are learned from; `ALL` of the training part, or 0 for a ready model.
+        repeat: of the cross-validation.
     """
 
     folds: Folds
     fold: int
     seed: int
     train_size: int = ALL
+    repeat: int = 0
 
     @property
-    def place(self) -> tuple[int, int]:
+    def place(self) -> tuple[int, int, int]:
         """What it is called among the others of a comparison."""
-        return self.train_size, self.fold
+        return self.repeat, self.train_size, self.fold
 
     @property
     def parts(self) -> tuple[Clips, Clips]:
@@ -49,9 +60,27 @@ class Split:
         return data_digest(train), data_digest(held_out)
 
 
-def whole_splits(folds: Folds, seed: int) -> list[Split]:
-    """Return each fold with the whole of its training part."""
-    return [Split(folds, fold, seed) for fold in range(folds.k)]
+def whole_splits(folds: Folds, seed: int, repeats: int = 1) -> list[Split]:
+    """Return each fold of each repeat, with the whole of its training part.
+
+    Raises `UserError` where further repeats cannot be made.
+    """
+    if repeats > 1 and (folds.fixed or folds.negatives):
+        option = folds.fixed or f"--negatives {','.join(folds.negatives)}"
+        raise UserError(f"--repeats and {option} cannot go together: the folds are fixed by it")
+    draws = range(1, draw_of(repeats - 1) + 1)
+    deals = [folds, *(dealt_again(folds, _seed(seed, draw, 0)) for draw in draws)]
+    return [
+        Split(deals[draw_of(repeat)], fold, _seed(seed, repeat, 1), repeat=repeat)
+        for repeat in range(repeats)
+        for fold in range(folds.k)
+    ]
+
+
+def _seed(seed: int, number: int, purpose: int) -> int:
+    """Return the seed itself for number 0, and one drawn from it for the others."""
+    drawn = np.random.SeedSequence((seed, number, purpose)).generate_state(1)
+    return int(drawn[0]) if number else seed
 
 
 def smaller_splits(folds: Folds, sizes: Sequence[int], seed: int) -> list[Split]:

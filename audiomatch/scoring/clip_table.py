@@ -24,42 +24,64 @@ from audiomatch.scoring.operating import operating_points
 from audiomatch.scoring.reliability import error_of
 from audiomatch.text import text_key
 
+REPEAT = "repeat"
 COLUMNS = ("id", "matcher", "fold", "group", "match", "p_match")
 BY_GROUP = "group"
 
 
 class ClipTable:
-    """The clips once, each matcher's predictions beside them (NaN where it has none)."""
+    """The clips, each matcher's predictions beside them (NaN where it has none).
+
+    Where a cross-validation was repeated a clip stands in it once a repeat: the mean over its rows
+    is the mean over clips of that over repeats, and so is each clip's influence.
+    """
 
     def __init__(self, predictions: pd.DataFrame, cluster: str) -> None:
         wanted = [*COLUMNS, *cluster.split("+")]
         missing = [name for name in wanted if name not in predictions.columns]
         if missing:
             raise ValueError(f"predictions have no column {missing[0]!r}")
-        twice = predictions.duplicated(["matcher", "id"])
+        repeats = predictions.get(REPEAT, 0)
+        predictions = predictions.assign(repeat=repeats)
+        twice = predictions.duplicated(["matcher", "id", REPEAT])
         if twice.any():
             at = predictions[twice].iloc[0]
             raise ValueError(f"{at['matcher']} predicts clip {at['id']!r} twice")
         checked(predictions["match"], predictions["p_match"])
         # Sorted, so that the rows' order in the file changes no digit of an interval.
-        clips = predictions.drop_duplicates("id").sort_values("id", ignore_index=True)
+        rows = ["id", REPEAT]
+        clips = predictions.drop_duplicates(rows).sort_values(rows, ignore_index=True)
         for name in ("task", "grade"):
             clips[name] = clips[name].fillna("").astype(str) if name in clips else ""
         self.clips = clips
         self.y = clips["match"].to_numpy(np.float64)
-        self.folds = clips["fold"].to_numpy(np.int64)
+        self.repeats = clips[REPEAT].to_numpy(np.int64)
+        # Models of two repeats have scales of their own, as those of two folds do.
+        k = int(clips["fold"].max()) + 1 if len(clips) else 1
+        self.folds = clips["fold"].to_numpy(np.int64) + k * self.repeats
         self.clusters = clusters_by(clips, cluster)
+        ids = clips["id"].to_numpy(str)
+        self.clip = np.unique(ids, return_inverse=True)[1]  # (rows,) numbers of clips
+        first = np.flatnonzero(np.diff(self.clip, prepend=-1))
+        self.labels = self.y[first]  # (clips,)
+        self.clusters_of_clips = self.clusters.take(first)
         self.p: dict[str, Array] = {}
-        where = pd.Index(clips["id"])
+        where = pd.MultiIndex.from_frame(clips[rows])
         for matcher, part in predictions.groupby("matcher", sort=False):
-            p = np.full(len(clips), np.nan)
-            p[where.get_indexer(part["id"])] = part["p_match"].to_numpy(np.float64)
-            self.p[str(matcher)] = p
+            own: Array = np.full(len(clips), np.nan)
+            places = where.get_indexer(pd.MultiIndex.from_frame(part[rows]))
+            own[places] = part["p_match"].to_numpy(np.float64)
+            self.p[str(matcher)] = own
         self._parts: dict[bytes, Clusters] = {}
 
     def losses(self, matcher: str) -> Array:
-        """Return the loss of each clip, NaN where it is not predicted."""
-        return np.where(np.isnan(self.p[matcher]), np.nan, clip_losses(self.y, self.p[matcher]))
+        """Return the loss of each clip, the mean over repeats; NaN where one has not predicted it.
+
+        Shape (clips,).
+        """
+        p = self.p[matcher]
+        losses = np.where(np.isnan(p), np.nan, clip_losses(self.y, p))
+        return np.asarray(np.bincount(self.clip, losses) / np.bincount(self.clip), np.float64)
 
     def score(self, matcher: str, chosen: NDArray[np.bool_]) -> Scores:
         """Return a matcher's metrics with intervals over the chosen clips that it predicted."""
@@ -79,7 +101,7 @@ class ClipTable:
         }
         for name, one in {**found, "calibration_error": error.error}.items():
             ends |= {name: one.value, f"{name}_low": one.low, f"{name}_high": one.high}
-        return Scores(n=len(positions), groups=clusters.count, **ends)
+        return Scores(n=len(np.unique(self.clip[positions])), groups=clusters.count, **ends)
 
     def by(self, column: str, matcher: str) -> list[tuple[str, Scores]]:
         """Return the scores for each value of a column; empty where no clip has one."""
@@ -94,11 +116,20 @@ class ClipTable:
     def operating(
         self, matcher: str, columns: Sequence[str] = ("task", "grade")
     ) -> list[OperatingPoint]:
-        """Return a matcher's operating points, also for each value of columns that have any."""
+        """Return a matcher's operating points, also for each value of columns that have any.
+
+        They are of the first repeat: no threshold is chosen by a clip that it judges.
+        """
+        p = np.where(self.repeats == 0, self.p[matcher], np.nan)
         values = {name: self.clips[name].fillna("").astype(str) for name in columns}
         by = {name: one.to_numpy(object) for name, one in values.items() if (one != "").any()}
         groups = self.clips["group"].to_numpy(object)
-        return operating_points(self.y, self.p[matcher], self.folds, groups, self._part, by)
+        return operating_points(self.y, p, self.folds, groups, self._part, by)
+
+    def held_out(self, fold: int, repeat: int) -> NDArray[np.bool_]:
+        """Tell which rows are of a fold of a repeat."""
+        own = self.clips["fold"].to_numpy(np.int64) == fold
+        return np.asarray(own & (self.repeats == repeat), np.bool_)
 
     def says_nothing(self, matcher: str, chosen: NDArray[np.bool_]) -> bool:
         """Tell whether a matcher's predictions of the chosen clips are hardly more than one."""

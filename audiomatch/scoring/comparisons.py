@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from audiomatch.records import Difference
-from audiomatch.records.leaderboard import Verdict
+from audiomatch.records.base import Verdict
 from audiomatch.scoring.clusters import CONFIDENCE, LEAST_GROUPS, Array, Clusters, as_columns
 from audiomatch.scoring.metrics import checked, clip_losses
 
@@ -200,7 +200,7 @@ def _difference(pair: _Pair, judged: bool, score: float, matters: float) -> Diff
         error = pair.spread
         reach = pair.spread * float(stats.t.ppf(stats.norm.cdf(score), pair.clusters.freedom))
         low, high = pair.value - reach, pair.value + reach
-        verdict = _verdict(low, high, matters)
+        verdict = verdict_of(low, high, matters)
     elif pair.same and not pair.clusters.problem:
         low = high = error = 0.0
         verdict = "equivalent"
@@ -217,7 +217,8 @@ def _difference(pair: _Pair, judged: bool, score: float, matters: float) -> Diff
     )
 
 
-def _verdict(low: float, high: float, matters: float) -> Verdict:
+def verdict_of(low: float, high: float, matters: float) -> Verdict:
+    """Return what an interval of a difference says."""
     if -matters <= low and high <= matters:
         return "equivalent"
     if low > 0 or high < 0:

@@ -1,4 +1,4 @@
-"""The tables beside the leaderboard: what more labels are worth."""
+"""The tables beside the leaderboard: what more labels are worth, and of recipes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ def tables(leaderboard: Leaderboard) -> list[Table]:
     found = [leaderboard_table(leaderboard)]
     if leaderboard.learning:
         found.append(learning_table(leaderboard))
+    if leaderboard.recipe:
+        found.append(recipe_table(leaderboard))
+    if leaderboard.variance:
+        found.append(variance_table(leaderboard))
     return found
 
 
@@ -85,3 +89,42 @@ def _table(
         table.add_row(*(Text(printable(cell)) for cell in cells))
     table.caption = Text("\n".join(map(printable, notes))) if notes else None
     return table
+
+
+def recipe_table(leaderboard: Leaderboard) -> Table:
+    """Return how each recipe differs from the first, over other folds and training runs."""
+    labels = {row.matcher: row.label for row in leaderboard.rows}
+    first = leaderboard.recipe[0].a
+    rows = [[labels[first], "first", "", ""]]
+    for pair in leaderboard.recipe:
+        if pair.a == first:
+            low, high = (None if end is None else -end for end in (pair.high, pair.low))
+            verdict = {"better": "worse", "worse": "better"}.get(pair.verdict or "", pair.verdict)
+            cells = f"{-pair.difference:+.3f}", interval_of(low, high) or "-", verdict or "-"
+            rows.append([labels[pair.b], *cells])
+    parts = leaderboard.recipe[0].parts
+    notes = [
+        f"of these recipes, trained again on other folds of such clips: {parts} parts held out",
+        "corrected resampled t (Nadeau and Bengio, 2003)",
+    ]
+    heads = ["recipe", "log loss against the first", "95 % interval", "verdict"]
+    return _table("recipes", heads, rows, notes)
+
+
+def variance_table(leaderboard: Leaderboard) -> Table:
+    """Return what moves the log loss of each matcher, in nats."""
+    found = {(part.matcher, part.source): part.deviation for part in leaderboard.variance}
+    sources = list(dict.fromkeys(part.source for part in leaderboard.variance))
+    rows = [
+        [
+            row.label,
+            *("-" if (d := found.get((row.matcher, s))) is None else f"{d:.3f}" for s in sources),
+        ]
+        for row in leaderboard.rows
+        if (row.matcher, sources[0]) in found
+    ]
+    notes = [
+        "standard deviations, in nats, of the log loss that one cross-validation gives, by what "
+        "else might have been drawn"
+    ]
+    return _table("what moves a log loss", ["matcher", *sources], rows, notes)

@@ -64,7 +64,8 @@ def build_leaderboard(
     stray = set(table.p) - finished
     if stray:
         raise ValueError(f"predictions of {sorted(stray)} without a finished fold in the results")
-    every = sorted({result.fold for result in results})
+    every = sorted({(result.repeat, result.fold) for result in results})
+    repeats = len({repeat for repeat, _ in every})
     # The products are small: threads would cost more than they give on a busy machine.
     with threadpool_limits(limits=1):
         rows = [_row(name, folds, every, table) for name, folds in runs.items()]
@@ -73,19 +74,20 @@ def build_leaderboard(
         flat = [row.matcher for row in rows if row.n and row.learned_nothing == row.folds_done]
         floors = [row.matcher for row in rows if row.kind == "floor" and row.n]
         pairs = compare_all(
-            losses, table.clusters, flat=flat, floors=floors, matters=matters, seed=seed
+            losses, table.clusters_of_clips, flat=flat, floors=floors, matters=matters, seed=seed
         )
     judged = any(pair.verdict for pair in pairs)
     matchers = {row.matcher for row in rows if row.kind == "matcher"}
     return Leaderboard(
         rows=_compared(rows, pairs, letters(list(losses), pairs) if judged else {}),
         comparisons=tuple(pairs),
-        n=len(table.clips),
-        matches=int(table.y.sum()),
+        n=len(table.labels),
+        matches=int(table.labels.sum()),
         groups=table.clusters.count,
-        folds=len(every),
+        folds=len({fold for _, fold in every}),
+        repeats=max(repeats, 1),
         cluster=cluster,
-        question=question(cluster),
+        question=question(cluster, repeats),
         problem=table.clusters.problem if table.p else None,
         matters=matters,
         detectable=found_detectable([p for p in pairs if {p.a, p.b} <= matchers]),
@@ -95,10 +97,13 @@ def build_leaderboard(
     )
 
 
-def question(cluster: str) -> str:
+def question(cluster: str, repeats: int = 1) -> str:
     """Return what intervals over `cluster` are of."""
     named = "groups" if cluster == BY_GROUP else cluster.replace("+", " and ")
-    return f"these fitted models on other {named}, not other training runs of the same recipes"
+    each = f", {repeats} of each," if repeats > 1 else ""
+    return (
+        f"these fitted models{each} on other {named}, not other training runs of the same recipes"
+    )
 
 
 def _compared(
@@ -119,7 +124,9 @@ def _compared(
     return tuple(row.model_copy(update=of(row)) for row in rows)
 
 
-def _row(matcher: str, folds: list[FoldSummary], every: list[int], table: ClipTable) -> Row:
+def _row(
+    matcher: str, folds: list[FoldSummary], every: list[tuple[int, int]], table: ClipTable
+) -> Row:
     done = [fold for fold in folds if fold.done]
     weights = sorted({fold.weights for fold in done if fold.weights})
     predict = _sum(fold.seconds_predict for fold in done)
@@ -135,7 +142,9 @@ def _row(matcher: str, folds: list[FoldSummary], every: list[int], table: ClipTa
         folds_done=len(done),
         folds_failed=sum(fold.status == "failed" for fold in folds),
         replayed_folds=sum(fold.replayed for fold in done),
-        errors=tuple(FoldError(fold=f.fold, error=f.error) for f in folds if f.error),
+        errors=tuple(
+            FoldError(fold=f.fold, repeat=f.repeat, error=f.error) for f in folds if f.error
+        ),
         warnings=tuple(sorted({fold.warning for fold in folds if fold.warning})),
         seconds_fit=_sum(fold.seconds_fit for fold in done),
         seconds_predict=predict,
@@ -144,7 +153,9 @@ def _row(matcher: str, folds: list[FoldSummary], every: list[int], table: ClipTa
         peak_memory_mb=_max(fold.peak_memory_mb for fold in done),
         peak_gpu_memory_mb=_max(fold.peak_gpu_memory_mb for fold in done),
         weights=", ".join(weights) or None,
-        by_fold=tuple(_fold(fold, table) for fold in sorted(folds, key=lambda f: f.fold)),
+        by_fold=tuple(
+            _fold(fold, table) for fold in sorted(folds, key=lambda f: (f.repeat, f.fold))
+        ),
         by_task=tuple(TaskScores(task=task, **dict(scores)) for task, scores in by_task),
         by_grade=tuple(GradeScores(grade=grade, **dict(scores)) for grade, scores in by_grade),
         operating=tuple(table.operating(matcher)) if done else (),
@@ -158,9 +169,10 @@ def _status(folds: list[FoldSummary], done: int, every: int) -> RowStatus:
 
 
 def _fold(fold: FoldSummary, table: ClipTable) -> FoldScores:
-    held_out = table.folds == fold.fold
+    held_out = table.held_out(fold.fold, fold.repeat)
     return FoldScores(
         fold=fold.fold,
+        repeat=fold.repeat,
         status=fold.status,
         **dict(table.score(fold.matcher, held_out)),
         seconds_fit=fold.seconds_fit,

@@ -7,31 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from audiomatch.records import ALL, FoldSummary, Leaderboard, LearningPoint
+from audiomatch.records import ALL, FoldSummary, LearningPoint
 from audiomatch.scoring.clip_table import BY_GROUP, clusters_by
 from audiomatch.scoring.clusters import t_interval
-from audiomatch.scoring.comparisons import MATTERS, compare_by
-from audiomatch.scoring.leaderboard import build_leaderboard
+from audiomatch.scoring.comparisons import compare_by
 from audiomatch.scoring.metrics import clip_losses
-
-
-def whole_leaderboard(
-    predictions: pd.DataFrame,
-    smaller: pd.DataFrame,
-    results: Sequence[FoldSummary],
-    *,
-    cluster: str = BY_GROUP,
-    matters: float = MATTERS,
-    seed: int = 0,
-) -> Leaderboard:
-    """Return the leaderboard with its learning curves; see `build_leaderboard`, `learning_points`.
-
-    `results` are those of all sizes.
-    """
-    whole = [result for result in results if result.whole]
-    board = build_leaderboard(predictions, whole, cluster=cluster, matters=matters, seed=seed)
-    learning = learning_points(predictions, smaller, results, cluster)
-    return board.model_copy(update={"learning": learning})
 
 
 def learning_points(

@@ -11,10 +11,10 @@ import pandas as pd
 
 from audiomatch.errors import UserError, brief, unknown
 from audiomatch.records import Difference, FoldSummary, Leaderboard, OperatingPoint, RunRecord
-from audiomatch.scoring.clip_table import BY_GROUP, COLUMNS, ClipTable, clusters_by
+from audiomatch.scoring.clip_table import BY_GROUP, COLUMNS, REPEAT, ClipTable, clusters_by
 from audiomatch.scoring.comparisons import MATTERS, compare_by
-from audiomatch.scoring.learning import whole_leaderboard
 from audiomatch.scoring.metrics import clip_losses
+from audiomatch.scoring.whole import whole_leaderboard
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ def open_run(folder: Path) -> KeptRun:
         raise UserError(f"{folder}: the run has not finished; the same `bench` goes on with it")
     record = RunRecord.read(folder / "run.json")
     predictions = _table(file, COLUMNS)
+    predictions[REPEAT] = predictions.get(REPEAT, 0)
     less = folder / "train_sizes.parquet"
     smaller = _table(less, (*COLUMNS, "train_size")) if less.exists() else predictions[:0]
     digests = record.data.digest, record.test.digest if record.test else "", record.folds.digest
@@ -69,6 +70,8 @@ def merged(runs: Sequence[KeptRun]) -> KeptRun:
         if run.digests != first.digests:
             what = "folds" if run.digests[:2] == first.digests[:2] else "data"
             raise UserError(f"{run.source}: has other {what} than {first.source}")
+        if set(run.predictions[REPEAT]) != set(first.predictions[REPEAT]):
+            raise UserError(f"{run.source}: has another number of --repeats than {first.source}")
         known = pd.concat(parts)
         known_names = {result.matcher for result in results}
         for matcher in dict.fromkeys(result.matcher for result in run.results):
@@ -124,18 +127,21 @@ def compare_rows(
             raise unknown("row", matcher, named)
     if a == b:
         raise UserError(f"{a} and {b} cannot be compared: they are one matcher")
-    own, other = (
-        run.predictions[run.predictions["matcher"] == matcher].set_index("id") for matcher in (a, b)
-    )
+    rows = ["id", REPEAT]
+    table = run.predictions
+    own, other = (table[table["matcher"] == matcher].set_index(rows) for matcher in (a, b))
     clips = own.join(other["p_match"].rename("p_other"), how="inner")
     if clips.empty:
         raise UserError(f"{a} and {b} cannot be compared: no clip is predicted by both")
     clips = clips.sort_index()
     y = clips["match"].to_numpy(float)
     losses = [clip_losses(y, clips[name].to_numpy(float)) for name in ("p_match", "p_other")]
+    clips = clips.assign(difference=losses[0] - losses[1])
+    apart = clips.groupby("id")["difference"].mean().to_numpy(float)  # over repeats
+    clips = clips.groupby("id", as_index=False).first()
     clusters = clusters_by(clips, cluster)
     values = clips[by].fillna("").astype(str).to_numpy(object) if by else None
-    return compare_by((a, b), losses[0] - losses[1], clusters, values, matters)
+    return compare_by((a, b), apart, clusters, values, matters)
 
 
 def operating_of(
@@ -169,9 +175,11 @@ def _check_column(run: KeptRun, option: str, name: str) -> None:
         )
 
 
-_NOT_BY = ("id", "matcher", "match", "p_match")
+_NOT_BY = ("id", REPEAT, "matcher", "match", "p_match")
 
 
 def _alike(one: pd.DataFrame, other: pd.DataFrame) -> bool:
-    first, second = (part.set_index("id")["p_match"].sort_index() for part in (one, other))
+    first, second = (
+        part.set_index(["id", REPEAT])["p_match"].sort_index() for part in (one, other)
+    )
     return bool(first.equals(second))
