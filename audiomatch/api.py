@@ -125,6 +125,7 @@ def compare(
     test: Data | None = None,
     train_sizes: str | Sequence[int] = (),
     repeats: int = 1,
+    probe: bool = False,
     fold: int | None = None,
     out: Place | None = None,
     dataset: str | None = None,
@@ -165,6 +166,7 @@ def compare(
         test: data to predict by matchers fitted on all of `data`, in the place of folds.
         train_sizes: learn from so many clips of each training part too; 0 stands for ready models.
         repeats: cross-validate so often, from other training seeds, every two on other folds.
+        probe: plant answers in held-out matches, see `Leaderboard.behaviours` and `probe`.
         fold: the one to compute, from 1; the tables are written by the call that finds all there.
         out: the run folder, else `runs/NAME-OF-DATA`.
         dataset: the layout of a path, else told by the path.
@@ -191,6 +193,7 @@ def compare(
     asked = dict(locals())
     from audiomatch.auditing.gate import audited, check_allowed
     from audiomatch.further import keep_apart
+    from audiomatch.probing.folds import plant_in_folds
     from audiomatch.running.comparison import run_comparison
     from audiomatch.running.devices import DevicesExecutor
     from audiomatch.running.entrants import enter, refusals
@@ -230,6 +233,7 @@ def compare(
             *(plugins.registry(), entrants, made, records, run, place, pool, fold and fold - 1),
             train_sizes=parse_train_sizes(train_sizes),
             repeats=repeats,
+            probes=plant_in_folds(made, run, refuses) if probe else None,
             cluster=cluster,
             matters=matters,
             asked=asked,

@@ -32,7 +32,7 @@ from audiomatch.records import Behaviour
 from audiomatch.scoring.clusters import Clusters
 from audiomatch.scoring.shares import share_interval
 from audiomatch.text import letters, normalise_text
-from tests.toys import Toy, toy_plugin
+from tests.toys import Toy, leave_out_slow_floors, toy_plugin
 
 WORDING = [probe.info.name for probe in chosen() if "wording" in str(probe.info.plant)]
 SAID = ("moon", "boat", "hat", "dog", "hill", "soup", "green", "over", "ran", "to")
@@ -349,3 +349,54 @@ def test_there_must_be_a_match(
     pd.read_csv(data).assign(match=0).to_csv(data, index=False)
     code, _, err = command("probe", folder, data)
     assert code == 2 and "no match to plant answers in" in err
+
+
+@pytest.fixture
+def bench(
+    plugin: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch, data: Path, tmp_path: Path,
+    command: Callable[..., tuple[int, str, str]],
+) -> Callable[..., tuple[int, str, str]]:  # fmt: skip
+    """Run `bench --probe` with toys on the matches and as many mismatches, in two folds."""
+    table = pd.read_csv(data, dtype=str)
+    wrong = table[1:].assign(id="w" + table["id"], expected_text="w" + table["id"], match=0)
+    pd.concat([table[1:], wrong]).to_csv(data, index=False)
+    Reader.said = {letters(text) for text in table["expected_text"][1:]}
+
+    def run(*more: object, toys: Any = Reader, **hooks: Any) -> tuple[int, str, str]:
+        leave_out_slow_floors(plugin(toys=toy_plugin(toys, **hooks)), monkeypatch)
+        how = ("--matchers", "toy", "--folds", 2, "--out", tmp_path / "run", "--allow")
+        return command("bench", data, *how, "label-in-text", *more)
+
+    return run
+
+
+def test_bench_probes_each_fold(bench: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    heard: list[int] = []
+    told = {"audiomatch_fold_done": lambda result: heard.append(len(result.ids))}
+    code, out, err = bench("--probe", "--json", **told)
+    record = json.loads(out)
+    found = {(one["matcher"], one["probe"]): one for one in record["behaviours"]}
+    assert code == 0, err
+    assert found["toy", "noise-5-db"]["confirmed"] == 1.0
+    assert found["toy", "noise-5-db"]["n"] == 14
+    assert found["toy", "words-swapped"]["confirmed"] == 0.0
+    assert found["base-rate", "silence"]["n"] == 14
+    assert record["n"] == 28 and max(heard) <= 28  # what was planted is no clip of the table
+    planted = pd.read_parquet(tmp_path / "run" / "behaviours.parquet")
+    rows = planted[(planted["matcher"] == "toy") & (planted["probe"] == "silence")]
+    assert (
+        len(rows) == 14 and set(rows["expectation"]) == {"fall"} and set(rows["p_match"]) == {0.9}
+    )
+    fits = Reader.fits
+    code, out, _ = bench("--probe")
+    assert code == 0 and Reader.fits == fits and "noise-5-db" in out and "must fall" in out
+    assert "noise-5-db" not in bench()[1] and Reader.fits == fits + 2
+    assert not (tmp_path / "run" / "behaviours.parquet").exists()
+
+
+def test_bench_names_a_probe_that_fails(bench: Callable[..., tuple[int, str, str]]) -> None:
+    probes = [ProbeInfo("broken", "fails", "fall", broken)]
+    code, out, err = bench("--probe", "--json", audiomatch_probes=lambda: probes)
+    record = json.loads(out)
+    assert code == 1 and "no shouting here" in err
+    assert "broken" not in {one["probe"] for one in record["behaviours"]} and record["behaviours"]

@@ -86,6 +86,9 @@ from audiomatch.commands.stopping import check_started_once, if_stopped
     metavar="MB",
     help="Let a fold fail that has more resident.",
 )
+@click.option(
+    "--probe", is_flag=True, help="Plant answers in held-out matches: which are confirmed."
+)
 @click.option("--strict", is_flag=True, help="Stop at a matcher that cannot be had, else skipped.")
 @click.option(
     "--allow", multiple=True, metavar="ID", help="Go on in spite of an error of the audit."

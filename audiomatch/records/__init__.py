@@ -14,10 +14,10 @@ from audiomatch.records.base import (
     RowStatus,
     first_problem,
 )
+from audiomatch.records.behaviour import Behaviour
 from audiomatch.records.difference import Difference
 from audiomatch.records.fold import FoldResult, FoldSummary, KeptFold
 from audiomatch.records.leaderboard import (
-    Behaviour,
     FoldError,
     FoldScores,
     GradeScores,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -36,6 +37,9 @@ from audiomatch.scoring.clip_table import BY_GROUP, clusters_by
 from audiomatch.scoring.comparisons import power_line
 from audiomatch.scoring.whole import of_first, whole_leaderboard
 
+if TYPE_CHECKING:
+    from audiomatch.probing.folds import FoldProbes
+
 
 def run_comparison(
     registry: Registry,
@@ -49,6 +53,7 @@ def run_comparison(
     *,
     train_sizes: Sequence[int] = (),
     repeats: int = 1,
+    probes: FoldProbes | None = None,
     cluster: str = BY_GROUP,
     matters: float = MATTERS,
     asked: Mapping[str, Any],
@@ -60,13 +65,16 @@ def run_comparison(
     of which the folder has all folds are in the tables too. With `only` no other fold is computed,
     and the tables are written once the folder has all of them; the comparison returned is of what
     there is. `train_sizes` are clips of each training part that matchers learn from too, see
-    `smaller_splits`, and `repeats` is how often all is cross-validated. `cluster` and `matters` are
-    as for `build_leaderboard`; `asked` are the arguments of `audiomatch.compare`, for the record.
-    Raises `UserError` where the folder holds another design, another run writes it, or there is no
-    such column or size.
+    `smaller_splits`, and `repeats` is how often all is cross-validated. `probes` are planted in
+    what the first time is held out. `cluster` and `matters` are as for `build_leaderboard`; `asked`
+    are the arguments of `audiomatch.compare`, for the record. Raises `UserError` where the folder
+    holds another design, another run writes it, or there is no such column or size.
     """
     groups = _check_cluster(folds, cluster)
-    whole = whole_splits(folds, run.seed, repeats)
+    whole = [
+        split if split.repeat else replace(split, probes=probes)
+        for split in whole_splits(folds, run.seed, repeats)
+    ]
     smaller = smaller_splits(folds, train_sizes, run.seed)
     if only is None:
         run.progress.say(power_line(groups, len(entrants)))
@@ -75,8 +83,8 @@ def run_comparison(
     score = partial(whole_leaderboard, cluster=cluster, matters=matters, seed=run.seed)
     with only_writer(path, shared=only is not None):
         return _compare(
-            *(registry, entrants, folds, data, run, path, executor, only, whole, smaller, score),
-            asked or {},
+            *(registry, entrants, folds, data, run, path, executor, only, whole, smaller),
+            *(probes, score, asked or {}),
         )
 
 
@@ -114,15 +122,17 @@ def _compare(
     only: int | None,
     whole: Sequence[Split],
     smaller: Sequence[Split],
+    probes: FoldProbes | None,
     score: Callable[[pd.DataFrame, pd.DataFrame, Sequence[FoldResult]], Leaderboard],
     asked: Mapping[str, Any],
 ) -> Comparison:
     folder = RunFolder(path, run.progress.say)
     folder.claim(_record_of(folds))
     started = time.time()
-    problems: list[str] = []
+    problems = [] if probes is None else probes.problems
 
     def fold_done(result: FoldResult) -> None:
+        result = apart(result)
         if result.status == "skipped":
             if result.fold == 0:
                 run.progress.say(f"{result.matcher}: skipped: {result.error}")
@@ -133,20 +143,28 @@ def _compare(
         facts = {"matcher": result.matcher, "fold": result.fold, "result": result}
         problems.extend(registry.tell("audiomatch_fold_done", **facts))
 
+    def apart(result: FoldResult) -> FoldResult:
+        return result if probes is None else probes.apart(result)
+
     named = {entrant.label for entrant in entrants}
     kept = enter_kept(registry, folder.matchers() - named, executor, run.progress.say)
     work = entrants, folds, run, folder, executor, fold_done, only, kept, smaller, whole
-    results = cross_validate(*work)
+    every = cross_validate(*work)
+    results = [apart(result) for result in every]
     detailed = pooled_predictions([result for result in results if result.whole], folds)
     less = pooled_predictions([result for result in results if not result.whole], folds)
     with run.progress.task("scoring", total=1, unit="tables") as task:
         leaderboard = score(detailed, less, results)
+        planted = None if probes is None else probes.predictions(every)
+        if probes is not None and planted is not None:
+            found = {"behaviours": probes.behaviours(planted)}
+            leaderboard = leaderboard.model_copy(update=found)
         task.advance()
     seconds = time.time() - started
     own = sum(result.matcher in named for result in results)
     complete = only is None or own == sum(len(splits_of(e, whole, smaller)) for e in entrants)
     if complete:
-        folder.write_predictions(detailed, less)
+        folder.write_predictions(detailed, less, planted)
         leaderboard.write(path / "leaderboard.json")
         problems += registry.tell("audiomatch_run_done", folder=path, leaderboard=leaderboard)
     record = RunRecord(

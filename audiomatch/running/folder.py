@@ -27,6 +27,7 @@ WRITTEN = (
     "folds",
     "predictions.parquet",
     "train_sizes.parquet",
+    "behaviours.parquet",
     "leaderboard.json",
     "run.json",
     "report.html",
@@ -187,11 +188,17 @@ class RunFolder:
     def _file(self, key: FoldKey) -> Path:
         return self.path / "folds" / key.file
 
-    def write_predictions(self, predictions: pd.DataFrame, smaller: pd.DataFrame) -> None:
-        """Write `predictions.parquet`, and `train_sizes.parquet` where there are such rows."""
-        for name, table in (("predictions", predictions), ("train_sizes", smaller)):
+    def write_predictions(
+        self,
+        predictions: pd.DataFrame,
+        smaller: pd.DataFrame,
+        planted: pd.DataFrame | None = None,
+    ) -> None:
+        """Write `predictions.parquet`; `train_sizes` and `behaviours` where there are such rows."""
+        tables = {"predictions": predictions, "train_sizes": smaller, "behaviours": planted}
+        for name, table in tables.items():
             file = self.path / f"{name}.parquet"
-            if table.empty and name == "train_sizes":  # nor are those of an earlier run in it
+            if table is None or (table.empty and name != "predictions"):  # nor those of before
                 file.unlink(missing_ok=True)
                 continue
             with atomic_file(file) as temporary:

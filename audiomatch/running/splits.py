@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from audiomatch.folds import Folds, dealt_again, nested_part
 from audiomatch.intake import data_digest
 from audiomatch.records import ALL
 from audiomatch.records.training import draw_of
+
+if TYPE_CHECKING:
+    from audiomatch.probing.folds import FoldProbes
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +36,7 @@ class Split:
         seed: of matchers, and of what part of the training part is taken.
         train_size: clips that are learned from; `ALL` of the training part, or 0 for a ready model.
         repeat: of the cross-validation.
+        probes: what is planted in its matches, and predicted beside what is held out.
     """
 
     folds: Folds
@@ -39,6 +44,7 @@ class Split:
     seed: int
     train_size: int = ALL
     repeat: int = 0
+    probes: FoldProbes | None = None
 
     @property
     def place(self) -> tuple[int, int, int]:
@@ -49,6 +55,8 @@ class Split:
     def parts(self) -> tuple[Clips, Clips]:
         """What is learned from, with labels, and what is held out, without."""
         train, held_out = self.folds.split(self.fold)
+        if self.probes is not None:
+            held_out = Clips.concat([held_out, self.probes.clips(self.fold).unlabelled()])
         if self.train_size == ALL:
             return train, held_out
         return train.take(nested_part(train, self.train_size, (self.seed, self.fold))), held_out

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from audiomatch.errors import printable
+from audiomatch.probing.table import matrix
 from audiomatch.records import ALL, Leaderboard, LearningPoint
 from audiomatch.scoring.learning import by_size
 from audiomatch.scoring.table import leaderboard_table
@@ -23,6 +24,8 @@ def tables(leaderboard: Leaderboard) -> list[Table]:
         found.append(recipe_table(leaderboard))
     if leaderboard.variance:
         found.append(variance_table(leaderboard))
+    if leaderboard.behaviours:
+        found.append(matrix(leaderboard.behaviours))
     return found
 
 
