@@ -1,4 +1,4 @@
-"""Command `serve`: a model behind a JSON API, and a page to read a text aloud to."""
+"""Commands `serve` (a model behind a JSON API, and a page) and `view` (the report of a run)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __version__ = "0.2.0"
 
 @hookimpl
 def audiomatch_commands() -> list[click.Command]:
-    """Offer `audiomatch serve`."""
-    from audiomatch_serve.command import serve
+    """Offer `audiomatch serve` and `audiomatch view`."""
+    from audiomatch_serve.command import serve, view
 
-    return [serve]
+    return [serve, view]

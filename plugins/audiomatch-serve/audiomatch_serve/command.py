@@ -1,35 +1,48 @@
-"""`audiomatch serve`: a model behind a JSON API and a page."""
+"""`audiomatch serve`: a model behind a JSON API and a page; `audiomatch view`: a report."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from audiomatch.commands.paths import OutputFolder
+from audiomatch.commands.paths import OutputFolder, UserPath
 from audiomatch_serve.settings import MEGABYTE, Settings
 
 DEFAULT = Settings()
 
 
+def _network(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say where a command listens, and by which names."""
+    for option in reversed(_NETWORK):
+        command = option(command)
+    return command
+
+
+_NETWORK = (
+    click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
+    click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=8000,
+        show_default=True,
+        help="Port to listen on; 0 for any that is free.",
+    ),
+    click.option(
+        "--allow-host",
+        multiple=True,
+        metavar="NAME",
+        help="A further name that requests may call the server by, as behind a reverse proxy; "
+        "'*' for any.  [default: this machine's own on a local --host, else any]",
+    ),
+)
+
+
 @click.command()
 @click.argument("model")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=8000,
-    show_default=True,
-    help="Port to listen on; 0 for any that is free.",
-)
-@click.option(
-    "--allow-host",
-    multiple=True,
-    metavar="NAME",
-    help="A further name that requests may call the server by, as behind a reverse proxy; "
-    "'*' for any.  [default: this machine's own on a local --host, else any]",
-)
+@_network
 @click.option("--keep", type=OutputFolder(), help="Keep clips, texts and answers in this folder.")
 @click.option(
     "--max-upload",
@@ -100,13 +113,10 @@ def serve(
     Ctrl-C or SIGTERM stops it, once the requests that it has taken on are answered.
     """
     import audiomatch
-    from audiomatch_serve.server import LOCAL, is_local, listen, serve_model
+    from audiomatch_serve.server import address, listen, names_of, serve_model, warn_if_open
 
-    names = tuple(name.lower() for name in allow_host)
-    if is_local(host):
-        names = (*LOCAL, host.lower(), *names)
     settings = Settings(
-        hosts=() if "*" in names else names,
+        hosts=names_of(host, allow_host),
         upload=int(max_upload * MEGABYTE),
         text=max_text,
         batch=max_batch,
@@ -122,14 +132,30 @@ def serve(
         raise audiomatch.UserError(
             f"--device {loaded.run.device_list}: serve computes on one device"
         )
-    where = f"[{host}]" if ":" in host else host
-    if not is_local(host):
-        click.echo(
-            f"audiomatch: every machine that can reach {host} can use this server: it has no "
-            "password and no TLS",
-            err=True,
-        )
-    click.echo(
-        f"{loaded.name} is served at http://{where}:{bound.getsockname()[1]}/ (Ctrl-C stops it)"
-    )
+    warn_if_open(host)
+    click.echo(f"{loaded.name} is served at {address(host, bound)} (Ctrl-C stops it)")
     serve_model(loaded, settings, bound)
+
+
+@click.command()
+@click.argument("run", type=UserPath(), metavar="RUN")
+@click.option("--data", metavar="DATA", help="Where the data of the run lie [where they were].")
+@_network
+def view(run: Path, data: str | None, host: str, port: int, allow_host: tuple[str, ...]) -> None:
+    """Show the report of RUN, a folder that `bench` wrote, with the sound of every clip.
+
+    Ctrl-C or SIGTERM stops it.
+    """
+    from audiomatch.records import RunRecord
+    from audiomatch.scoring.runs import open_run
+    from audiomatch_serve.server import address, listen, names_of, serve_app, warn_if_open
+    from audiomatch_serve.viewing import opened_clips, view_app
+
+    open_run(run)
+    record = RunRecord.read(run / "run.json")
+    settings = Settings(hosts=names_of(host, allow_host))
+    app = view_app(run, opened_clips(record, data), record, settings)
+    bound = listen(host, port)
+    warn_if_open(host)
+    click.echo(f"{run} is shown at {address(host, bound)} (Ctrl-C stops it)")
+    serve_app(app, settings, bound)

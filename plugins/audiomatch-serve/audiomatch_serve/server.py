@@ -6,11 +6,13 @@ import errno
 import ipaddress
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
+import click
 import uvicorn
+from fastapi import FastAPI
 
 from audiomatch.errors import UserError
 from audiomatch.fitted import Model
@@ -26,6 +28,30 @@ def is_local(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def names_of(host: str, allowed: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that requests may call a server by that listens on `host`; empty for any."""
+    names = tuple(name.lower() for name in allowed)
+    if is_local(host):
+        names = (*LOCAL, host.lower(), *names)
+    return () if "*" in names else names
+
+
+def warn_if_open(host: str) -> None:
+    """Say on stderr who can reach the server where that is not this machine alone."""
+    if not is_local(host):
+        click.echo(
+            f"audiomatch: every machine that can reach {host} can use this server: it has no "
+            "password and no TLS",
+            err=True,
+        )
+
+
+def address(host: str, bound: socket.socket) -> str:
+    """Return where a browser finds the server."""
+    where = f"[{host}]" if ":" in host else host
+    return f"http://{where}:{bound.getsockname()[1]}/"
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -60,8 +86,20 @@ def serve_model(model: Model, settings: Settings, bound: socket.socket) -> None:
         failures.append(error)
         server.should_exit = True
 
+    server = _server(make_app(model, settings, fail), settings)
+    _run(server, bound)
+    if failures:
+        raise failures[0]
+
+
+def serve_app(app: FastAPI, settings: Settings, bound: socket.socket) -> None:
+    """Serve an application until SIGTERM or Ctrl-C; requests that were taken on are answered."""
+    _run(_server(app, settings), bound)
+
+
+def _server(app: FastAPI, settings: Settings) -> uvicorn.Server:
     config = uvicorn.Config(
-        make_app(model, settings, fail),
+        app,
         log_level="critical",  # a traceback may hold a text
         access_log=False,
         server_header=False,
@@ -69,11 +107,12 @@ def serve_model(model: Model, settings: Settings, bound: socket.socket) -> None:
         lifespan="on",
         ws="none",
     )
-    server = uvicorn.Server(config)
+    return uvicorn.Server(config)
+
+
+def _run(server: uvicorn.Server, bound: socket.socket) -> None:
     with closing(bound), _signals_spent():
         server.run([bound])
-    if failures:
-        raise failures[0]
 
 
 @contextmanager

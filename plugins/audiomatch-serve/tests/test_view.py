@@ -1,0 +1,97 @@
+"""`audiomatch view`: the report of a run, with every clip to be heard."""
+
+from __future__ import annotations
+
+import io
+import threading
+from contextlib import contextmanager
+
+import pytest
+import soundfile
+import uvicorn
+from audiomatch_serve.command import view
+from audiomatch_serve.server import listen
+from audiomatch_serve.settings import Settings
+from audiomatch_serve.viewing import opened_clips, view_app
+from click.testing import CliRunner
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+from starlette.testclient import TestClient
+
+import audiomatch
+from audiomatch.errors import UserError
+from audiomatch.records import RunRecord
+
+CLIPS = 30
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Give the folder of a run on a few clips of mini-screener."""
+    place = tmp_path_factory.mktemp("run")
+    how = {"folds": 2, "limit": CLIPS, "executor": "inline", "cache": place / "cache"}
+    audiomatch.compare("mini-screener", "base-rate", out=place / "run", **how)
+    return place / "run"
+
+
+@pytest.fixture
+def app(run):
+    record = RunRecord.read(run / "run.json")
+    return view_app(run, opened_clips(record, None), record, Settings(hosts=("localhost",)))
+
+
+def test_only_clips_of_the_data_are_given_and_only_by_our_name(app):
+    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+        page = client.get("/")
+        assert (
+            page.status_code == 200
+            and "default-src 'none'" in page.headers["content-security-policy"]
+        )
+        samples, rate = soundfile.read(io.BytesIO(client.get("/clips/0").content))
+        assert rate == 16_000 and len(samples) > 1000
+        for path in ("/clips/100000", "/clips/-1"):
+            assert client.get(path).status_code == 404
+        for path in ("/clips/..%2f..%2fetc%2fpasswd", "/clips/x"):
+            assert client.get(path).status_code in (404, 422)
+        assert client.get("/", headers={"host": "evil.example"}).status_code == 400
+        other = {"origin": "http://evil.example"}
+        assert client.get("/clips/0", headers=other).status_code == 403
+
+
+def test_what_is_no_run_or_has_lost_its_data_is_said_in_a_line(run, tmp_path):
+    done = CliRunner().invoke(view, [str(tmp_path)])
+    assert isinstance(done.exception, UserError) and "is no run folder" in str(done.exception)
+    record = RunRecord.read(run / "run.json")
+    gone = record.data.model_copy(update={"source": str(tmp_path / "gone"), "dataset": "manifest"})
+    with pytest.raises(UserError, match="--data names the data of the run"):
+        opened_clips(record.model_copy(update={"data": gone}), None)
+
+
+@contextmanager
+def serving(app):
+    bound = listen("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
+    thread = threading.Thread(target=server.run, args=([bound],))
+    thread.start()
+    try:
+        yield f"http://localhost:{bound.getsockname()[1]}/"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+@pytest.mark.browser
+def test_every_clip_is_played_in_the_browser(app, chromium):
+    browser = chromium()
+    with serving(app) as address:
+        browser.get(address)
+        browser.find_element(By.ID, "more").send_keys(Keys.ENTER)
+        buttons = browser.find_elements(By.CSS_SELECTOR, "#clip-table .play")
+        assert len(buttons) == CLIPS
+        buttons[-1].send_keys(Keys.ENTER)
+        assert buttons[-1].get_attribute("aria-pressed") == "true"
+        ended = WebDriverWait(browser, 20, 0.05)
+        ended.until(lambda _: buttons[-1].get_attribute("aria-pressed") == "false")
+        assert browser.find_element(By.ID, "sound-problem").text == ""
+        assert browser.get_log("browser") == []
