@@ -28,6 +28,7 @@ from audiomatch.model import card_of
 from audiomatch.negatives import parse_kinds
 from audiomatch.progress import Progress
 from audiomatch.records import FitRecord, FoldSummary
+from audiomatch.relabelling import read_labels
 from audiomatch.results import Comparison, Evaluation
 from audiomatch.running.design import FOLDS, Design, Reading
 from audiomatch.spec import MatcherSpec, parse_matcher, parse_matchers
@@ -130,6 +131,7 @@ def compare(
     out: Place | None = None,
     dataset: str | None = None,
     columns: Mapping[str, str] | None = None,
+    labels: Place | None = None,
     limit: int | None = None,
     skip_bad: bool = False,
     device: str = "auto",
@@ -150,19 +152,16 @@ def compare(
     in the run folder, and the same call goes on from there.
 
     Args:
-        data: a manifest or folder as the command line takes it, or the name of a dataset that
-            ships with its plugin, such as `mini-screener`; a data frame with the columns `audio`
-            (paths), `expected_text`, `match`, and any more; `Clips`; or clips in memory, each
-            (samples, rate, text, match).
+        data: a manifest or folder as on the command line, or the name of a dataset that ships, as
+            `mini-screener`; a data frame with the columns `audio` (paths), `expected_text`,
+            `match`, and any more; `Clips`; or clips in memory, each (samples, rate, text, match).
         matchers: their names as on the command line, `NAME[:PRESET][@key=value]…`.
         folds: how many.
-        group: clips alike in this column (`a+b`: in either) share a fold, as those of one recording
-            do; `none` for recordings alone.
+        group: clips alike in this column (`a+b`: in either), or in recording, share a fold; `none`.
         negatives: mismatches to make of data that are matches alone, one of each: `swap` (another
             clip's text), `replace`, `insert`, `delete` (a word), `sound` (a letter) or `edit` (any
             of these but `swap`); of several a like number. See `audiomatch.negatives`.
-        split: a column, in the place of folds: fit on the rows where it is `train`, predict those
-            where it is `test`.
+        split: a column, in the place of folds: fit where it is `train`, predict where it is `test`.
         test: data to predict by matchers fitted on all of `data`, in the place of folds.
         train_sizes: learn from so many clips of each training part too; 0 stands for ready models.
         repeats: cross-validate so often, from other training seeds, every two on other folds.
@@ -171,6 +170,7 @@ def compare(
         out: the run folder, else `runs/NAME-OF-DATA`.
         dataset: the layout of a path, else told by the path.
         columns: which columns of the data are ours, as in `{"audio": "path", "match": "label"}`.
+        labels: a table of corrected labels (`id`, `match`), in the place of those of the data.
         limit: draw that many clips by the seed.
         skip_bad: go on without clips that cannot be used.
         device: as `load` takes it, or several, which compute a fold each at the same time:
@@ -221,7 +221,7 @@ def compare(
             pool = stack.enter_context(DevicesExecutor(pool, run))
         entrants = enter(plugins.registry(), specs, pool, strict=strict)
         refuses = partial(refusals, pool, entrants, run)
-        reading = Reading(columns=columns, limit=limit, skip_bad=skip_bad, refuses=refuses)
+        reading = Reading(columns, limit, skip_bad, refuses, read_labels(labels))
         made, records = design.open(data, run, reading, dataset)
         if place is None:
             place = Path("runs") / f"{records[0].dataset}-{records[0].digest[:8]}"

@@ -45,6 +45,12 @@ from audiomatch.commands.stopping import check_started_once, if_stopped
     "--test", type=UserPath(), metavar="DATA", help="Fit on all of DATA, predict these; no folds."
 )
 @click.option(
+    "--labels",
+    type=UserPath(),
+    metavar="FILE",
+    help="Corrected labels (columns id, match), in the place of those of DATA.",
+)
+@click.option(
     "--train-sizes",
     metavar="N,…",
     help="Learn from so many clips of each training part too: 0 (ready models), 50, 200, all.",

@@ -43,6 +43,7 @@ class DataRecord(Record):
     limit: int | None = Field(
         default=None, description="clips that were drawn, where a limit was set"
     )
+    relabelled: int = Field(default=0, description="clips that have another label by `--labels`")
     skipped: tuple[str, ...] = Field(default=(), description="a line for each clip left out")
     warnings: tuple[str, ...] = Field(
         default=(), description="a line for each clip that is used and may not be what was meant"

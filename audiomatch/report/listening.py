@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,20 @@ LISTED = 2000  # clips in a page; more make it slow
 EMBEDDED = 1_000_000  # characters of embedded sound
 WORST = 20  # clips of each matcher of which the sound is embedded
 _QUALITY = 0.9  # compression of MP3, of which 1 is the most: 27 kbit/s
+
+
+class Heard(NamedTuple):
+    """What is there of the sound of clips, by their ids.
+
+    Attributes:
+        sounds: embedded sound, as base64.
+        addresses: where else it is.
+        marks: the clips whose label was marked as wrong.
+    """
+
+    sounds: Mapping[str, str]
+    addresses: Mapping[str, str]
+    marks: Collection[str]
 
 
 def worst_of(pooled: ClipTable, matchers: Sequence[str], most: int) -> list[int]:
@@ -96,8 +110,7 @@ def links(clips: Clips, folder: Path) -> dict[str, str]:
 def clip_list(
     pooled: ClipTable,
     matchers: Sequence[str],
-    sounds: Mapping[str, str],
-    addresses: Mapping[str, str],
+    heard: Heard,
     hide: Callable[[str], str],
     most: int = LISTED,
 ) -> dict[str, Any]:
@@ -106,8 +119,7 @@ def clip_list(
     Args:
         pooled: the predictions.
         matchers: whose probabilities are told.
-        sounds: embedded sound by id.
-        addresses: of the sound, by id.
+        heard: what can be heard of them.
         hide: what shortens paths in ids.
         most: how many clips are listed.
     """
@@ -124,8 +136,9 @@ def clip_list(
             "grade": columns.get("grade", none)[i],
             "match": int(pooled.y[i]),
             "p": [_rounded(pooled.p[name][i]) for name in matchers],
-            "sound": sounds.get(ids[i], ""),
-            "link": addresses.get(ids[i], ""),
+            "sound": heard.sounds.get(ids[i], ""),
+            "link": heard.addresses.get(ids[i], ""),
+            "marked": ids[i] in heard.marks,
         }
         for i in listed(pooled, matchers, most)
     ]

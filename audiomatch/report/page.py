@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def report_page(
     sounds: Mapping[str, str] | None = None,
     addresses: Mapping[str, str] | None = None,
     most: int = listening.LISTED,
-    marking: bool = False,
+    marks: Collection[str] | None = None,
 ) -> str:
     """Return the page.
 
@@ -88,12 +88,14 @@ def report_page(
         sounds: embedded sound by the clips' ids, as base64.
         addresses: of the sound of clips, by their ids.
         most: how many clips are listed.
-        marking: whether wrong labels can be marked, which a server has to take.
+        marks: ids of clips whose label was marked as wrong; None where there is no server to take
+            marks.
     """
     content = content_of(leaderboard, pooled, run)
     hide = hider([one.source for one in (run.data, run.test) if one])
     matchers = [row.matcher for row in leaderboard.rows if row.matcher in pooled.p]
-    listed = listening.clip_list(pooled, matchers, sounds or {}, addresses or {}, hide, most)
+    heard = listening.Heard(sounds or {}, addresses or {}, marks or ())
+    listed = listening.clip_list(pooled, matchers, heard, hide, most)
     data = {
         "charts": content["specs"],
         "config": CONFIG,
@@ -101,7 +103,7 @@ def report_page(
         "labels": content["names"],
         "pairs": [pair.model_dump() for pair in leaderboard.comparisons],
         "scatter": listening.scatter(pooled, hide),
-        "marking": marking,
+        "marking": marks is not None,
     }
     template = _environment(hide).get_template("report.html")
     return template.render(
@@ -112,7 +114,7 @@ def report_page(
         sounds=len(sounds or {}),
         linked=bool(addresses),
         sections=_sections(content, listed),
-        marking=marking,
+        marking=marks is not None,
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch.folds import BY_TEXT, Folds, check_classes, deal_folds, group_clips
-from audiomatch.inputs import Data, offering_skip_bad, say_skipped, take_in
-from audiomatch.intake import data_digest, leave_out
+from audiomatch.inputs import Data, Opened, offering_skip_bad, say_skipped, take_in
+from audiomatch.intake import Intake, data_digest, leave_out
 from audiomatch.matcher import Run
 from audiomatch.negatives import with_mismatches
 from audiomatch.records import DataRecord
+from audiomatch.relabelling import relabelled
 
 FOLDS = 5
 TRAIN, TEST = "train", "test"
@@ -23,12 +25,24 @@ TRAIN, TEST = "train", "test"
 
 @dataclass(frozen=True)
 class Reading:
-    """How data are read: what `take_in` takes for the training part and for the test part alike."""
+    """How data are read: what `take_in` takes for the training part and for the test part alike.
+
+    `labels` by id stand in the place of those of the data.
+    """
 
     columns: Mapping[str, str] | None = None
     limit: int | None = None
     skip_bad: bool = False
     refuses: Callable[[Clips], list[str | None]] | None = None
+    labels: Mapping[str, int] = field(default_factory=dict)
+
+    def take_in(
+        self, data: Data | None, run: Run, labelled: bool | None, dataset: str | None
+    ) -> tuple[Intake, Opened]:
+        """Open data and check their clips; see `audiomatch.inputs.take_in`."""
+        own: dict[str, Any] = {**vars(self), "dataset": dataset}
+        own.pop("labels")
+        return take_in(data, run, labelled, **own)
 
 
 @dataclass(frozen=True)
@@ -66,15 +80,17 @@ class Design:
     ) -> tuple[Clips, DataRecord]:
         """Open data with labels; where mismatches are made, data without any are all matches."""
         labelled = None if self.negatives else True
-        intake, opened = take_in(data, run, labelled, dataset=dataset, **vars(reading))
+        intake, opened = reading.take_in(data, run, labelled, dataset)
         clips = intake.clips
         if not clips.labelled:
             run.progress.say(f"{clips.source}: no column 'match'; each clip is taken as a match")
             clips = clips.with_column("match", np.ones(len(clips), np.int8))
+        clips, changed = relabelled(clips, reading.labels, run.progress.say)
         record = DataRecord(
             dataset=opened.dataset,
             source=opened.source,
-            digest=data_digest(intake.clips),
+            digest=data_digest(clips if changed else intake.clips),
+            relabelled=changed,
             clips=len(clips),
             seconds_of_audio=float(clips.seconds.sum()),
             limit=reading.limit,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
 
+from audiomatch.files import user_path
 from audiomatch.hookspecs import PROJECT
 from audiomatch.machine import machine_record, versions
 from audiomatch.running.identity import code_digests, every_version
@@ -48,4 +50,6 @@ def _plain(value: Any) -> Any:
 
 
 def _builtin(value: Any) -> Any:
+    if isinstance(value, os.PathLike):
+        return str(user_path(value).resolve())
     return dict(value) if isinstance(value, Mapping) else list(value)

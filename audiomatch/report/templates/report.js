@@ -98,6 +98,7 @@
 
   function checkOf(clip) {
     const cell = make("td", "", { className: "left" });
+    if (!clip.link || clip.link.endsWith("#made")) return cell; // it has no label of the data
     const button = make("button", "", { type: "button", className: "mark" });
     const show = () => {
       button.textContent = clip.marked ? "Marked as wrong" : "Label is wrong";
@@ -105,11 +106,9 @@
       button.setAttribute("aria-label", `Label of ${clip.id} is wrong`);
     };
     button.addEventListener("click", async () => {
-      const answer = await fetch("labels", {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ id: clip.name ?? clip.id, wrong: !clip.marked }),
-      }).catch(() => null);
+      const address = clip.link.replace("clips/", "labels/");
+      const method = clip.marked ? "DELETE" : "PUT";
+      const answer = await fetch(address, { method }).catch(() => null);
       find("sound-problem").textContent = answer && answer.ok ? "" : "The mark could not be kept.";
       if (answer && answer.ok) clip.marked = !clip.marked;
       show();

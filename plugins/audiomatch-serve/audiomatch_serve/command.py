@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from audiomatch.commands.paths import OutputFolder, UserPath
+from audiomatch.commands.paths import OutputFile, OutputFolder, UserPath
 from audiomatch_serve.settings import MEGABYTE, Settings
 
 DEFAULT = Settings()
@@ -140,9 +140,24 @@ def serve(
 @click.command()
 @click.argument("run", type=UserPath(), metavar="RUN")
 @click.option("--data", metavar="DATA", help="Where the data of the run lie [where they were].")
+@click.option(
+    "--labels",
+    type=OutputFile(),
+    metavar="FILE",
+    help="Where wrong labels are written down [labels.csv in RUN].",
+)
 @_network
-def view(run: Path, data: str | None, host: str, port: int, allow_host: tuple[str, ...]) -> None:
+def view(
+    run: Path,
+    data: str | None,
+    labels: Path | None,
+    host: str,
+    port: int,
+    allow_host: tuple[str, ...],
+) -> None:
     """Show the report of RUN, a folder that `bench` wrote, with the sound of every clip.
+
+    Labels that are wrong can be marked; `bench --labels` takes the file.
 
     Ctrl-C or SIGTERM stops it.
     """
@@ -154,7 +169,8 @@ def view(run: Path, data: str | None, host: str, port: int, allow_host: tuple[st
     open_run(run)
     record = RunRecord.read(run / "run.json")
     settings = Settings(hosts=names_of(host, allow_host))
-    app = view_app(run, opened_clips(record, data), record, settings)
+    clips = opened_clips(record, data)
+    app = view_app(run, clips, record, settings, labels or run / "labels.csv")
     bound = listen(host, port)
     warn_if_open(host)
     click.echo(f"{run} is shown at {address(host, bound)} (Ctrl-C stops it)")

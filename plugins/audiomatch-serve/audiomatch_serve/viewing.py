@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -18,6 +18,7 @@ from audiomatch.records import Leaderboard, RunRecord
 from audiomatch.report.page import clip_table, report_page
 from audiomatch.scoring.runs import open_run
 from audiomatch_serve.guard import POLICY, Guard
+from audiomatch_serve.marking import Marks
 from audiomatch_serve.metrics import Metrics
 from audiomatch_serve.problems import handle_problems
 from audiomatch_serve.settings import Settings
@@ -58,8 +59,12 @@ def _layout(dataset: str) -> str | None:
     return dataset if dataset in registry().datasets() else None
 
 
-def view_app(folder: Path, clips: Clips, run: RunRecord, settings: Settings) -> FastAPI:
+def view_app(
+    folder: Path, clips: Clips, run: RunRecord, settings: Settings, labels: Path
+) -> FastAPI:
     """Return the application: the report at `/`, and each clip as WAV, by its number.
+
+    A label that is marked as wrong is written into the table `labels`.
 
     Raises `UserError` for a folder that is no finished run. Nothing that a client sends becomes a
     path.
@@ -67,15 +72,29 @@ def view_app(folder: Path, clips: Clips, run: RunRecord, settings: Settings) -> 
     leaderboard = Leaderboard.read(folder / "leaderboard.json")
     table = clip_table(open_run(folder).predictions, leaderboard)
     addresses = _addresses(clips.ids, table.clips["id"])
-    page = report_page(leaderboard, table, run, addresses=addresses, most=LISTED)
+    marks = Marks(labels, dict(zip(table.clips["id"], table.clips["match"], strict=True)))
     sounds, decoding = recordings(clips), asyncio.Semaphore(DECODING)
 
-    async def report() -> Response:
+    def report() -> Response:
+        marked = frozenset(marks.rows)
+        page = report_page(leaderboard, table, run, addresses=addresses, most=LISTED, marks=marked)
         return HTMLResponse(page, headers={"Content-Security-Policy": PAGE_POLICY})
 
-    async def clip(number: int) -> Response:
-        if not 0 <= number < len(sounds):
+    def clip_id(number: int, known: Container[str] = clips.ids) -> str:
+        if not 0 <= number < len(sounds) or clips.ids[number] not in known:
             raise HTTPException(404, f"there is no clip {number}")
+        return clips.ids[number]
+
+    async def mark(number: int) -> Response:
+        marks.put(clip_id(number, marks.labels))
+        return Response(status_code=204)
+
+    async def unmark(number: int) -> Response:
+        marks.remove(clip_id(number))
+        return Response(status_code=204)
+
+    async def clip(number: int) -> Response:
+        clip_id(number)
         async with decoding:
             return Response(await asyncio.to_thread(_wav, sounds[number]), media_type="audio/wav")
 
@@ -83,18 +102,26 @@ def view_app(folder: Path, clips: Clips, run: RunRecord, settings: Settings) -> 
     handle_problems(app)
     app.add_api_route("/", report, response_class=HTMLResponse)
     app.add_api_route("/clips/{number}", clip, response_class=Response)
+    app.add_api_route("/labels/{number}", mark, methods=["PUT"], response_class=Response)
+    app.add_api_route("/labels/{number}", unmark, methods=["DELETE"], response_class=Response)
     app.add_middleware(Guard, settings=settings, metrics=Metrics())
     return app
 
 
 def _addresses(ids: Sequence[str], predicted: Iterable[str]) -> dict[str, str]:
-    """Return the address of the sound of each clip that was predicted, where it is known."""
+    """Return the address of the sound of each clip that was predicted, where it is known.
+
+    A mismatch that was made of a clip has its sound, and no label of the data: its address ends in
+    `#made`, and the page lets it not be marked.
+    """
     numbers = {name: number for number, name in enumerate(ids)}
     found = {}
     for name in predicted:
-        heard = name if name in numbers else name.rpartition("#")[0]  # a mismatch made of a clip
-        if heard in numbers:
-            found[name] = f"clips/{numbers[heard]}"
+        clip = name.rpartition("#")[0]
+        if name in numbers:
+            found[name] = f"clips/{numbers[name]}"
+        elif clip in numbers:
+            found[name] = f"clips/{numbers[clip]}#made"
     return found
 
 

@@ -6,6 +6,7 @@ import io
 import threading
 from contextlib import contextmanager
 
+import pandas as pd
 import pytest
 import soundfile
 import uvicorn
@@ -36,12 +37,14 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture
-def app(run):
+def app(run, tmp_path):
     record = RunRecord.read(run / "run.json")
-    return view_app(run, opened_clips(record, None), record, Settings(hosts=("localhost",)))
+    clips = opened_clips(record, None)
+    return view_app(run, clips, record, Settings(hosts=("localhost",)), tmp_path / "labels.csv")
 
 
-def test_only_clips_of_the_data_are_given_and_only_by_our_name(app):
+def test_only_clips_of_the_data_are_given_and_only_by_our_name(app, tmp_path):
+    labels = tmp_path / "labels.csv"
     with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
         page = client.get("/")
         assert (
@@ -57,6 +60,9 @@ def test_only_clips_of_the_data_are_given_and_only_by_our_name(app):
         assert client.get("/", headers={"host": "evil.example"}).status_code == 400
         other = {"origin": "http://evil.example"}
         assert client.get("/clips/0", headers=other).status_code == 403
+        assert client.put("/labels/0", headers=other).status_code == 403
+        assert client.put("/labels/100000").status_code == 404
+        assert not labels.exists()
 
 
 def test_what_is_no_run_or_has_lost_its_data_is_said_in_a_line(run, tmp_path):
@@ -82,7 +88,7 @@ def serving(app):
 
 
 @pytest.mark.browser
-def test_every_clip_is_played_in_the_browser(app, chromium):
+def test_clips_are_played_and_wrong_labels_marked_in_the_browser(app, run, chromium, tmp_path):
     browser = chromium()
     with serving(app) as address:
         browser.get(address)
@@ -94,4 +100,27 @@ def test_every_clip_is_played_in_the_browser(app, chromium):
         ended = WebDriverWait(browser, 20, 0.05)
         ended.until(lambda _: buttons[-1].get_attribute("aria-pressed") == "false")
         assert browser.find_element(By.ID, "sound-problem").text == ""
+        marks = browser.find_elements(By.CSS_SELECTOR, "#clip-table .mark")
+        for number in (0, 1, 0):
+            before = marks[number].text
+            marks[number].send_keys(Keys.ENTER)
+            ended.until(lambda _: marks[number].text != before)  # noqa: B023
+        assert [mark.text for mark in marks[:2]] == ["Label is wrong", "Marked as wrong"]
+        browser.refresh()
+        mark = browser.find_elements(By.CSS_SELECTOR, "#clip-table .mark")[1]
+        assert mark.text == "Marked as wrong", "the marks are kept"
+        row = mark.find_element(By.XPATH, "ancestor::tr")
+        name, label = (row.find_elements(By.XPATH, "*")[i].text for i in (1, 4))
         assert browser.get_log("browser") == []
+    table = pd.read_csv(tmp_path / "labels.csv", dtype=str)
+    assert list(table) == ["id", "match", "by", "when"]
+    assert table[["id", "match"]].to_numpy().tolist() == [[name, "01"[label == "mismatch"]]]
+
+    how = {"folds": 2, "limit": CLIPS, "executor": "inline", "cache": tmp_path / "cache"}
+    found = audiomatch.compare(
+        "mini-screener", "base-rate", out=tmp_path / "again", labels=tmp_path / "labels.csv", **how
+    )
+    before = RunRecord.read(run / "run.json")
+    assert found.predictions.set_index("id")["match"][name].tolist()[0] == int(table.match[0])
+    assert found.run.data.relabelled == 1 and found.run.data.digest != before.data.digest
+    assert found.run.arguments["labels"] == str(tmp_path / "labels.csv")
