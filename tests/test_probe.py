@@ -30,6 +30,7 @@ from audiomatch.probing.planting import plant
 from audiomatch.probing.prober import chosen
 from audiomatch.records import Behaviour
 from audiomatch.scoring.clusters import Clusters
+from audiomatch.scoring.runs import leaderboard_of, open_run
 from audiomatch.scoring.shares import share_interval
 from audiomatch.text import letters, normalise_text
 from tests.toys import Toy, leave_out_slow_floors, toy_plugin
@@ -387,6 +388,8 @@ def test_bench_probes_each_fold(bench: Callable[..., tuple[int, str, str]], tmp_
     assert (
         len(rows) == 14 and set(rows["expectation"]) == {"fall"} and set(rows["p_match"]) == {0.9}
     )
+    again = leaderboard_of([open_run(tmp_path / "run")])
+    assert [one.model_dump(mode="json") for one in again.behaviours] == record["behaviours"]
     fits = Reader.fits
     code, out, _ = bench("--probe")
     assert code == 0 and Reader.fits == fits and "noise-5-db" in out and "must fall" in out

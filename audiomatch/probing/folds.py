@@ -15,10 +15,10 @@ from audiomatch.folds import Folds
 from audiomatch.intake import leave_out
 from audiomatch.matcher import Run
 from audiomatch.probing.info import Probe
-from audiomatch.probing.measuring import behaviours, expected
+from audiomatch.probing.measuring import expected
 from audiomatch.probing.planting import Planted, plant
 from audiomatch.probing.prober import MOST, chosen, matches_of
-from audiomatch.records import Behaviour, FoldResult
+from audiomatch.records import FoldResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +74,6 @@ class FoldProbes:
         if not given:
             return pd.DataFrame(columns=columns)
         return pd.concat(given, ignore_index=True).join(facts, on="id", how="inner")[columns]
-
-    def behaviours(self, predictions: pd.DataFrame) -> tuple[Behaviour, ...]:
-        """Return what each probe shows of each matcher."""
-        found: list[Behaviour] = []
-        for matcher, rows in predictions.groupby("matcher", sort=False):
-            p = rows.set_index("id")["p_match"].reindex(self.planted.clips.ids)
-            found += behaviours(str(matcher), self.planted, p.to_numpy(np.float64), self.probes)
-        return tuple(found)
 
     @property
     def problems(self) -> list[str]:

@@ -1,9 +1,8 @@
-"""From predictions of planted clips to behaviours."""
+"""From what was planted, and predictions of it, to behaviours."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +11,8 @@ from audiomatch.probing.info import Expectation, Probe
 from audiomatch.probing.planting import Planted
 from audiomatch.probing.record import Expect
 from audiomatch.records import Behaviour
-from audiomatch.scoring.clusters import Clusters
-from audiomatch.scoring.metrics import clip_losses
-from audiomatch.scoring.shares import share_interval
-
-THRESHOLD = 0.5
+from audiomatch.records.behaviour import Expected
+from audiomatch.scoring.behaviours import THRESHOLD, behaviour_of
 
 
 def behaviours(
@@ -33,26 +29,17 @@ def behaviours(
     out. Probes that failed have no behaviour.
     """
     groups = np.array(planted.clips.groups, dtype=object)
-    gone = {*planted.problems, *planted.missing}
     found = []
     for probe in probes:
-        name, expectation = probe.info.name, expected(probe.info.expectation, expect)
-        if name in gone:
-            continue
-        rows = np.flatnonzero((planted.probes == name) & ~np.isnan(p_match))
-        p = p_match[rows]
-        share = share_interval(p >= threshold, Clusters(groups[rows]))
-        loss = None
-        if len(rows) and expectation != "report":
-            loss = float(clip_losses(np.full(len(p), float(expectation == "stay")), p).mean())
-        figures = {"n": len(rows), "confirmed": share.value, "low": share.low, "high": share.high}
-        found.append(
-            Behaviour(matcher=matcher, probe=name, expectation=expectation, loss=loss, **figures)
-        )
+        name = probe.info.name
+        if name not in {*planted.problems, *planted.missing}:
+            rows, expectation = planted.probes == name, expected(probe.info.expectation, expect)
+            own = p_match[rows], groups[rows]
+            found.append(behaviour_of(matcher, name, expectation, *own, threshold))
     return found
 
 
-def expected(expectation: Expectation, expect: Expect) -> Literal["stay", "fall", "report"]:
+def expected(expectation: Expectation, expect: Expect) -> Expected:
     """Return what is to become of a match where more than the text may be said, or may not."""
     if expectation == "more":
         return "stay" if expect == "contains" else "fall"

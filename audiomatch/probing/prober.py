@@ -22,9 +22,10 @@ from audiomatch.folds import BY_TEXT, group_clips
 from audiomatch.inputs import Data
 from audiomatch.intake import data_digest
 from audiomatch.probing.info import Probe
-from audiomatch.probing.measuring import THRESHOLD, behaviours
+from audiomatch.probing.measuring import behaviours
 from audiomatch.probing.planting import Planted, plant, write_wav
 from audiomatch.probing.record import Expect, ProbeRecord
+from audiomatch.scoring.behaviours import THRESHOLD
 
 MOST = 100  # matches in which a probe is planted
 

@@ -8,13 +8,15 @@ from pydantic import Field
 
 from audiomatch.records.base import Record
 
+Expected = Literal["stay", "fall", "report"]
+
 
 class Behaviour(Record):
     """What a matcher does with answers planted in matches that it has not heard."""
 
     matcher: str = Field(description="as named on the command line")
     probe: str = Field(description="what was planted")
-    expectation: Literal["stay", "fall", "report"] = Field(
+    expectation: Expected = Field(
         description="what is to become of the match: to `stay` confirmed, to `fall`, or neither"
     )
     n: int = Field(description="the matches in which it was planted")

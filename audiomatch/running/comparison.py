@@ -33,6 +33,7 @@ from audiomatch.running.jobs import Entrant
 from audiomatch.running.provenance import provenance
 from audiomatch.running.splits import Split, smaller_splits, whole_splits
 from audiomatch.scoring import MATTERS
+from audiomatch.scoring.behaviours import behaviours_of
 from audiomatch.scoring.clip_table import BY_GROUP, clusters_by
 from audiomatch.scoring.comparisons import power_line
 from audiomatch.scoring.whole import of_first, whole_leaderboard
@@ -156,9 +157,8 @@ def _compare(
     with run.progress.task("scoring", total=1, unit="tables") as task:
         leaderboard = score(detailed, less, results)
         planted = None if probes is None else probes.predictions(every)
-        if probes is not None and planted is not None:
-            found = {"behaviours": probes.behaviours(planted)}
-            leaderboard = leaderboard.model_copy(update=found)
+        if planted is not None:
+            leaderboard = leaderboard.model_copy(update={"behaviours": behaviours_of(planted)})
         task.advance()
     seconds = time.time() - started
     own = sum(result.matcher in named for result in results)

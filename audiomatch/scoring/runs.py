@@ -11,10 +11,13 @@ import pandas as pd
 
 from audiomatch.errors import UserError, brief, unknown
 from audiomatch.records import Difference, FoldSummary, Leaderboard, OperatingPoint, RunRecord
+from audiomatch.scoring.behaviours import behaviours_of
 from audiomatch.scoring.clip_table import BY_GROUP, COLUMNS, REPEAT, ClipTable, clusters_by
 from audiomatch.scoring.comparisons import MATTERS, compare_by
 from audiomatch.scoring.metrics import clip_losses
 from audiomatch.scoring.whole import whole_leaderboard
+
+PLANTED = ("matcher", "probe", "expectation", "group", "p_match")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class KeptRun:
     results: tuple[FoldSummary, ...]
     digests: tuple[str, ...]  # of the data that are predicted, and of the folds
     seed: int
+    planted: pd.DataFrame  # those of planted clips
 
 
 def open_run(folder: Path) -> KeptRun:
@@ -44,8 +48,11 @@ def open_run(folder: Path) -> KeptRun:
     predictions[REPEAT] = predictions.get(REPEAT, 0)
     less = folder / "train_sizes.parquet"
     smaller = _table(less, (*COLUMNS, "train_size")) if less.exists() else predictions[:0]
+    probed = folder / "behaviours.parquet"
+    planted = _table(probed, PLANTED) if probed.exists() else pd.DataFrame(columns=PLANTED)
     digests = record.data.digest, record.test.digest if record.test else "", record.folds.digest
-    return KeptRun(str(folder), predictions, smaller, record.results, digests, record.seed)
+    facts = record.results, digests, record.seed, planted
+    return KeptRun(str(folder), predictions, smaller, *facts)
 
 
 def _table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -65,6 +72,7 @@ def merged(runs: Sequence[KeptRun]) -> KeptRun:
     Raises `UserError` where data or folds differ, or a matcher's predictions do.
     """
     first, *others = runs
+    planted = [first.planted]
     parts, less, results = [first.predictions], [first.smaller], list(first.results)
     for run in others:
         if run.digests != first.digests:
@@ -79,6 +87,7 @@ def merged(runs: Sequence[KeptRun]) -> KeptRun:
             if matcher not in known_names:
                 parts.append(own)
                 less.append(run.smaller[run.smaller["matcher"] == matcher])
+                planted.append(run.planted[run.planted["matcher"] == matcher])
                 results += [result for result in run.results if result.matcher == matcher]
             elif not _alike(own, known[known["matcher"] == matcher]):
                 raise UserError(
@@ -86,7 +95,8 @@ def merged(runs: Sequence[KeptRun]) -> KeptRun:
                     "predictions"
                 )
     predictions, smaller = (pd.concat(tables, ignore_index=True) for tables in (parts, less))
-    return KeptRun(first.source, predictions, smaller, tuple(results), first.digests, first.seed)
+    facts = tuple(results), first.digests, first.seed, pd.concat(planted, ignore_index=True)
+    return KeptRun(first.source, predictions, smaller, *facts)
 
 
 def leaderboard_of(
@@ -96,7 +106,7 @@ def leaderboard_of(
     run = merged(runs)
     for name in cluster.split("+"):
         _check_column(run, "--cluster", name)
-    return whole_leaderboard(
+    board = whole_leaderboard(
         run.predictions,
         run.smaller,
         run.results,
@@ -104,6 +114,7 @@ def leaderboard_of(
         matters=matters,
         seed=run.seed,
     )
+    return board.model_copy(update={"behaviours": behaviours_of(run.planted)})
 
 
 def compare_rows(
