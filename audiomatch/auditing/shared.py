@@ -12,6 +12,7 @@ from audiomatch.auditing.codings import as_texts
 from audiomatch.auditing.record import SHOWN, Finding, GroupFacts, Severity
 from audiomatch.clips import Clips
 from audiomatch.folds import BY_TEXT, NO_GROUPS, Folds
+from audiomatch.scoring.clusters import LEAST_GROUPS
 
 # Names of columns that say who speaks.
 SPEAKERS = (
@@ -147,7 +148,7 @@ def group_findings(facts: GroupFacts, several: int) -> list[Finding]:
                 id="few-groups",
                 severity="warning",
                 effect=f"{facts.groups} groups weigh as much as {facts.effective:.1f} of one size; "
-                f"with fewer than {FEW_GROUPS} intervals are too narrow",
+                f"intervals are wide, and with fewer than {LEAST_GROUPS} there are none",
                 remedy="gather more groups, or group by a finer column",
             )
         )
