@@ -382,7 +382,7 @@ def test_rows_that_learned_nothing_say_so():
     predictions.loc[idle, "p_match"] = 0.5 + 0.004 * predictions.loc[idle, "match"]
     board = build_leaderboard(predictions, results)
     assert [row.learned_nothing for row in board.rows] == [0, 3]
-    assert "idle: base rate in 3/3 folds" in shown(board)
+    assert "idle learned nothing: hardly more than one base rate." in shown(board)
 
 
 def test_few_groups_have_no_verdict_and_the_table_says_why():
@@ -487,6 +487,23 @@ def test_tables_fit_and_name_every_row():
     assert len(lines) == 2 + len(board.rows)
     assert {line.count("|") for line in lines} == {15}
     assert "base-rate (floor)" in markdown and name in markdown
+
+
+@pytest.mark.parametrize("width", [40, 60, 70, 80, 100])
+def test_a_narrow_table_leaves_columns_out_and_no_digit(width):
+    skills = {"whisper:quick@epochs=1": 3.0, "tower": 1.0, "text-only": 0.0}
+    board = build_leaderboard(*table(skills))
+    text = shown(board, width)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    assert "whisper" in text and "text-only" in text
+    head = next(line for line in lines if "log loss" in line)
+    assert ("seconds" in head) == (width >= 80) and "95 % interval" in head
+    left_out = "".join(text.partition("no place for: ")[2].split("\n"))
+    assert bool(left_out) == (width < 80) and ("seconds" in left_out) == (width < 80)
+    for row in board.rows:
+        assert f"{row.log_loss:.3f}" in text
+        assert f"{row.log_loss_low:.3f} to {row.log_loss_high:.3f}" in text
 
 
 @pytest.mark.slow

@@ -11,12 +11,12 @@ import click
 from audiomatch.errors import printable
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import ConsoleRenderable
 
 PIPE_WIDTH = 1_000
 
 
-def print_table(*tables: Table) -> None:
+def print_table(*tables: ConsoleRenderable) -> None:
     """Print tables of rich; in a pipe, which has no width, nothing is cut or folded."""
     from rich.console import Console
 

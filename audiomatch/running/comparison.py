@@ -77,6 +77,7 @@ def run_comparison(
         for split in whole_splits(folds, run.seed, repeats)
     ]
     smaller = smaller_splits(folds, train_sizes, run.seed)
+    run.progress.say(_headline(entrants, folds, groups, run))
     if only is None:
         run.progress.say(power_line(groups, len(entrants)))
     if 0 in train_sizes:
@@ -87,6 +88,17 @@ def run_comparison(
             *(registry, entrants, folds, data, run, path, executor, only, whole, smaller),
             *(probes, score, asked or {}),
         )
+
+
+def _headline(entrants: Sequence[Entrant], folds: Folds, groups: int, run: Run) -> str:
+    """Return what is going to be compared: one line."""
+    floors = [entrant.label for entrant in entrants if entrant.kind == "floor"]
+    named = [entrant.label for entrant in entrants if entrant.kind != "floor"]
+    clips = int((folds.of >= 0).sum())
+    return (
+        f"{clips:,} clips of {groups:,} groups, {folds.k} {'folds' if folds.k > 1 else 'split'}, "
+        f"{run.device_list}: {', '.join(named)}{' and ' * bool(named)}floors {', '.join(floors)}"
+    )
 
 
 def _say_not_ready(entrants: Sequence[Entrant], run: Run) -> None:

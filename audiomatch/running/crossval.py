@@ -137,13 +137,16 @@ class _Work:
             self._gather(future)
 
     def wait(self) -> None:
-        """Gather the rest as it ends."""
+        """Gather the rest as it ends; progress is of the whole, in clips learned and predicted."""
         if not self._waiting:
             return
-        with self._progress.task("folds", total=len(self._waiting), unit="folds") as task:
-            for future in as_completed(list(self._waiting)):
+        sizes = {
+            future: len(job.train) + len(job.held_out) for future, (job, _) in self._waiting.items()
+        }
+        with self._progress.task("whole run", total=sum(sizes.values())) as task:
+            for future in as_completed(sizes):
                 self._gather(future)
-                task.advance()
+                task.advance(sizes[future])
 
     def _submit(self, job: Job) -> Future[FoldResult]:
         try:

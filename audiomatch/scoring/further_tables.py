@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich import box
+from rich.console import ConsoleRenderable
 from rich.table import Table
 from rich.text import Text
 
@@ -15,9 +16,9 @@ from audiomatch.scoring.learning import by_size
 from audiomatch.scoring.table import leaderboard_table
 
 
-def tables(leaderboard: Leaderboard) -> list[Table]:
+def tables(leaderboard: Leaderboard) -> list[ConsoleRenderable]:
     """Return the leaderboard's table, and those that a run has beside it."""
-    found = [leaderboard_table(leaderboard)]
+    found: list[ConsoleRenderable] = [leaderboard_table(leaderboard)]
     if leaderboard.learning:
         found.append(learning_table(leaderboard))
     if leaderboard.recipe:

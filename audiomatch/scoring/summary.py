@@ -7,14 +7,18 @@ from collections.abc import Sequence
 from audiomatch.records import Difference, Leaderboard, Row
 
 
-def summary(leaderboard: Leaderboard) -> list[str]:
-    """Return what is known of the matchers, the most important first; empty without scores."""
+def summary(leaderboard: Leaderboard, *, failures: bool = True) -> list[str]:
+    """Return what is known of the matchers, the most important first; empty without scores.
+
+    `failures` says whether those that did not finish are named too.
+    """
     scored = [row for row in leaderboard.rows if row.n]
     whole = [row for row in scored if row.kind == "matcher"]
     if not scored:
         return []
     lines = _of_matchers(leaderboard, whole) if whole else ["Only floors were scored."]
-    return [*lines, *_of_floors(scored), *_of_failures(leaderboard.rows)]
+    failed = _of_failures(leaderboard.rows) if failures else []
+    return [*lines, *_of_floors(scored), *failed]
 
 
 def _of_matchers(board: Leaderboard, rows: Sequence[Row]) -> list[str]:
@@ -23,6 +27,12 @@ def _of_matchers(board: Leaderboard, rows: Sequence[Row]) -> list[str]:
     lines = _ranking(board, learned, nothing) if learned else []
     if nothing:
         lines.append(f"{_list(nothing)} learned nothing: hardly more than one base rate.")
+    partly = [row for row in learned if row.learned_nothing]
+    lines += [
+        f"{row.label} gave hardly more than one base rate in {row.learned_nothing} of "
+        f"{row.folds_done} folds."
+        for row in partly
+    ]
     if board.problem and learned:
         return [*lines, f"Which of them is better is not judged: {board.problem}."]
     lost = [row for row in learned if row.beats_floors is False]

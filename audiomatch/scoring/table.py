@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from html import escape
 
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from audiomatch.errors import printable
 from audiomatch.records import Leaderboard, Row
+from audiomatch.scoring.summary import summary
 
 _FIRST = ("#", "matcher", "log loss", "95 % interval", "skill", "AUROC")
 _LAST = ("tier", "folds", "seconds")
@@ -28,35 +30,77 @@ ALL_HEADERS = (
     *_LAST,
 )
 SIDE_BY_SIDE = "folds ran side by side: seconds do not compare with those of one after another"
+# What a narrow terminal does without, the first first.
+_DROPPED = ("seconds", "folds", "skill", "AUROC", "tier", "95 % interval")
+_NAME = 14  # columns that a matcher's name has at least
 _EMPTY = ("failed", "skipped")  # without a finished fold
 _MARKS = {"undecided": "~", "equivalent": "="}
 
 
-def leaderboard_table(leaderboard: Leaderboard, title: str | None = None) -> Table:
-    """Return the leaderboard as a table of rich that fits 80 columns.
+class LeaderboardTable:
+    """The leaderboard as rich shows it, in whatever width there is.
 
-    Floors are dim, rows without a finished fold red with the first line of the error. `~` marks a
-    matcher that is not told apart from the best, `=` one that is equivalent to it. `seconds` are
-    those of fitting and predicting, summed over folds.
+    Columns for which there is no place are left out, the least wanted first, and named below: a
+    number loses no digit. Floors are marked and dim, rows without a finished fold red with the
+    first line of the error. `~` marks a matcher that is not told apart from the best, `=` one that
+    is equivalent to it. `seconds` are those of fitting and predicting, summed over folds.
     """
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
-    table.caption_justify = "left"
-    for name in HEADERS:
-        text = name == "matcher"
-        table.add_column(
-            name, justify="left" if text else "right", no_wrap=not text, overflow="fold"
-        )
-    for rank, row in enumerate(leaderboard.rows, start=1):
-        style = "dim" if row.kind == "floor" else "bold" if rank == 1 else ""
-        style = "red" if row.status in _EMPTY else style
-        cells = _cells(rank, row)
-        table.add_row(*(Text(printable(cells[name])) for name in HEADERS), style=style)
-    below = [
-        *map(Text, notes(leaderboard)),
-        *(Text(printable(line), "red") for line in _failures(leaderboard)),
-    ]
-    table.caption = Text("\n").join(below) if below else None
-    return table
+
+    def __init__(self, leaderboard: Leaderboard, title: str | None = None) -> None:
+        self._board, self._title = leaderboard, title
+        self._cells = [
+            {name: printable(cell) for name, cell in _marked(rank, row).items()}
+            for rank, row in enumerate(leaderboard.rows, start=1)
+        ]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Give the table that fits."""
+        yield self._table(self._fitting(options.max_width))
+
+    def _fitting(self, width: int) -> list[str]:
+        names = list(HEADERS)
+        for name in _DROPPED:
+            if sum(self._least(one) + 1 for one in names) - 1 <= width:
+                break
+            names.remove(name)
+        return names
+
+    def _least(self, name: str) -> int:
+        """Return the least width of a column; names of matchers may be folded."""
+        width = max(len(one[name]) for one in [{name: name}, *self._cells])
+        return min(width, _NAME) if name == "matcher" else width
+
+    def _table(self, names: Sequence[str]) -> Table:
+        table = Table(title=self._title, box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+        for name in names:
+            text = name == "matcher"
+            table.add_column(
+                name, justify="left" if text else "right", no_wrap=not text, overflow="fold"
+            )
+        for rank, (row, cells) in enumerate(zip(self._board.rows, self._cells, strict=True), 1):
+            style = "dim" if row.kind == "floor" else "bold" if rank == 1 else ""
+            style = "red" if row.status in _EMPTY else style
+            table.add_row(*(Text(cells[name]) for name in names), style=style)
+        hidden = [name for name in HEADERS if name not in names]
+        said = [*summary(self._board, failures=False), *notes(self._board)]
+        said += [f"no place for: {', '.join(hidden)}"] if hidden else []
+        below = [Text(printable(line)) for line in said]
+        below += [Text(printable(line), "red") for line in _failures(self._board)]
+        table.caption = Text("\n").join(below) if below else None
+        table.caption_justify = "left"
+        return table
+
+
+def leaderboard_table(leaderboard: Leaderboard, title: str | None = None) -> LeaderboardTable:
+    """Return the leaderboard for a terminal; see `LeaderboardTable`."""
+    return LeaderboardTable(leaderboard, title)
+
+
+def _marked(rank: int, row: Row) -> dict[str, str]:
+    cells = _cells(rank, row)
+    if row.kind == "floor":
+        cells["matcher"] += " (floor)"
+    return cells
 
 
 def markdown_table(leaderboard: Leaderboard) -> str:
@@ -104,10 +148,11 @@ def html_table(leaderboard: Leaderboard) -> str:
     body = []
     for rank, row in enumerate(leaderboard.rows, start=1):
         style = "opacity: .6" if row.kind == "floor" else "font-weight: bold" if rank == 1 else ""
-        known = _cells(rank, row)
+        known = _marked(rank, row)
         cells = "".join(f"<td>{escape(known[name])}</td>" for name in HEADERS)
         body.append(f'<tr style="{style}">{cells}</tr>')
-    below = [*notes(leaderboard), *_failures(leaderboard)]
+    said = summary(leaderboard, failures=False)
+    below = [*said, *notes(leaderboard), *_failures(leaderboard)]
     lines = "".join(f"<div>{escape(line)}</div>" for line in below)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{lines}"
 
@@ -137,7 +182,7 @@ def notes(leaderboard: Leaderboard) -> list[str]:
         )
     if any(row.side_by_side for row in scored):
         lines.append(f"* {SIDE_BY_SIDE}")
-    return [*lines, *(line for row in scored for line in _remarks(row))]
+    return lines
 
 
 def _marks(rows: Sequence[Row], matters: float) -> list[str]:
@@ -150,16 +195,6 @@ def _marks(rows: Sequence[Row], matters: float) -> list[str]:
     return lines
 
 
-def _remarks(row: Row) -> list[str]:
-    """Return what a row's figures do not show by themselves."""
-    lines = []
-    if row.kind == "matcher" and row.learned_nothing:
-        lines.append(f"{row.label}: base rate in {row.learned_nothing}/{row.folds_done} folds")
-    if row.beats_floors is False:
-        lines.append(f"{row.label}: not shown to be better than the floors")
-    return lines
-
-
 def _failures(leaderboard: Leaderboard) -> list[str]:
     return [f"{row.label}: {first_error(row)}" for row in leaderboard.rows if row.status != "done"]
 
@@ -167,12 +202,10 @@ def _failures(leaderboard: Leaderboard) -> list[str]:
 def _all_cells(leaderboard: Leaderboard) -> list[list[str]]:
     found = []
     for rank, row in enumerate(leaderboard.rows, start=1):
-        cells = _cells(rank, row)
+        cells = _marked(rank, row)
         if row.status in _EMPTY:
             empty = {"matcher": f"{row.label}: {first_error(row)}", "folds": cells["folds"]}
             cells = dict.fromkeys(ALL_HEADERS, "") | empty
-        elif row.kind == "floor":
-            cells["matcher"] += " (floor)"
         found.append([cells[name] for name in ALL_HEADERS])
     return found
 
