@@ -10,6 +10,7 @@ from pathlib import Path
 
 from audiomatch.errors import UserError
 from audiomatch.hookspecs import DISTRIBUTION
+from audiomatch.pronunciations import dictionary
 from audiomatch.text import letters, normalise_text
 
 COMMON = -5.7  # log10 of a word's share of running text: the commonest 15,000 or so
@@ -62,11 +63,11 @@ class Lexicon:
             raise UserError(f"needs a lexicon: pip install '{DISTRIBUTION}[probe]'")
         import pocketsphinx
 
-        folder = Path(pocketsphinx.get_model_path()) / "en-us"
-        logs, model = pocketsphinx.LogMath(), str(folder / "en-us.lm.bin")
+        model = str(Path(pocketsphinx.get_model_path()) / "en-us" / "en-us.lm.bin")
+        logs = pocketsphinx.LogMath()
         words = pocketsphinx.NGramModel(pocketsphinx.Config(lm=model), logs, model)
         return Lexicon(
-            _read(folder / "cmudict-en-us.dict"),
+            dictionary(),
             lambda word: logs.log_to_ln(words.prob([word])) / math.log(10),
         )
 
@@ -108,12 +109,3 @@ class Lexicon:
         apart = {other for other in found if letters(other) != letters(word)}
         words = (other for other in apart if normalise_text(other) == other and len(other) > 1)
         return sorted(other for other in words if self._frequency(other) >= COMMON)
-
-
-def _read(file: Path) -> dict[str, list[str]]:
-    """Read CMUdict as pocketsphinx has it: `word PHONES`, further ones as `word(2) PHONES`."""
-    found: dict[str, list[str]] = {}
-    for line in file.read_text(encoding="utf-8").splitlines():
-        word, _, sound = line.partition(" ")
-        found.setdefault(word.partition("(")[0], []).append(sound)
-    return found

@@ -34,6 +34,12 @@ class WhisperConfig(TorchConfig):
         description="What comes before the text. four: start, English, transcribe, no timestamps; "
         "own: what the model was trained with, for English-only ones start and no timestamps.",
     )
+    spelling: Literal["sound", "strict"] = Field(
+        "sound",
+        description="Of score=head: sound: a word is as probable as all spellings that sound the "
+        "same (to, two, too), by CMUdict; strict: as the one that is written, for who checks "
+        "transcripts. In English only.",
+    )
     encoder_layers: Literal["all", "quarter"] | Annotated[int, Field(ge=0, le=64)] = Field(
         "quarter",
         description="How many of the encoder's last layers are trained; quarter: a quarter of "

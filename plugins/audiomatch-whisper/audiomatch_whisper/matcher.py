@@ -26,6 +26,7 @@ from audiomatch.explanation import Explanation
 from audiomatch.folds import inner_split
 from audiomatch.further import further_digest
 from audiomatch.matcher import Run
+from audiomatch.model import CARD
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.explain.explainer import Explainer
 from audiomatch_whisper.explain.unsaid import lower_unsaid, speech_frames
@@ -196,12 +197,20 @@ class WhisperMatcher(TorchMatcher[Scorer]):
 
     def read(self, folder: Path) -> Scorer:
         """Restore what `write` wrote."""
+        self.config = _as_fitted(self.config, folder)
         scorer = Scorer(load_whisper(_weights_of(folder)), self.config)
         if scorer.head is not None:
             load_into(scorer.head, load_tensors(folder / HEAD), str(folder / HEAD))
         self._explainer = Explainer(scorer, self.config).load(folder)
         self._check = SpeechCheck.load(folder)
         return scorer
+
+
+def _as_fitted(config: WhisperConfig, folder: Path) -> WhisperConfig:
+    """Return the options with strict spelling for a model from before there was a choice."""
+    if not (folder / CARD).is_file() or "spelling" in read_config(folder, CARD)["config"]:
+        return config
+    return config.model_copy(update={"spelling": "strict"})
 
 
 def _weights_of(folder: Path) -> Weights:

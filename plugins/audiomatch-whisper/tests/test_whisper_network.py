@@ -10,7 +10,7 @@ from audiomatch_whisper.net.ragged import Ragged
 from audiomatch_whisper.net.softmax import QuantisedNormaliser, log_normaliser
 from audiomatch_whisper.score.features import ScoreFeatures
 from audiomatch_whisper.score.targets import Target, TargetBatch
-from audiomatch_whisper.score.tokens import next_token_log_p, score_tokens
+from audiomatch_whisper.score.tokens import read_tokens, same_position_logit, score_tokens
 from audiomatch_whisper.sound.log_mel import log_mel, pad_frames, padded_samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -155,7 +155,7 @@ def test_gradients_through_shared_clips_are_those_of_repeated_ones(helpers, targ
         given = states if owner is not None else states[torch.tensor(owners)]
         cache = CrossAttentionCache.of(model.model.decoder, Ragged.of(given))
         hidden = decode(model.model.decoder, batch.tree, cache)
-        log_p = next_token_log_p(model, hidden, batch)
+        log_p = read_tokens(model, hidden, batch).log_p
         (log_p * torch.arange(batch.mask.shape[1])).sum().backward()
         found.append(states.grad)
     torch.testing.assert_close(found[0], found[1], atol=1e-4, rtol=1e-4)
@@ -220,7 +220,10 @@ def test_features_are_made_of_the_plain_log_probabilities(helpers, targets):
             model, of_one_clip, CrossAttentionCache.of(decoder, Ragged.of(silence))
         )
         cache = CrossAttentionCache.of(decoder, Ragged.of(states))
-        found = ScoreFeatures.of(model, batch, cache, silent).stacked()
+        hidden = decode(decoder, batch.tree, cache)
+        log_p, _ = read_tokens(model, hidden, batch)
+        same_position = same_position_logit(model, hidden, batch)
+        found = ScoreFeatures.of(log_p, silent, same_position, batch).stacked()
         for i, target in enumerate(own):
             at = torch.arange(3, 3 + len(target.tokens))
             wanted = torch.tensor(target.tokens)

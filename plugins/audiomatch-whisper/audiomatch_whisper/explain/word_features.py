@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audiomatch.pronunciations import homophones
 from audiomatch.text import letters
 from audiomatch_whisper.net.decoder import CrossAttentionCache, decode
 from audiomatch_whisper.net.softmax import ROWS_AT_ONCE, vocabulary_log_p
 from audiomatch_whisper.score.scorer import Scorer
 from audiomatch_whisper.score.targets import Target, TargetBatch
-from audiomatch_whisper.score.tokens import next_token_log_p
+from audiomatch_whisper.score.tokens import read_tokens
 from audiomatch_whisper.text.tokenizer import WhisperTokenizer
 from audiomatch_whisper.text.words import TokenizedText, align_words, similarity
 
@@ -102,13 +103,16 @@ class Vocabulary:
         ids, values = begins[best.indices].tolist(), best.values.tolist()
         return [list(zip(*row, strict=True)) for row in zip(ids, values, strict=True)]
 
-    def begin_another(self, starts: Sequence[tuple[int, float]], word: str) -> tuple[int, float]:
+    def begin_another(
+        self, starts: Sequence[tuple[int, float]], spellings: Sequence[str]
+    ) -> tuple[int, float]:
         """Return the first of `starts` that begins another word, or the first of all.
 
-        A start that `word` has too, in whatever case, is no other.
+        A start that one of the word's own `spellings` has too, in whatever case, is no other.
         """
-        own = letters(word)
-        return next((s for s in starts if not own.startswith(self.letters[s[0]])), starts[0])
+        own = tuple(map(letters, spellings))
+        others = (s for s in starts if not any(o.startswith(self.letters[s[0]]) for o in own))
+        return next(others, starts[0])
 
 
 def score_words(
@@ -136,12 +140,12 @@ def score_words(
     own: list[int] = []  # the place in `targets` of each text as it is
     for text in texts:
         own.append(len(targets))
-        targets.append(Target.of(text, prompt, end))
+        targets.append(Target.of(text, prompt, end, scorer.spell))
         targets += [_without(text, word, prompt, end) for word in range(len(text.words))]
     counts = np.diff([*own, len(targets)])
     batch = TargetBatch.of(targets, model.device, np.repeat(owner, counts))
     hidden = decode(scorer.whisper.decoder, batch.tree, cache)  # (nodes, d)
-    log_p = next_token_log_p(model, hidden, batch).double().cpu().numpy()  # (targets, maximum)
+    log_p = read_tokens(model, hidden, batch).log_p.double().cpu().numpy()  # (targets, maximum)
     silent_log_p = silent.double().cpu().numpy()
     rows = np.repeat(own, counts - 1)
     firsts = np.concatenate([text.first for text in texts])
@@ -153,13 +157,18 @@ def score_words(
     out, seen = [], 0
     for i, text, transcript, quiet in zip(own, texts, transcripts, silent_log_p, strict=True):
         words = len(text.words)
+        spellings = [_spellings(word, scorer) for word in text.words]
         others = [
-            vocabulary.begin_another(found, word)
-            for found, word in zip(starts[seen : seen + words], text.words, strict=True)
+            vocabulary.begin_another(found, spelled)
+            for found, spelled in zip(starts[seen : seen + words], spellings, strict=True)
         ]
         seen += words
         heard = align_words(text.words, transcript.split())
-        features = _features(text, log_p[i : i + 1 + words], quiet, heard, others)
+        alike = [
+            max(similarity(letters(one), letters(said)) for one in spelled)
+            for spelled, said in zip(spellings, heard, strict=True)
+        ]
+        features = _features(text, log_p[i : i + 1 + words], quiet, alike, others)
         tokens = log_p[i, : len(text.ids) + 1]
         out.append(ScoredWords(features, tokens, heard, [token for token, _ in others]))
     return out
@@ -172,11 +181,16 @@ def _without(text: TokenizedText, word: int, prompt: tuple[int, ...], end: int) 
     return Target(prompt, tokens, np.zeros(len(tokens) - 1, dtype=np.int64))
 
 
+def _spellings(word: str, scorer: Scorer) -> tuple[str, ...]:
+    """Return a word, and what sounds the same where the scorer goes by sound."""
+    return (word,) if scorer.spell is None else (word, *homophones(word.lower()))
+
+
 def _features(
     text: TokenizedText,
     log_p: Floats,
     silent: Floats,
-    heard: Sequence[str],
+    similarities: Sequence[float],
     others: Sequence[tuple[int, float]],
 ) -> WordFeatures:
     """Return the features of a text; `log_p` is of it and of it without each word."""
@@ -200,6 +214,6 @@ def _features(
         is_first=np.array([float(i == 0) for i in words]),
         lead=np.array([own[span.start] - others[i][1] for i, span in enumerate(spans)]),
         gain_without=rest_without - total - rest,
-        similarity=np.array([similarity(letters(text.words[i]), letters(heard[i])) for i in words]),
+        similarity=np.array(similarities),
         log_p_before=np.array([own[span.start - 1] if i else 0.0 for i, span in enumerate(spans)]),
     )

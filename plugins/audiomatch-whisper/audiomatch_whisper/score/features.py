@@ -6,11 +6,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import WhisperForConditionalGeneration
 
-from audiomatch_whisper.net.decoder import CrossAttentionCache, decode
 from audiomatch_whisper.score.targets import TargetBatch
-from audiomatch_whisper.score.tokens import Normalise, next_token_log_p, same_position_logit
 
 # Temperature of the soft minimum over words, in nats.
 SOFTNESS = 2.0
@@ -47,30 +44,26 @@ class ScoreFeatures(NamedTuple):
     @classmethod
     def of(
         cls,
-        model: WhisperForConditionalGeneration,
-        batch: TargetBatch,
-        cache: CrossAttentionCache,
+        log_p: Tensor,
         silent: Tensor,
-        normalise: Normalise | None = None,
+        same_position: Tensor,
+        batch: TargetBatch,
     ) -> ScoreFeatures:
         """Compute them.
 
         Args:
-            model: the Whisper.
-            batch: n texts.
-            cache: of the clips.
-            silent: the log probability of each token given silence, (n, maximum).
-            normalise: see `next_token_log_p`.
+            log_p: the log probability of each token of n texts, (n, maximum).
+            silent: that given silence, (n, maximum).
+            same_position: see `same_position_logit`, (n,).
+            batch: the texts.
         """
-        hidden = decode(model.model.decoder, batch.tree, cache)  # (nodes, d)
-        log_p = next_token_log_p(model, hidden, batch, normalise)  # (n, maximum)
         gain = log_p - silent
         own = batch.own
         count = own.sum(1)
         return cls(
             mean_log_p=(log_p * own).sum(1) / count,
             least_log_p=log_p.masked_fill(own == 0, torch.inf).amin(1),
-            same_position=same_position_logit(model, hidden, batch),
+            same_position=same_position,
             log_tokens=count.log(),
             end_log_p=log_p.gather(1, batch.last).squeeze(1),
             mean_gain=(gain * own).sum(1) / count,
@@ -88,10 +81,7 @@ def least_word(values: Tensor, batch: TargetBatch) -> Tensor:
 
     -τ log mean exp(-x/τ) over the words, with τ = `SOFTNESS`.
     """
-    own = batch.own
-    words = int(batch.words.max()) + 1
-    zeros = torch.zeros(len(values), words, device=values.device)
-    sums = zeros.scatter_add(1, batch.words, values * own)  # (n, words)
-    there = zeros.scatter_add(1, batch.words, own) > 0
+    sums = batch.sum_words(values)  # (n, words)
+    there = batch.sum_words(torch.ones_like(values)) > 0
     scaled = (-sums / SOFTNESS).masked_fill(~there, -torch.inf)
     return -SOFTNESS * (scaled.logsumexp(1) - there.sum(1).log())

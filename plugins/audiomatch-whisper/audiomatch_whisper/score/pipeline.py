@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ class Pipeline:
     ) -> None:
         """Load every recording; raises `UserError` that names the clip."""
         self.scorer, self.clips, self.compute = scorer, clips, compute
-        self.texts = texts_of(clips, scorer.whisper, scorer.prompt)
+        self.texts = texts_of(clips, scorer.whisper, scorer.prompt, scorer.spell)
         _, first, self.recordings = np.unique(
             np.array(clips.digests), return_index=True, return_inverse=True
         )
@@ -69,6 +70,7 @@ class Pipeline:
         self.seconds = self._mels.seconds
         self.capacity = compute.capacity(config.seconds_at_once)
         self._frozen: Encoded | None = None
+        self._read: dict[int, Target] = {}
 
     def encode(self, recordings: Rows, augment: Augment | None = None) -> CrossAttentionCache:
         """Encode some recordings, perhaps varied by `augment`, for the decoder."""
@@ -132,6 +134,11 @@ class Pipeline:
         """Return the text of some clips, as the decoder reads it."""
         return [self.texts.targets[i] for i in self.texts.of_clip[clips]]
 
+    def read_targets_of(self, clips: Rows) -> list[Target]:
+        """Return the text of some clips in the spelling in which `features` read it."""
+        own = self.targets_of(clips)
+        return [self._read.get(int(i), target) for i, target in zip(clips, own, strict=True)]
+
     def score_silence(self) -> Tensor:
         """Return the log probability of each token of each text given silence: (texts, maximum).
 
@@ -164,14 +171,20 @@ class Pipeline:
 
     def logits(self, label: str) -> NDArray[np.float64]:
         """Return each clip's logit of match, (clips,)."""
-        return self._each_clip(self.scorer, label)
+        return self._each_clip(lambda _, *asked: self.scorer(*asked), label)
 
     def features(self, label: str) -> NDArray[np.float64]:
         """Return what each clip's logit is made of, (clips, features); see `Scorer.features`."""
-        return self._each_clip(self.scorer.features, label)
+
+        def read(clips: Rows, *asked: Any) -> Tensor:
+            found, read = self.scorer.read(*asked)
+            self._read.update(zip(clips.tolist(), read, strict=True))
+            return found
+
+        return self._each_clip(read, label)
 
     def _each_clip(self, score: Callable[..., Tensor], label: str) -> NDArray[np.float64]:
-        """Score each clip's text."""
+        """Score each clip's text; `score` is given the clips and what `Scorer.read` takes."""
         silent = None if self.scorer.head is None else self.score_silence()
         place = np.empty(len(self.clips), dtype=np.int64)  # of a clip among its recording's
         for own in self._clips_of:
@@ -184,6 +197,7 @@ class Pipeline:
                 cache = self.encode(recordings)
                 parts = [
                     score(
+                        clips[part],
                         cache,
                         self.targets_of(clips[part]),
                         owner[part],

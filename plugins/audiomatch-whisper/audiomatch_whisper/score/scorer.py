@@ -21,8 +21,9 @@ from audiomatch_whisper.net.weights import Whisper
 from audiomatch_whisper.score.features import ScoreFeatures
 from audiomatch_whisper.score.head import Head
 from audiomatch_whisper.score.targets import Target, TargetBatch
-from audiomatch_whisper.score.tokens import same_position_logit, score_tokens
+from audiomatch_whisper.score.tokens import read_tokens, same_position_logit, score_tokens
 from audiomatch_whisper.sound.log_mel import log_mel
+from audiomatch_whisper.text.spellings import Speller
 from audiomatch_whisper.text.tokenizer import WhisperTokenizer
 
 SILENCE_SECONDS = 1.0
@@ -41,6 +42,7 @@ class Scorer(nn.Module):
         model: its network.
         head: the logistic over `ScoreFeatures`; None where the score is same-position.
         prompt: the ids before every text.
+        spell: finds the other spellings of a text's words; None where it is read as it is written.
         frozen_layers: how many of the encoder's first layers are not trained, with the convolutions
             before them; None where all is trained.
         bf16: whether what no gradient is asked for, and an output matrix that is not trained,
@@ -56,6 +58,9 @@ class Scorer(nn.Module):
         self.head = Head(len(ScoreFeatures._fields)) if config.score == "head" else None
         tokenizer = whisper.tokenizer
         self.prompt = prompt_of(config, tokenizer)
+        by_sound = self.head is not None and config.spelling == "sound"
+        room = whisper.longest - len(self.prompt) - 1
+        self.spell = Speller(tokenizer, room) if by_sound else None
         layers, trained = self.model.config.encoder_layers, config.encoder_layers
         trained = -(-layers // 4) if trained == "quarter" else trained
         self.frozen_layers = None if trained == "all" else max(0, layers - trained)
@@ -137,6 +142,8 @@ class Scorer(nn.Module):
         """Return what the logit is made of: `ScoreFeatures`, (n, features).
 
         Without a head it is the mean logit of each token at its own position, (n,).
+        Without gradients a text is read anew where other spellings of its words are likelier than
+        those that are written: what follows is then judged after the likelier ones.
 
         Args:
             cache: of the clips.
@@ -145,15 +152,49 @@ class Scorer(nn.Module):
             silent: what `score_silence` gives for these texts; computed where None and a head
                 needs it.
         """
+        return self.read(cache, targets, owner, silent)[0]
+
+    def read(
+        self,
+        cache: CrossAttentionCache,
+        targets: Sequence[Target],
+        owner: NDArray[np.int64] | None = None,
+        silent: Tensor | None = None,
+    ) -> tuple[Tensor, list[Target]]:
+        """Return what `features` does, and the texts in the spellings in which they were read."""
+        owner = np.arange(len(targets)) if owner is None else owner
+        found, likeliest = self._read_as_written(cache, targets, owner, silent)
+        read = list(targets)
+        if likeliest is None or torch.is_grad_enabled():
+            return found, read
+        choices = likeliest.tolist()
+        rows = [i for i, choice in enumerate(choices) if any(choice)]
+        for i in rows:
+            read[i] = targets[i].respelled(choices[i][: len(targets[i].spellings)])
+        if rows:
+            again, _ = self._read_as_written(cache, [read[i] for i in rows], owner[rows])
+            found = found.index_copy(0, torch.tensor(rows).to(found.device), again)
+        return found, read
+
+    def _read_as_written(
+        self,
+        cache: CrossAttentionCache,
+        targets: Sequence[Target],
+        owner: NDArray[np.int64],
+        silent: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the features, and the likeliest spelling of each word; see `Reading`."""
         batch = TargetBatch.of(targets, self.model.device, owner)
         if self.head is not None and silent is None:
             silent = self.score_silence(targets)
         with self.autocast():
+            hidden = decode(self.whisper.decoder, batch.tree, cache)  # (nodes, d)
+            same_position = same_position_logit(self.model, hidden, batch)
             if self.head is None or silent is None:
-                hidden = decode(self.whisper.decoder, batch.tree, cache)
-                return same_position_logit(self.model, hidden, batch)
-            found = ScoreFeatures.of(self.model, batch, cache, silent, self._normaliser)
-            return found.stacked()
+                return same_position, None
+            reading = read_tokens(self.model, hidden, batch, self._normaliser)
+            features = ScoreFeatures.of(reading.log_p, silent, same_position, batch)
+            return features.stacked(), reading.likeliest
 
     def forward(
         self,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -14,8 +15,11 @@ from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch_whisper.net.prefix_tree import PrefixTree
 from audiomatch_whisper.net.weights import Whisper
-from audiomatch_whisper.text.tokenizer import WhisperTokenizer
+from audiomatch_whisper.score.spellings import OtherSpelling, SpellingBatch
+from audiomatch_whisper.text.tokenizer import Ids, WhisperTokenizer
 from audiomatch_whisper.text.words import TokenizedText
+
+Spell = Callable[[TokenizedText], tuple[tuple[Ids, ...], ...]]
 
 
 @dataclass(frozen=True)
@@ -27,19 +31,60 @@ class Target:
         tokens: the ids that are scored; the last one, the end of text or the last that is asked
             about, is predicted and never read.
         words: the number of the word of each token but the last, int64.
+        spellings: of each word the tokens of other spellings that sound the same; empty where the
+            text is read strictly as it is written.
     """
 
-    prompt: tuple[int, ...]
-    tokens: tuple[int, ...]
+    prompt: Ids
+    tokens: Ids
     words: NDArray[np.int64]
+    spellings: tuple[tuple[Ids, ...], ...] = ()
 
     @classmethod
-    def of(cls, text: TokenizedText, prompt: tuple[int, ...], end: int) -> Target:
-        """Ask about every token of a text and its end."""
-        return cls(prompt, (*text.ids, end), text.word_of_token)
+    def of(cls, text: TokenizedText, prompt: Ids, end: int, spell: Spell | None = None) -> Target:
+        """Ask about every token of a text and its end, in all the spellings that `spell` gives."""
+        spellings = () if spell is None else spell(text)
+        return cls(prompt, (*text.ids, end), text.word_of_token, spellings)
+
+    def respelled(self, choice: Sequence[int]) -> Target:
+        """Return the target with other spellings of its words written.
+
+        Args:
+            choice: of each word the number of its spelling; 0 is the one that is written.
+        """
+        pairs = zip(self._written(), self.spellings, strict=True)
+        known = [(written, *others) for written, others in pairs]
+        chosen = [ids[i] for ids, i in zip(known, choice, strict=True)]
+        tokens = (*(token for ids in chosen for token in ids), self.tokens[-1])
+        words = np.repeat(np.arange(len(chosen)), [len(ids) for ids in chosen])
+        others = tuple(ids[:i] + ids[i + 1 :] for ids, i in zip(known, choice, strict=True))
+        return Target(self.prompt, tokens, words, others)
+
+    def _written(self) -> list[Ids]:
+        """Return the tokens of each word that may be spelled otherwise."""
+        edges = np.searchsorted(self.words, np.arange(len(self.spellings) + 1)).tolist()
+        return [self.tokens[start:end] for start, end in pairwise(edges)]
+
+    def others(self, target: int, sequences: list[Ids]) -> Iterator[OtherSpelling]:
+        """Give every other spelling of every word.
+
+        Args:
+            target: the number of this target.
+            sequences: those that are read, this target's the last; a spelling of several tokens
+                adds its own.
+        """
+        own = len(sequences) - 1
+        for word, spellings in enumerate(self.spellings):
+            start = len(self.prompt) + int(np.searchsorted(self.words, word))
+            for place, ids in enumerate(spellings, 1):
+                sequence = own
+                if len(ids) > 1:
+                    sequence = len(sequences)
+                    sequences.append((*self.read[:start], *ids[:-1]))
+                yield OtherSpelling(target, word, place, sequence, start, ids)
 
     @property
-    def read(self) -> tuple[int, ...]:
+    def read(self) -> Ids:
         """What the decoder reads."""
         return (*self.prompt, *self.tokens[:-1])
 
@@ -52,19 +97,23 @@ class TargetBatch:
         tokens: the tokens that are scored, (n, maximum), padded after.
         mask: (n, maximum), 1 where they are.
         words: the word of each token, (n, maximum).
+        word_count: the most words of a target.
         before: the node after which each token is expected, (n, maximum).
         at: the node of each token itself, (n, maximum); any node for the last, which is not read.
         tree: the prompts and tokens, as the nodes that `before` and `at` name.
         prompt: how many tokens come before each text.
+        spellings: other spellings of the words; None where there are none.
     """
 
     tokens: Tensor
     mask: Tensor
     words: Tensor
+    word_count: int
     before: Tensor
     at: Tensor
     tree: PrefixTree
     prompt: int
+    spellings: SpellingBatch | None
 
     @classmethod
     def of(
@@ -79,22 +128,41 @@ class TargetBatch:
         tokens = np.zeros((len(targets), maximum), dtype=np.int64)
         words = np.zeros_like(tokens)
         mask = np.zeros(tokens.shape, dtype=np.float32)
+        sequences: list[Ids] = []
+        others: list[OtherSpelling] = []
+        first = np.empty(len(targets), dtype=np.int64)  # sequence of each target
         for i, target in enumerate(targets):
+            first[i] = len(sequences)
+            sequences.append(target.read)
+            others += target.others(i, sequences)
             count = len(target.tokens)
             tokens[i, :count] = target.tokens
             words[i, : count - 1] = target.words
             mask[i, :count] = 1
-        tree = PrefixTree.of([target.read for target in targets], device, owner)
-        before = tree.paths[:, prompt - 1 :]  # (n, maximum)
+        clip = np.arange(len(targets)) if owner is None else owner
+        clip = np.repeat(clip, np.diff([*first, len(sequences)]))
+        tree = PrefixTree.of(sequences, device, clip)
+        own = tree.paths
+        if len(targets) < len(sequences):
+            own = own[torch.from_numpy(first).to(device)]
+        before = own[:, prompt - 1 : prompt - 1 + maximum]  # (n, maximum)
+        word_count = int(words.max()) + 1
         return cls(
             tokens=torch.from_numpy(tokens).to(device),
             mask=torch.from_numpy(mask).to(device),
             words=torch.from_numpy(words).to(device),
+            word_count=word_count,
             before=before,
             at=torch.cat([before[:, 1:], before[:, -1:]], 1),
             tree=tree,
             prompt=prompt,
+            spellings=SpellingBatch.of(others, tree, len(targets), word_count),
         )
+
+    def sum_words(self, values: Tensor) -> Tensor:
+        """Return the sum of the values of each word's tokens: (n, maximum) to (n, words)."""
+        zeros = values.new_zeros(len(values), self.word_count)
+        return zeros.scatter_add(1, self.words, values * self.own)
 
     @property
     def last(self) -> Tensor:
@@ -139,8 +207,8 @@ def refused_texts(
     return [too_long(text, tokenizer, room) for text in clips.texts]
 
 
-def texts_of(clips: Clips, whisper: Whisper, prompt: tuple[int, ...]) -> ClipTexts:
-    """Tokenize the text of each clip.
+def texts_of(clips: Clips, whisper: Whisper, prompt: Ids, spell: Spell | None = None) -> ClipTexts:
+    """Tokenize the text of each clip, with the other spellings that `spell` gives.
 
     Raises `UserError` where a text, with `prompt` and end, has more tokens than the decoder holds.
     """
@@ -157,6 +225,6 @@ def texts_of(clips: Clips, whisper: Whisper, prompt: tuple[int, ...]) -> ClipTex
         texts.append(TokenizedText.of(text, whisper.tokenizer))
     return ClipTexts(
         texts=tuple(texts),
-        targets=tuple(Target.of(text, prompt, whisper.tokenizer.end) for text in texts),
+        targets=tuple(Target.of(text, prompt, whisper.tokenizer.end, spell) for text in texts),
         of_clip=np.array([number[text] for text in clips.texts], dtype=np.int64),
     )

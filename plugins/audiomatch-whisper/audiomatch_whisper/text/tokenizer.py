@@ -16,6 +16,8 @@ PROMPT = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>
 END = "<|endoftext|>"
 ENGLISH_ONLY_END = 50256
 
+Ids = tuple[int, ...]
+
 
 @dataclass(frozen=True)
 class WhisperTokenizer:

@@ -69,7 +69,8 @@ class MatchLoss:
         targets: list[Target] = []
         owner: list[int] = []
         kinds: list[int] = []  # -1 for a clip's own text
-        for place, (row, own) in enumerate(zip(rows, self._pipeline.targets_of(rows), strict=True)):
+        read = self._pipeline.read_targets_of(rows)
+        for place, (row, own) in enumerate(zip(rows, read, strict=True)):
             wrong = self._wrong_targets(int(row))
             targets += [own, *(target for target, _ in wrong)]
             kinds += [-1, *(kind for _, kind in wrong)]
@@ -98,7 +99,7 @@ class MatchLoss:
             generator = np.random.default_rng([seed, row, number])
             wrong = self._wrong.make(self._texts[row], generator)
             text = TokenizedText.of(wrong.text, whisper.tokenizer)
-            target = Target.of(text, prompt, whisper.tokenizer.end)
+            target = Target.of(text, prompt, whisper.tokenizer.end, self._scorer.spell)
             if len(target.read) < whisper.longest:
                 out.append((target, wrong.kind))
         return out

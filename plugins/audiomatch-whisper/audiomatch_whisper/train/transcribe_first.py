@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from audiomatch_torch import TrainOptions, train
 from numpy.typing import NDArray
@@ -59,7 +61,8 @@ def learn_to_transcribe(
 
     def losses(rows: NDArray[np.int64]) -> Tensor:
         own = clips[rows]
-        batch = TargetBatch.of(pipeline.targets_of(own), model.device)
+        written = [replace(one, spellings=()) for one in pipeline.targets_of(own)]
+        batch = TargetBatch.of(written, model.device)
         log_p = score_tokens(model, batch, pipeline.encode(pipeline.recordings[own]))
         return -log_p.sum(1) / batch.mask.sum(1)  # (rows,)
 
