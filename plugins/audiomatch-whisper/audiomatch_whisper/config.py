@@ -34,6 +34,12 @@ class WhisperConfig(TorchConfig):
         description="What comes before the text. four: start, English, transcribe, no timestamps; "
         "own: what the model was trained with, for English-only ones start and no timestamps.",
     )
+    language: str = Field(
+        "en",
+        min_length=2,
+        description="What is spoken, as the code that the Whisper has for it (en, de, yue). .en "
+        "models know English only.",
+    )
     spelling: Literal["sound", "strict"] = Field(
         "sound",
         description="Of score=head: sound: a word is as probable as all spellings that sound the "

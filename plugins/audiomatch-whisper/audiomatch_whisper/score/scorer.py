@@ -24,13 +24,17 @@ from audiomatch_whisper.score.targets import Target, TargetBatch
 from audiomatch_whisper.score.tokens import read_tokens, same_position_logit, score_tokens
 from audiomatch_whisper.sound.log_mel import log_mel
 from audiomatch_whisper.text.spellings import Speller
-from audiomatch_whisper.text.tokenizer import WhisperTokenizer
+from audiomatch_whisper.text.tokenizer import ENGLISH, WhisperTokenizer
 
 SILENCE_SECONDS = 1.0
 
 
 def prompt_of(config: WhisperConfig, tokenizer: WhisperTokenizer) -> tuple[int, ...]:
-    """Return the ids before every text, by the option `prompt`."""
+    """Return the ids before every text, by the options `prompt` and `language`.
+
+    Raises `UserError` for a language that the tokenizer does not know.
+    """
+    tokenizer = tokenizer.speaking(config.language)
     return tokenizer.own_prompt if config.prompt == "own" else tokenizer.prompt
 
 
@@ -58,9 +62,9 @@ class Scorer(nn.Module):
         self.head = Head(len(ScoreFeatures._fields)) if config.score == "head" else None
         tokenizer = whisper.tokenizer
         self.prompt = prompt_of(config, tokenizer)
-        by_sound = self.head is not None and config.spelling == "sound"
+        by_sound = config.spelling == "sound" and config.language == ENGLISH
         room = whisper.longest - len(self.prompt) - 1
-        self.spell = Speller(tokenizer, room) if by_sound else None
+        self.spell = Speller(tokenizer, room) if by_sound and self.head is not None else None
         layers, trained = self.model.config.encoder_layers, config.encoder_layers
         trained = -(-layers // 4) if trained == "quarter" else trained
         self.frozen_layers = None if trained == "all" else max(0, layers - trained)

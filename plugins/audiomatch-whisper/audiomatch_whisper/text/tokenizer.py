@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audiomatch_torch import first_line
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from audiomatch.errors import WeightsError
+from audiomatch.errors import UserError, WeightsError, unknown
 
-# English-only models know the middle two, but were never trained with them.
+# English-only models know the middle two, but were never trained with them. In other languages
+# another takes the place of the second.
 PROMPT = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>")
 END = "<|endoftext|>"
+ENGLISH = "en"
 ENGLISH_ONLY_END = 50256
 
 Ids = tuple[int, ...]
@@ -87,6 +89,32 @@ class WhisperTokenizer:
     def english_only(self) -> bool:
         """Whether the vocabulary is that of the .en models: their end token is id 50256."""
         return self.end == ENGLISH_ONLY_END
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The codes of the languages that it has a token for, which stand before the tasks."""
+        ids = range(self.prompt[0] + 1, self.prompt[2])
+        names = [(self.tokenizer.id_to_token(i) or "").strip("<|>") for i in ids]
+        return tuple(name for name in names if name and name != "translate")
+
+    def speaking(self, language: str) -> WhisperTokenizer:
+        """Return the tokenizer with the prompt of a language, by its code.
+
+        Raises `UserError` for a language that it has no token for, and for any but English where
+        the vocabulary is that of the .en models.
+        """
+        if language == ENGLISH:
+            return self
+        if self.english_only:
+            raise UserError(
+                f"whisper: language={language}: this Whisper knows only English (en); take one of "
+                "several languages, such as size=tiny"
+            )
+        token = self.tokenizer.token_to_id(f"<|{language}|>")
+        if token is None or language not in self.languages:
+            raise unknown("language", language, self.languages)
+        start, _, task, timestamps = self.prompt
+        return replace(self, prompt=(start, token, task, timestamps))
 
     @property
     def own_prompt(self) -> tuple[int, ...]:
