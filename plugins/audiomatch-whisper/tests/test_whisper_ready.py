@@ -76,3 +76,16 @@ def test_silence_noise_and_tones_confirm_nothing(model, seconds):
     assert max(word.probability for one in found for word in one.words) < 0.1
     assert {one.heard for one in found} == {""}
     assert audiomatch.score(sounds[0], "you", rate=RATE, model=model).verdict == "no speech"
+
+
+@without_tiny
+def test_a_homophone_is_confirmed_as_the_word_that_was_said(model):
+    clips = open_mini_screener(None, True)
+    pairs = enumerate(zip(clips.texts, clips.labels, strict=True))
+    said = next(i for i, (text, match) in pairs if match and " to " in text)
+    samples, text = load_audio(clips.paths[said]), clips.texts[said]
+    other = text.replace(" to ", " two ")
+    as_said, alike = model.predict([(samples, RATE, text), (samples, RATE, other)])
+    assert alike == pytest.approx(as_said, abs=0.01) and alike > 0.5
+    [two] = [w for w in model.explain_one(samples, other, rate=RATE).words if w.word == "two"]
+    assert two.probability > 0.5
