@@ -15,104 +15,24 @@ from pathlib import Path
 
 from audiomatch import plugins
 from audiomatch.caller import caller_state
-from audiomatch.contract import check_fits_on, fit_matcher, refused_clips
 from audiomatch.datasets import input_paths
 from audiomatch.files import Place, check_not_input, user_path
 from audiomatch.fitted import Model, load
+from audiomatch.fitting import fit
 from audiomatch.folds import BY_TEXT, group_clips
 from audiomatch.inputs import Data
 from audiomatch.intake import data_digest
 from audiomatch.machine import make_run
 from audiomatch.matcher import Precision
-from audiomatch.model import card_of
 from audiomatch.negatives import parse_kinds
 from audiomatch.progress import Progress
-from audiomatch.records import FitRecord, FoldSummary
+from audiomatch.records import FoldSummary
 from audiomatch.relabelling import read_labels
 from audiomatch.results import Comparison, Evaluation
 from audiomatch.running.design import FOLDS, Design, Reading
 from audiomatch.spec import MatcherSpec, parse_matcher, parse_matchers
-from audiomatch.verdicts import LISTEN_COST, held_out_thresholds, thresholds
 
 __all__ = ["Comparison", "Evaluation", "Model", "compare", "evaluate", "fit", "load"]
-
-
-def fit(
-    matcher: str | MatcherSpec,
-    data: Data | None,
-    *,
-    group: str = BY_TEXT,
-    negatives: str | Sequence[str] | None = None,
-    split: str | None = None,
-    dataset: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    limit: int | None = None,
-    skip_bad: bool = False,
-    listen_cost: float = LISTEN_COST,
-    target_precision: float | None = None,
-    device: str = "auto",
-    precision: Precision = "auto",
-    seed: int = 0,
-    workers: int | None = None,
-    cache: Place | None = None,
-    progress: bool | Progress = False,
-) -> Model:
-    """Fit a matcher on all of the data; raises `UserError`.
-
-    Args:
-        matcher: as on the command line, `NAME[:PRESET][@key=value]…`.
-        data: what `compare` takes, with labels.
-        group: the column whose values are kept together where the matcher splits the data for
-            calibration or validation; `none` for none.
-        negatives: mismatches to make of data that are matches alone, as `compare` takes it.
-        split: a column; fit on the rows where it is `train`, and leave out the others.
-        dataset: the layout of a path, else told by the path.
-        columns: which columns of the data are ours, as in `{"audio": "path", "match": "label"}`.
-        limit: draw that many clips by the seed.
-        skip_bad: go on without clips that cannot be used.
-        listen_cost: cost of listening to a clip, where a wrong verdict costs 1.
-        target_precision: in its place the share of each verdict that is to be right, by which
-            clips of the data decide that are held out in turn: three fits more.
-        device: as `load` takes it, and so are all that follow; or several, as `compare` takes them,
-            where the matcher shares its work out, as those on torch do.
-        precision: as above.
-        seed: as above.
-        workers: as above.
-        cache: as above.
-        progress: as above.
-    """
-    spec = parse_matcher(matcher) if isinstance(matcher, str) else matcher
-    at = thresholds(listen_cost, target_precision)
-    made = plugins.registry().create(spec)
-    design = Design(group=group, negatives=parse_kinds(negatives), split=split)
-    run = make_run(device, precision, seed, workers, cache, progress, several=True)
-    check_fits_on(made, run, str(spec))
-    with caller_state():
-        refuses = partial(refused_clips, made, run=run)
-        reading = Reading(columns=columns, limit=limit, skip_bad=skip_bad, refuses=refuses)
-        clips, opened = design.take(data, run, reading, dataset)
-        train, skipped = design.training_part(clips, run, reading)
-        if target_precision is not None:
-            make = partial(plugins.registry().create, spec)
-            at = held_out_thresholds(make, train, run, target_precision)
-        started = time.perf_counter()
-        fit_matcher(made, train, run)
-    record = FitRecord(
-        clips=len(train),
-        match_rate=float(train.labels.mean()),
-        skipped=(*opened.skipped, *skipped),
-        warnings=opened.warnings,
-        data_digest=opened.digest,
-        group=group,
-        split=split,
-        negatives=design.negatives,
-        seed=run.seed,
-        device=run.device_list,
-        precision=run.precision,
-        seconds=time.perf_counter() - started,
-        notes=run.notes,
-    )
-    return Model(made, card_of(spec, plugins.registry().offer(spec), made, record, at), run)
 
 
 def compare(
@@ -127,6 +47,7 @@ def compare(
     train_sizes: str | Sequence[int] = (),
     repeats: int = 1,
     probe: bool = False,
+    calibrate: bool = False,
     fold: int | None = None,
     out: Place | None = None,
     dataset: str | None = None,
@@ -166,6 +87,8 @@ def compare(
         train_sizes: learn from so many clips of each training part too; 0 stands for ready models.
         repeats: cross-validate so often, from other training seeds, every two on other folds.
         probe: plant answers in held-out matches, see `Leaderboard.behaviours` and `probe`.
+        calibrate: learn from inner folds of each training part whether a matcher's probabilities
+            want calibrating, and score them so too: three fits more a fold.
         fold: the one to compute, from 1; the tables are written by the call that finds all there.
         out: the run folder, else `runs/NAME-OF-DATA`.
         dataset: the layout of a path, else told by the path.
@@ -234,6 +157,7 @@ def compare(
             train_sizes=parse_train_sizes(train_sizes),
             repeats=repeats,
             probes=plant_in_folds(made, run, refuses) if probe else None,
+            calibrate=calibrate,
             cluster=cluster,
             matters=matters,
             asked=asked,

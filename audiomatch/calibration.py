@@ -74,7 +74,7 @@ class Calibration:
         z = (x - mean) / scale
         slope, kept = _slope(z, y, choices, _codes(groups, y.size), most * scale)
         slope = max(slope * kept, LEAST)
-        offset = _offset(slope, z, kept * own + (1 - kept) * rate)
+        offset = offset_to(kept * own + (1 - kept) * rate, slope * z)
         return cls(slope / scale, offset - slope * mean / scale)
 
     def __call__(self, logits: NDArray[Any]) -> Vector:
@@ -102,6 +102,12 @@ class Calibration:
         return made
 
 
+def logits_of(p: NDArray[Any], smallest: float) -> Vector:
+    """Return log odds of probabilities, kept `smallest` from 0 and 1 so that they are finite."""
+    q = np.clip(np.asarray(p, np.float64), smallest, 1 - smallest)
+    return np.asarray(np.log(q) - np.log1p(-q), np.float64)
+
+
 def _slope(
     z: Vector, y: Vector, choices: int, groups: NDArray[np.int64], most: float
 ) -> tuple[float, float]:
@@ -119,7 +125,7 @@ def _slope(
     slope = min(float(minimize(loss, np.array([0.0, level]), jac=True, method="BFGS").x[0]), most)
     if slope <= 0:
         return 0.0, 0.0
-    offset = _offset(slope, z, share)
+    offset = offset_to(share, slope * z)
     p = expit(slope * z + offset)
     t_squared = 2 * (_log_loss(np.full(y.size, level), y) - _log_loss(slope * z + offset, y))
     if t_squared <= 0:
@@ -135,10 +141,13 @@ def _slope(
     return slope, max(0.0, 1.0 - cost / t_squared)
 
 
-def _offset(slope: float, z: Vector, wanted: float) -> float:
-    """Return the offset with which the mean probability is `wanted`."""
-    reach = slope * float(np.abs(z).max()) + abs(float(logit(wanted))) + 1
-    return float(brentq(lambda b: expit(slope * z + b).mean() - wanted, -reach, reach))
+def offset_to(rate: float, logits: Vector) -> float:
+    """Return what is to be added to logits for their mean probability to be `rate`, in (0, 1).
+
+    Of the rate of matches it is the offset of greatest likelihood.
+    """
+    reach = float(np.abs(logits).max()) + abs(float(logit(rate))) + 1
+    return float(brentq(lambda b: expit(logits + b).mean() - rate, -reach, reach))
 
 
 def _log_loss(at: Vector, y: Vector) -> float:

@@ -11,14 +11,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from audiomatch import plugins
+from audiomatch.calibration import logits_of
 from audiomatch.clips import Clips
 from audiomatch.config import MatcherConfig
 from audiomatch.contract import fit_matcher, predict_matches, refused_clips
 from audiomatch.errors import UserError
-from audiomatch.folds import make_folds
+from audiomatch.held_out import held_out_predictions
 from audiomatch.lightgbm_text import features_of
 from audiomatch.matcher import Matcher, Run
 from audiomatch.model import card_of, load_model, save_model
@@ -168,22 +169,16 @@ class Ensemble(Matcher):
         return self._stack(_predict(self.members, clips, run))
 
     def _inner_predictions(self, train: Clips, run: Run) -> Probabilities:
-        whole = train if len(set(train.groups)) > 1 else train.with_groups(train.ids)
-        k = min(self.config.inner_folds, len(set(whole.groups)))
-        folds = make_folds(whole, k, "", run.seed)
-        out = np.empty((len(train), len(self.members)))
-        with run.progress.task("inner folds", total=k, unit="folds") as task:
-            for fold in range(k):
-                inner, held_out = folds.split(fold)
-                fresh = [member.again() for member in self.members]
-                for member in fresh:
-                    _fit(member, inner, run)
-                out[folds.of == fold] = _predict(fresh, held_out, run)
-                task.advance()
-        return out
+        def predict(inner: Clips, held_out: Clips) -> Probabilities:
+            fresh = [member.again() for member in self.members]
+            for member in fresh:
+                _fit(member, inner, run)
+            return _predict(fresh, held_out, run)
+
+        return held_out_predictions(predict, train, self.config.inner_folds, run)[0]
 
     def _fit_stack(self, p_match: Probabilities, train: Clips, run: Run) -> None:
-        odds = _odds(p_match)
+        odds = logits_of(p_match, SMALLEST)
         if self.config.method == "logistic":
             from sklearn.linear_model import LogisticRegression
 
@@ -210,12 +205,14 @@ class Ensemble(Matcher):
             self._use_trees(lightgbm.train(options, data, num_boost_round=60))
 
     def _use_logistic(self, weights: NDArray[np.float64], offset: float) -> None:
-        self._stack = lambda p: expit((_odds(p) * weights).sum(axis=1) + offset)
+        self._stack = lambda p: expit((logits_of(p, SMALLEST) * weights).sum(axis=1) + offset)
         state = {"weights": weights.tolist(), "offset": offset}
         self._save_stack = lambda folder: _write(folder, state)
 
     def _use_trees(self, booster: Any) -> None:
-        self._stack = lambda p: np.asarray(booster.predict(_odds(p)), dtype=np.float64)
+        self._stack = lambda p: np.asarray(
+            booster.predict(logits_of(p, SMALLEST)), dtype=np.float64
+        )
         self._save_stack = lambda folder: booster.save_model(folder / TREES)
 
     def save(self, folder: Path) -> None:
@@ -262,10 +259,6 @@ def _predict(members: Sequence[_Member], clips: Clips, run: Run) -> Probabilitie
     """Return shape (clips, members)."""
     columns = [predict_matches(m.matcher, clips, m.run(run)) for m in members]
     return np.stack(columns, axis=1)
-
-
-def _odds(p_match: Probabilities) -> Probabilities:
-    return np.asarray(logit(np.clip(p_match, SMALLEST, 1 - SMALLEST)))
 
 
 def _write(folder: Path, state: dict[str, Any]) -> None:

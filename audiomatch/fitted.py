@@ -161,7 +161,7 @@ class Model:
 
             def predict(part: Clips, run: Run) -> NDArray[np.float64]:
                 with caller_state(), blame_on(self.card.matcher):
-                    return on(part, run)
+                    return self._calibrated(on(part, run), part)
 
             yield predict
 
@@ -200,7 +200,10 @@ class Model:
             intake, _ = self.take_in(
                 data, labelled=False, dataset=dataset, columns=columns, skip_bad=skip_bad
             )
-            return explain_clips(self.matcher, intake.clips, self._fresh_run())
+            found = explain_clips(self.matcher, intake.clips, self._fresh_run())
+        raw = np.array([one.p_match for one in found])
+        p_match = self._calibrated(raw, intake.clips).tolist()
+        return [replace(one, p_match=p) for one, p in zip(found, p_match, strict=True)]
 
     def explain_one(
         self, audio: Any, text: str, *, rate: float | None = None, task: str = "", grade: str = ""
@@ -251,12 +254,19 @@ class Model:
         place = user_path(folder)
         spec = parse_matcher(self.card.matcher)
         offer, old = plugins.registry().offer(spec), self.card
-        card = card_of(spec, offer, self.matcher, old.fit, old.thresholds)
+        card = card_of(spec, offer, self.matcher, old.fit, old.thresholds, old.calibration)
         with caller_state():
             check_target(place)
             self.matcher.prepare_explain(self._fresh_run())
             save_model(place, self.matcher, card)
         return place
+
+    def _calibrated(self, p_match: NDArray[np.float64], clips: Clips) -> NDArray[np.float64]:
+        if self.card.calibration is None:
+            return p_match
+        from audiomatch.recalibration import calibrated
+
+        return calibrated(p_match, clips, self.card.calibration)
 
     def _fresh_run(self) -> Run:
         return replace(self.run, notes={})

@@ -14,7 +14,7 @@ from audiomatch.files import atomic_folder
 from audiomatch.matcher import Matcher
 from audiomatch.offers import Offer
 from audiomatch.plugins import Registry
-from audiomatch.records import FitRecord, ModelCard, PluginRecord, Thresholds
+from audiomatch.records import CalibrationRecord, FitRecord, ModelCard, PluginRecord, Thresholds
 from audiomatch.spec import READY, MatcherSpec, parse_matcher
 
 CARD = "audiomatch.json"
@@ -32,6 +32,7 @@ def card_of(
     matcher: Matcher,
     fit: FitRecord | None = None,
     thresholds: Thresholds | None = None,
+    calibration: CalibrationRecord | None = None,
 ) -> ModelCard:
     """Return the card of a matcher as it is now."""
     return ModelCard(
@@ -41,6 +42,7 @@ def card_of(
         audiomatch=audiomatch.__version__,
         fit=fit,
         thresholds=thresholds,
+        calibration=calibration,
     )
 
 

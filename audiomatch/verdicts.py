@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audiomatch.clips import Clips
-from audiomatch.contract import fit_matcher, predict_matches
 from audiomatch.decisions import two_thresholds
 from audiomatch.errors import UserError
-from audiomatch.folds import inner_folds
-from audiomatch.matcher import Matcher, Run
 from audiomatch.records import HeldOut, Thresholds
 
 Verdict = Literal["match", "mismatch", "listen", "no speech"]
 LISTEN_COST = 0.05
-FOLDS = 3  # of the clips held out to choose thresholds
 
 
 def thresholds(
@@ -30,7 +24,7 @@ def thresholds(
     A wrong verdict costs 1, listening to the clip `listen_cost` (Chow, 1970, "On optimum
     recognition error and reject tradeoff"): a verdict is given where it is wrong with a probability
     under that. Raises `UserError` unless it is between 0 and 0.5, and for a `target_precision`, of
-    `held_out_thresholds`, that is none or is given too.
+    `thresholds_at_precision`, that is none or is given too.
     """
     if target_precision is not None and listen_cost != LISTEN_COST:
         raise UserError("listen_cost and target_precision both choose the thresholds; give one")
@@ -39,29 +33,6 @@ def thresholds(
     if not 0 < listen_cost <= 0.5:
         raise UserError(f"listen_cost {listen_cost}: must be over 0 and at most 0.5")
     return Thresholds(mismatch=listen_cost, match=1 - listen_cost, listen_cost=listen_cost)
-
-
-def held_out_thresholds(
-    make: Callable[[], Matcher], train: Clips, run: Run, target: float
-) -> Thresholds:
-    """Return thresholds by clips of `train` that were held out, each once, groups kept together.
-
-    They are those of `thresholds_at_precision` for matchers that `make` gives, each fitted on the
-    rest. Raises `UserError` where the rest has matches or mismatches alone.
-    """
-    p_match = np.empty(len(train))
-    folds = inner_folds(train, FOLDS, run.seed)
-    with run.progress.task("held-out folds", total=len(folds), unit="folds") as task:
-        for rest, held_out in folds:
-            part, matcher, own = train.take(rest), make(), replace(run, notes={})
-            if len(set(part.labels)) < 2:
-                raise UserError(
-                    f"{train.source}: too few groups to hold some out: the rest has one label"
-                )
-            fit_matcher(matcher, part, own)
-            p_match[held_out] = predict_matches(matcher, train.take(held_out), own)
-            task.advance()
-    return thresholds_at_precision(p_match, train.labels, target, len(folds))
 
 
 def thresholds_at_precision(

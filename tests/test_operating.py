@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from audiomatch.decisions import least_threshold, threshold_missing, two_thresho
 from audiomatch.records import OperatingPoint
 from audiomatch.scoring import recall_at_precision
 from audiomatch.scoring.clip_table import ClipTable
-from tests.toys import toy_plugin
+from tests.toys import leave_out_slow_floors, toy_plugin
 
 properties = settings(deadline=None, max_examples=25)
 
@@ -139,8 +140,10 @@ def test_few_groups_have_no_interval_and_one_fold_is_judged_by_fifths() -> None:
 
 
 @pytest.fixture
-def run(plugin: Callable, command: Callable, corpus: Path, tmp_path: Path) -> Path:
-    plugin(toy=toy_plugin())
+def run(
+    plugin: Callable, command: Callable, corpus: Path, tmp_path: Path, monkeypatch: Any
+) -> Path:
+    leave_out_slow_floors(plugin(toy=toy_plugin()), monkeypatch)
     made = ("--matchers", "toy", "--folds", 2, "--group", "none", "--allow", "folds-by-row")
     assert command("bench", corpus, *made, "--out", tmp_path / "run")[0] == 0
     return tmp_path / "run"

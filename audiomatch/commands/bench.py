@@ -63,6 +63,11 @@ from audiomatch.commands.stopping import check_started_once, if_stopped
     help="Cross-validate so often: other folds, other training seeds; then recipes are judged.",
 )
 @click.option(
+    "--calibrate",
+    is_flag=True,
+    help="Score calibrated probabilities beside the raw (3 more fits a fold).",
+)
+@click.option(
     "--fold",
     type=click.IntRange(min=1),
     metavar="K",

@@ -50,6 +50,11 @@ from audiomatch.commands.stopping import NOTHING, check_started_once, if_stopped
     metavar="SHARE",
     help="In its place: the share of each verdict to be right, by held-out clips (3 more fits).",
 )
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="Calibrate the probabilities where that helps, by held-out clips (the same 3 fits).",
+)
 @run_options
 def fit(matcher: str, data: str | None, out: Path, as_json: bool, **how: Any) -> None:
     """Fit MATCHER on all of DATA (else mini-screener) and save the model."""

@@ -15,6 +15,7 @@ from audiomatch.records.base import (
     first_problem,
 )
 from audiomatch.records.behaviour import Behaviour
+from audiomatch.records.calibration import Calibrated, CalibrationRecord, CurveRecord
 from audiomatch.records.difference import Difference
 from audiomatch.records.fold import FoldResult, FoldSummary, KeptFold
 from audiomatch.records.leaderboard import (
@@ -41,6 +42,9 @@ __all__ = [
     "ALL",
     "SCHEMA_VERSION",
     "Behaviour",
+    "Calibrated",
+    "CalibrationRecord",
+    "CurveRecord",
     "DataRecord",
     "Difference",
     "FileRecord",

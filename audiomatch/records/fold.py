@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from audiomatch.matcher import Kind
 from audiomatch.records.base import FileRecord, FoldStatus, Record
+from audiomatch.records.calibration import CalibrationRecord
 from audiomatch.records.training import ALL
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -59,6 +60,9 @@ class FoldSummary(Record):
         default={},
         description="what the matcher noted: `weights`, `weights_digest`, `peak_gpu_memory_mb`, "
         "`warning`, and its own",
+    )
+    calibration: CalibrationRecord | None = Field(
+        default=None, description="what was learned of its probabilities; null where nothing was"
     )
     error: str | None = Field(default=None, description="why it failed or was skipped, in one line")
     traceback: str | None = Field(default=None, description="where it failed")
@@ -116,6 +120,9 @@ class FoldResult(FoldSummary):
 
     ids: tuple[str, ...] = Field(default=(), description="the clips held out, in order")
     p_match: tuple[Probability, ...] = Field(default=(), description="P(match) of each of them")
+    p_calibrated: tuple[Probability, ...] | None = Field(
+        default=None, description="the same calibrated; null where nothing was learned of it"
+    )
 
     @model_validator(mode="after")
     def _predicts_every_clip(self) -> Self:

@@ -10,6 +10,7 @@ from audiomatch.errors import UserError, unknown
 from audiomatch.matcher import Kind
 from audiomatch.records.base import FileRecord, FoldStatus, Record, RowStatus, Verdict
 from audiomatch.records.behaviour import Behaviour
+from audiomatch.records.calibration import Calibrated
 from audiomatch.records.difference import Difference
 from audiomatch.records.operating import OperatingPoint
 from audiomatch.records.training import LearningPoint, RecipeDifference, VariancePart
@@ -145,6 +146,9 @@ class Row(Scores, _OfMatcher):
     by_fold: tuple[FoldScores, ...] = Field(default=(), description="the scores of each fold")
     by_task: tuple[TaskScores, ...] = Field(default=(), description="the scores of each task")
     by_grade: tuple[GradeScores, ...] = Field(default=(), description="the scores of each grade")
+    calibrated: Calibrated | None = Field(
+        default=None, description="what calibrating makes of it; null where it was not asked for"
+    )
     operating: tuple[OperatingPoint, ...] = Field(
         default=(),
         description="what it does where P(match) becomes a verdict: over all clips, and by task "

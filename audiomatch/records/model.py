@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, JsonValue
 
 from audiomatch.records.base import FileRecord, Record
+from audiomatch.records.calibration import CalibrationRecord
 
 
 class PluginRecord(Record):
@@ -89,6 +90,9 @@ class ModelCard(FileRecord):
     )
     thresholds: Thresholds | None = Field(
         default=None, description="when P(match) is a verdict; none for those of the default cost"
+    )
+    calibration: CalibrationRecord | None = Field(
+        default=None, description="what P(match) of the matcher goes through; none as it gives it"
     )
     files: dict[str, str] | None = Field(
         default=None,

@@ -26,6 +26,7 @@ from audiomatch.records import (
 )
 from audiomatch.report import write_report
 from audiomatch.results import Comparison
+from audiomatch.running.calibrating import with_calibrated
 from audiomatch.running.crossval import cross_validate, pooled_predictions, splits_of
 from audiomatch.running.entrants import enter_kept
 from audiomatch.running.folder import RunFolder, only_writer
@@ -55,6 +56,7 @@ def run_comparison(
     train_sizes: Sequence[int] = (),
     repeats: int = 1,
     probes: FoldProbes | None = None,
+    calibrate: bool = False,
     cluster: str = BY_GROUP,
     matters: float = MATTERS,
     asked: Mapping[str, Any],
@@ -65,7 +67,8 @@ def run_comparison(
     `run.progress` shows each fold and names each plugin whose listener hook failed. Other matchers
     of which the folder has all folds are in the tables too. With `only` no other fold is computed,
     and the tables are written once the folder has all of them; the comparison returned is of what
-    there is. `train_sizes` are clips of each training part that matchers learn from too, see
+    there is. With `calibrate` there are calibrated probabilities too, see `with_calibrated`.
+    `train_sizes` are clips of each training part that matchers learn from too, see
     `smaller_splits`, and `repeats` is how often all is cross-validated. `probes` are planted in
     what the first time is held out. `cluster` and `matters` are as for `build_leaderboard`; `asked`
     are the arguments of `audiomatch.compare`, for the record. Raises `UserError` where the folder
@@ -86,7 +89,7 @@ def run_comparison(
     with only_writer(path, shared=only is not None):
         return _compare(
             *(registry, entrants, folds, data, run, path, executor, only, whole, smaller),
-            *(probes, score, asked or {}),
+            *(probes, score, calibrate, asked or {}),
         )
 
 
@@ -121,7 +124,7 @@ def _check_cluster(folds: Folds, cluster: str) -> int:
     return clusters_by(frame, cluster).count
 
 
-_NO_CLUSTER = {"id", "audio", "match", "matcher", "fold", "p_match"}
+_NO_CLUSTER = {"id", "audio", "match", "matcher", "fold", "p_match", "p_calibrated"}
 
 
 def _compare(
@@ -137,6 +140,7 @@ def _compare(
     smaller: Sequence[Split],
     probes: FoldProbes | None,
     score: Callable[[pd.DataFrame, pd.DataFrame, Sequence[FoldResult]], Leaderboard],
+    calibrate: bool,
     asked: Mapping[str, Any],
 ) -> Comparison:
     folder = RunFolder(path, run.progress.say)
@@ -164,6 +168,8 @@ def _compare(
     work = entrants, folds, run, folder, executor, fold_done, only, kept, smaller, whole
     every = cross_validate(*work)
     results = [apart(result) for result in every]
+    if calibrate:
+        results = with_calibrated(results, entrants, kept, whole, run, folder, executor, only)
     detailed = pooled_predictions([result for result in results if result.whole], folds)
     less = pooled_predictions([result for result in results if not result.whole], folds)
     with run.progress.task("scoring", total=1, unit="tables") as task:

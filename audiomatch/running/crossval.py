@@ -195,12 +195,13 @@ def pooled_predictions(results: Sequence[FoldResult], folds: Folds) -> pd.DataFr
     """Return the held-out predictions of all finished folds, with what is known of the clips.
 
     Columns: id, matcher, fold, group, match, p_match, expected_text, negative, task, grade, and
-    further ones of the data, as text; repeat where there are several, and train_size where less
-    than whole training parts were learned from.
+    further ones of the data, as text; repeat where there are several, train_size where less
+    than whole training parts were learned from, and p_calibrated where that was asked for.
     """
     further_facts = [] if all(result.whole for result in results) else ["train_size"]
     further_facts += ["repeat"] if any(result.repeat for result in results) else []
-    own = ("id", "matcher", "fold", "p_match")
+    further_facts += ["p_calibrated"] if any(result.p_calibrated for result in results) else []
+    own = ("id", "matcher", "fold", "p_match", "p_calibrated")
     of_clip = ["group", "match", "expected_text", "negative", "task", "grade"]
     made = "" if folds.made is None else folds.made
     frame = folds.clips.frame.assign(group=folds.clips.groups, negative=made)

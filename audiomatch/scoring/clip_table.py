@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from audiomatch.folds import BY_TEXT
-from audiomatch.records import OperatingPoint, Scores
+from audiomatch.records import Calibrated, CalibrationRecord, OperatingPoint, Scores
 from audiomatch.scoring.clusters import Array, Clusters
+from audiomatch.scoring.comparisons import compare_by
 from audiomatch.scoring.intervals import bounded
 from audiomatch.scoring.metrics import (
     METRICS,
@@ -66,12 +68,15 @@ class ClipTable:
         self.labels = self.y[first]  # (clips,)
         self.clusters_of_clips = self.clusters.take(first)
         self.p: dict[str, Array] = {}
+        self._calibrated: dict[str, Array] = {}
         where = pd.MultiIndex.from_frame(clips[rows])
         for matcher, part in predictions.groupby("matcher", sort=False):
-            own: Array = np.full(len(clips), np.nan)
             places = where.get_indexer(pd.MultiIndex.from_frame(part[rows]))
-            own[places] = part["p_match"].to_numpy(np.float64)
-            self.p[str(matcher)] = own
+            for name, known in (("p_match", self.p), ("p_calibrated", self._calibrated)):
+                if name in part:
+                    own: Array = np.full(len(clips), np.nan)
+                    own[places] = part[name].to_numpy(np.float64)
+                    known[str(matcher)] = own
         self._parts: dict[bytes, Clusters] = {}
 
     def losses(self, matcher: str) -> Array:
@@ -130,6 +135,32 @@ class ClipTable:
         """Tell which rows are of a fold of a repeat."""
         own = self.clips["fold"].to_numpy(np.int64) == fold
         return np.asarray(own & (self.repeats == repeat), np.bool_)
+
+    def calibrated(self, matcher: str, by: Sequence[CalibrationRecord]) -> Calibrated | None:
+        """Return what the calibrations of a matcher's folds make of it; None where it has none."""
+        p = self._calibrated.get(matcher)
+        if p is None or not by or np.isnan(p).all():
+            return None
+        positions = np.flatnonzero(~np.isnan(p))
+        y, p, raw = self.y[positions], p[positions], self.p[matcher][positions]
+        clusters, folds = self._part(positions), self.folds[positions]
+        found = bounded("log_loss", METRICS["log_loss"], y, p, folds, clusters)
+        names = "calibrated", matcher
+        pair = compare_by(names, clip_losses(y, p) - clip_losses(y, raw), clusters)[""]
+        kept = Counter((one.method, one.by) for one in by if one.method != "none")
+        method, parting = kept.most_common(1)[0][0] if kept else ("none", "")
+        return Calibrated(
+            method=method,
+            by=parting,
+            log_loss=found.value,
+            low=found.low,
+            high=found.high,
+            difference=pair.difference,
+            difference_low=pair.low,
+            difference_high=pair.high,
+            kept_folds=kept.total(),
+            folds=len(by),
+        )
 
     def says_nothing(self, matcher: str, chosen: NDArray[np.bool_]) -> bool:
         """Tell whether a matcher's predictions of the chosen clips are hardly more than one."""

@@ -1,4 +1,4 @@
-"""The tables beside the leaderboard: what more labels are worth, and of recipes."""
+"""The tables beside the leaderboard: of calibration, of more labels, and of recipes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from audiomatch.scoring.table import leaderboard_table
 def tables(leaderboard: Leaderboard) -> list[ConsoleRenderable]:
     """Return the leaderboard's table, and those that a run has beside it."""
     found: list[ConsoleRenderable] = [leaderboard_table(leaderboard)]
+    if any(row.calibrated for row in leaderboard.rows):
+        found.append(calibration_table(leaderboard))
     if leaderboard.learning:
         found.append(learning_table(leaderboard))
     if leaderboard.recipe:
@@ -28,6 +30,22 @@ def tables(leaderboard: Leaderboard) -> list[ConsoleRenderable]:
     if leaderboard.behaviours:
         found.append(matrix(leaderboard.behaviours))
     return found
+
+
+def calibration_table(leaderboard: Leaderboard) -> Table:
+    """Return raw and calibrated log losses side by side, a row a matcher."""
+    rows = []
+    for row in leaderboard.rows:
+        if (one := row.calibrated) is None:
+            continue
+        interval = interval_of(one.difference_low, one.difference_high)
+        difference = "\n".join(filter(None, (f"{one.difference:+.3f}", interval)))
+        how = f"{one.method} by {one.by}" if one.by else one.method
+        cells = f"{one.log_loss - one.difference:.3f} → {one.log_loss:.3f}", difference, how
+        rows.append([row.label, *cells, f"{one.kept_folds}/{one.folds}"])
+    heads = ["matcher", "log loss → calibrated", "difference", "how", "kept in folds"]
+    notes = ["kept where it gained more than a standard error on inner folds; else left as it was"]
+    return _table("calibration", heads, rows, notes)
 
 
 def learning_table(leaderboard: Leaderboard) -> Table:

@@ -158,6 +158,7 @@ def _row(
         ),
         by_task=tuple(TaskScores(task=task, **dict(scores)) for task, scores in by_task),
         by_grade=tuple(GradeScores(grade=grade, **dict(scores)) for grade, scores in by_grade),
+        calibrated=table.calibrated(matcher, [f.calibration for f in done if f.calibration]),
         operating=tuple(table.operating(matcher)) if done else (),
     )
 

@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit, xlogy
 from scipy.stats import rankdata
 
+from audiomatch.calibration import logits_of, offset_to
 from audiomatch.decisions import least_threshold
 
 Array = NDArray[np.float64]
@@ -143,25 +144,17 @@ def _auroc(y: Array, p: Array, folds: NDArray[np.int64]) -> Estimate:
 
 
 def _intercept(y: Array, p: Array, _folds: NDArray[np.int64]) -> Estimate:
-    z, share = _logits(p), float(y.mean()) if len(y) else 0.0
+    z, share = logits_of(p, CLIP), float(y.mean()) if len(y) else 0.0
     if not 0 < share < 1:
         return Estimate(None)
-    fitted = minimize(
-        lambda at: (
-            float(np.mean(np.logaddexp(0, z + at[0]) - y * (z + at[0]))),
-            np.array([np.mean(expit(z + at[0]) - y)]),
-        ),
-        np.zeros(1),
-        jac=True,
-        method="BFGS",
-    )
-    right = expit(z + fitted.x[0])
+    offset = offset_to(share, z)
+    right = expit(z + offset)
     information = max(float(np.mean(right * (1 - right))), CLIP)
-    return Estimate(float(fitted.x[0]), (y - right) / information)
+    return Estimate(offset, (y - right) / information)
 
 
 def _slope(y: Array, p: Array, _folds: NDArray[np.int64]) -> Estimate:
-    z = _logits(p)
+    z = logits_of(p, CLIP)
     scale = float(z.std()) if len(z) else 0.0
     if scale < 1e-6 or not 0 < y.mean() < 1 or _apart(y, z):
         return Estimate(None)
@@ -202,11 +195,6 @@ def _apart(y: Array, z: Array) -> bool:
     """Tell whether a threshold parts the classes, so that no slope is steep enough."""
     ones, zeros = z[y == 1], z[y == 0]
     return bool(ones.min() >= zeros.max() or ones.max() <= zeros.min())
-
-
-def _logits(p: Array) -> Array:
-    p = np.clip(p, CLIP, 1 - CLIP)
-    return np.asarray(np.log(p) - np.log1p(-p), np.float64)
 
 
 def _entropy(p: ArrayLike) -> Array:

@@ -186,7 +186,7 @@ def _check_column(run: KeptRun, option: str, name: str) -> None:
         )
 
 
-_NOT_BY = ("id", REPEAT, "matcher", "match", "p_match")
+_NOT_BY = ("id", REPEAT, "matcher", "match", "p_match", "p_calibrated")
 
 
 def _alike(one: pd.DataFrame, other: pd.DataFrame) -> bool:

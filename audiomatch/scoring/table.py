@@ -139,7 +139,16 @@ def csv_table(leaderboard: Leaderboard) -> str:
     return stream.getvalue()
 
 
-_NESTED = ("errors", "warnings", "by_fold", "by_task", "by_grade", "operating", "vs_best")
+_NESTED = (
+    "errors",
+    "warnings",
+    "by_fold",
+    "by_task",
+    "by_grade",
+    "operating",
+    "calibrated",
+    "vs_best",
+)
 
 
 def html_table(leaderboard: Leaderboard) -> str:
