@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from audiomatch.records import DataRecord, FoldsMade, FoldSummary, RunRecord
-from audiomatch.records.training import LearningPoint
+from audiomatch.records.behaviour import Behaviour
+from audiomatch.records.training import LearningPoint, RecipeDifference
 from audiomatch.report import write_report
 from audiomatch.report.curves import frontier, operating, ratios, reliability, thinned
 from audiomatch.report.listening import listed
@@ -314,7 +315,7 @@ def test_the_axis_keeps_an_outlier_from_squeezing_the_rest(tmp_path):
     assert layers[0]["encoding"]["x"]["scale"]["domain"][1] <= 1.2
 
 
-def test_what_labels_and_verdicts_are_worth_is_shown_where_it_is_known(tmp_path):
+def test_what_else_a_run_found_is_shown_where_it_is_known(tmp_path):
     predictions, results = made(("whisper", "base-rate"))
     board, _, page = report(tmp_path, predictions, results)
     assert "learning" not in page.data["charts"] and "More labels" not in page.text
@@ -323,11 +324,21 @@ def test_what_labels_and_verdicts_are_worth_is_shown_where_it_is_known(tmp_path)
         LearningPoint(matcher="whisper", train_size=size, n_train=size, log_loss=0.4)
         for size in (0, 50)
     ]
-    board = board.model_copy(update={"learning": tuple(points)})
+    behaviour = Behaviour(
+        matcher="whisper", probe="first half", expectation="fall", n=90, confirmed=0.29,
+        low=0.2, high=0.4, loss=1.234,
+    )  # fmt: skip
+    recipe = RecipeDifference(
+        a="whisper", b="base-rate", difference=-0.3, low=-0.4, high=-0.2, verdict="better", parts=6
+    )
+    more = {"learning": tuple(points), "behaviours": (behaviour,), "recipe": (recipe,)}
+    board = board.model_copy(update=more)
     write_report(tmp_path, board, predictions, record(results))
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     values = page.data["charts"]["learning"]["datasets"]["data-0"]
     assert [value["n"] for value in values] == [0, 50] and "More labels" in page.text
+    assert "first half fall 0.29 0.20 to 0.40 loss 1.234" in page.text
+    assert "whisper base-rate -0.300 -0.400 to -0.200 better" in page.text
 
 
 def said_of(predictions, results):

@@ -10,6 +10,7 @@ import pandas as pd
 
 from audiomatch.hookspecs import DISTRIBUTION
 from audiomatch.records import FoldSummary, Leaderboard, Row, RunRecord
+from audiomatch.records.behaviour import Behaviour
 from audiomatch.records.operating import OperatingPoint, PointKind
 from audiomatch.report import charts, curves
 from audiomatch.report.drawing import Spec, colours, unchecked
@@ -63,6 +64,8 @@ def content_of(leaderboard: Leaderboard, pooled: ClipTable, run: RunRecord) -> d
             for column in ("fold", "task", "grade")
             if (table := _breakdown(column, rows, pooled.clips))
         ],
+        "behaving": list(dict.fromkeys(one.matcher for one in leaderboard.behaviours)),
+        "behaviours": _behaviours(leaderboard),
         "details": details,
         "agreement": _agreement(scored, pooled),
         "failures": run.failures,
@@ -106,6 +109,17 @@ def _learning(leaderboard: Leaderboard, names: Mapping[str, str]) -> list[dict[s
         {"label": names[point.matcher], "n": point.n_train, "loss": point.log_loss}
         | ({} if point.low is None else {"low": point.low, "high": point.high})
         for point in leaderboard.learning
+    ]
+
+
+def _behaviours(leaderboard: Leaderboard) -> list[tuple[str, str, list[Behaviour | None]]]:
+    """Return each probe, what is expected of it, and what each matcher did."""
+    found = {(one.probe, one.matcher): one for one in leaderboard.behaviours}
+    matchers = dict.fromkeys(one.matcher for one in leaderboard.behaviours)
+    probes = {one.probe: one.expectation for one in leaderboard.behaviours}
+    return [
+        (probe, expectation, [found.get((probe, matcher)) for matcher in matchers])
+        for probe, expectation in probes.items()
     ]
 
 
