@@ -151,7 +151,7 @@ def compare(
             check_run_folder(place)
         further = [d for entrant in entrants for d in entrant.further_data]
         keep_apart(further, made.clips.take(made.of >= 0), run)
-        made = audited(made, run, [name for one in entrants for name in one.columns], allow)
+        made = audited(made, run, [name for one in entrants for name in one.given], allow)
         return run_comparison(
             *(plugins.registry(), entrants, made, records, run, place, pool, fold and fold - 1),
             train_sizes=parse_train_sizes(train_sizes),

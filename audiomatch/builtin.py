@@ -52,6 +52,20 @@ def audiomatch_matchers() -> list[MatcherInfo]:
             ignores=frozenset({"text"}),
         ),
         MatcherInfo(
+            "pace",
+            "seconds for characters of text, nothing heard and nothing read",
+            "audiomatch.floors.pace:Pace",
+            kind="floor",
+        ),
+        MatcherInfo(
+            "speaker",
+            "share of matches by speaker, smoothed; where the data have a column speaker",
+            "audiomatch.floors.prior:SpeakerPrior",
+            kind="floor",
+            ignores=frozenset({"text", "audio"}),
+            columns=("speaker",),
+        ),
+        MatcherInfo(
             "ensemble",
             "mean of other matchers, or a model stacked on them",
             "audiomatch.ensemble:Ensemble",

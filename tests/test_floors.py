@@ -11,15 +11,18 @@ import pandas as pd
 import pytest
 import soundfile
 
-from audiomatch import Run
+import audiomatch
+from audiomatch import Run, plugins
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch.floors.features import audio_features, waveform_statistics
 from audiomatch.plugins import Registry
 from audiomatch.scoring import auroc, log_loss
 from audiomatch.spec import parse_matcher
+from tests.conftest import write_corpus
+from tests.toys import leave_out_slow_floors
 
-FLOORS = ("base-rate", "prior", "text-only", "audio-only")
+FLOORS = ("base-rate", "prior", "text-only", "audio-only", "pace", "speaker")
 ADJECTIVES = ("red", "little", "happy", "quiet", "round", "old")
 NOUNS = ("dog", "boat", "hat", "river", "teacher", "moon")
 
@@ -252,3 +255,37 @@ def test_a_missing_clip_is_named(sounds, run):
     clips = corpus(sounds, n=4).with_column("audio", str(sounds / "gone.wav"))
     with pytest.raises(UserError, match=r"row 0 .*gone\.wav"):
         audio_features(clips, run)
+
+
+def test_pace_tells_what_is_too_short_for_its_text(sounds, run):
+    clips = corpus(sounds)
+    length = clips.seconds / np.array([len(text) for text in clips.texts])
+    clips = clips.with_column("match", (length > np.median(length)).astype(np.int8))
+    train, held_out = by_noun(clips)
+    p = fitted("pace", train, run).predict(held_out.unlabelled(), run)
+    assert auroc(held_out.labels, p) > 0.95
+    longer = held_out.unlabelled().with_column("expected_text", "the same, and more " * 4)
+    assert fitted("pace", train, run).predict(longer, run).mean() < p.mean()
+
+
+def test_speaker_is_the_shrunk_share_of_who_speaks(sounds, run):
+    rows = [("ann", 1)] * 6 + [("ann", 0)] * 2 + [("bo", 0)] * 4
+    frame = pd.DataFrame(rows, columns=["speaker", "match"])
+    train = Clips(
+        frame.assign(id=[f"{i}" for i in range(12)], audio="none.wav", expected_text="the dog")
+    )
+    asked = train.take([0, 11, 1]).unlabelled().with_column("speaker", ["ann", "bo", "new"])
+    p = fitted("speaker@strength=2", train, run).predict(asked, run)
+    assert p == pytest.approx([(6 + 2 * 0.5) / 10, (0 + 2 * 0.5) / 6, 0.5])
+
+
+def test_speaker_stands_beside_matchers_where_the_data_have_the_column(tmp_path, monkeypatch):
+    toys = write_corpus(tmp_path / "data")
+    leave_out_slow_floors(plugins.registry(), monkeypatch)
+    table = pd.read_csv(toys).drop(columns="speaker")
+    for column in ("colour", "speaker"):
+        data = toys.with_name(f"{column}.csv")
+        table.assign(**{column: [f"s{i % 5}" for i in range(len(table))]}).to_csv(data)
+        how = {"folds": 2, "out": tmp_path / column, "executor": "inline"}
+        found = audiomatch.compare(data, "prior", **how)
+        assert ("speaker" in found.leaderboard.index) == (column == "speaker")

@@ -16,7 +16,7 @@ from audiomatch.clips import Clips
 from audiomatch.config import MatcherConfig
 from audiomatch.plugins import Registry
 
-SLOW_FLOORS = ("text-only", "audio-only")
+SLOW_FLOORS = ("text-only", "audio-only", "pace")
 
 
 class ToyConfig(MatcherConfig):

@@ -1,4 +1,4 @@
 """The floors: what can be had without listening to whether the recording says the text.
 
-A matcher that does not clearly beat all four has learned the data's habits, not the task.
+A matcher that does not clearly beat all of them has learned the data's habits, not the task.
 """

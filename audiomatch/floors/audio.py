@@ -25,9 +25,13 @@ class AudioOnly(Matcher):
     Config = AudioOnlyConfig
     model: Logistic | None = None
 
+    def features(self, clips: Clips, run: Run) -> NDArray[np.float64]:
+        """Return the statistics of each clip, shape (n, d)."""
+        return audio_features(clips, run)
+
     def fit(self, train: Clips, run: Run) -> None:
         """Learn scales and coefficients."""
-        features = audio_features(train, run)
+        features = self.features(train, run)
         self.mean = features.mean(axis=0)
         spread = features.std(axis=0)
         self.scale = np.where(spread > 1e-9, spread, 1.0)
@@ -37,7 +41,7 @@ class AudioOnly(Matcher):
     def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:
         """Return the probability that a clip that sounds like this is a match."""
         model = self.fitted(self.model)
-        return model.predict(self._scaled(audio_features(clips, run)))
+        return model.predict(self._scaled(self.features(clips, run)))
 
     def save(self, folder: Path) -> None:
         """Write scales and coefficients as JSON."""

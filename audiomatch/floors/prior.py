@@ -1,4 +1,4 @@
-"""The floors `base-rate` and `prior`: shares of matches in the training part."""
+"""The floors `base-rate`, `prior` and `speaker`: shares of matches in the training part."""
 
 from __future__ import annotations
 
@@ -100,6 +100,34 @@ class Prior(Matcher):
     def _shrunk(self, hits: float, clips: int, towards: float) -> float:
         strength = self.config.strength
         return float((hits + strength * towards) / (clips + strength))
+
+
+class SpeakerPrior(Prior):
+    """Predicts the share of matches of a clip's speaker, shrunk towards the overall share.
+
+    (matches + s p) / (clips + s) with s = `strength` and the overall share p, which is also that of
+    a speaker not seen in training.
+    """
+
+    def fit(self, train: Clips, run: Run) -> None:  # noqa: ARG002 - the contract's
+        """Count matches by speaker."""
+        labels = train.labels.astype(float)
+        self.rate = rate = float(labels.mean())
+        counts = _count(self._speakers(train), labels)
+        self.tasks = {name: self._shrunk(*count, rate) for name, count in counts.items()}
+        self.cells = {}
+
+    def predict(self, clips: Clips, run: Run) -> NDArray[np.float64]:  # noqa: ARG002 - the contract's
+        """Look up each clip's speaker."""
+        rate = self.fitted(self.rate)
+        found = [self.tasks.get(name, rate) if name else rate for name in self._speakers(clips)]
+        return np.asarray(found, np.float64)
+
+    def _speakers(self, clips: Clips) -> list[str]:
+        """Return who speaks; empty where the data do not say."""
+        if "speaker" not in clips.frame.columns:
+            return [""] * len(clips)
+        return [str(name) for name in clips["speaker"].fillna("")]
 
 
 def _count(keys: list[Any], labels: NDArray[np.float64]) -> dict[Any, tuple[float, int]]:

@@ -65,15 +65,18 @@ def run_comparison(
 
     `data` is the record of the data, and of other data that are predicted where there are such.
     `run.progress` shows each fold and names each plugin whose listener hook failed. Other matchers
-    of which the folder has all folds are in the tables too. With `only` no other fold is computed,
-    and the tables are written once the folder has all of them; the comparison returned is of what
-    there is. With `calibrate` there are calibrated probabilities too, see `with_calibrated`.
-    `train_sizes` are clips of each training part that matchers learn from too, see
-    `smaller_splits`, and `repeats` is how often all is cross-validated. `probes` are planted in
-    what the first time is held out. `cluster` and `matters` are as for `build_leaderboard`; `asked`
-    are the arguments of `audiomatch.compare`, for the record. Raises `UserError` where the folder
-    holds another design, another run writes it, or there is no such column or size.
+    of which the folder has all folds are in the tables too; floors by columns that the data do not
+    have are left out. With `only` no other fold is computed, and the tables are written once the
+    folder has all of them; the comparison returned is of what there is. With `calibrate` there are
+    calibrated probabilities too, see `with_calibrated`. `train_sizes` are clips of each training
+    part that matchers learn from too, see `smaller_splits`, and `repeats` is how often all is
+    cross-validated. `probes` are planted in what the first time is held out. `cluster` and
+    `matters` are as for `build_leaderboard`; `asked` are the arguments of `audiomatch.compare`, for
+    the record. Raises `UserError` where the folder holds another design, another run writes it, or
+    there is no such column or size.
     """
+    columns = set(folds.clips.frame.columns)
+    entrants = [e for e in entrants if e.kind == "matcher" or set(e.columns) <= columns]
     groups = _check_cluster(folds, cluster)
     whole = [
         split if split.repeat else replace(split, probes=probes)

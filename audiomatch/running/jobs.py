@@ -64,6 +64,11 @@ class Entrant:
         return str(self.spec)
 
     @property
+    def given(self) -> tuple[str, ...]:
+        """What columns would help it to cheat: a floor is there to show what they tell."""
+        return () if self.kind == "floor" else self.columns
+
+    @property
     def worker(self) -> str:
         """Names the process that its jobs may share with others; the core's floors have one."""
         own = self.kind == "floor" and self.plugin.distribution == DISTRIBUTION
