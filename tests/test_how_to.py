@@ -31,6 +31,7 @@ PAGES = (
     "use-a-model",
     "check-a-corpus",
     "screen",
+    "calibrate",
     "explain",
     "weights",
     "combine",
