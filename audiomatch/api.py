@@ -80,8 +80,8 @@ def compare(
         folds: how many.
         group: clips alike in this column (`a+b`: in either), or in recording, share a fold; `none`.
         negatives: mismatches to make of data that are matches alone, one of each: `swap` (another
-            clip's text), `replace`, `insert`, `delete` (a word), `sound` (a letter) or `edit` (any
-            of these but `swap`); of several a like number. See `audiomatch.negatives`.
+            clip's text), `replace`, `insert`, `delete` (a word), `sound` (a letter), `edit` (one of
+            these four), `truncate`, `extend`, `transpose`; see `audiomatch.negatives`.
         split: a column, in the place of folds: fit where it is `train`, predict where it is `test`.
         test: data to predict by matchers fitted on all of `data`, in the place of folds.
         train_sizes: learn from so many clips of each training part too; 0 stands for ready models.

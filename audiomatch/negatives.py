@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from enum import IntEnum
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -26,18 +27,25 @@ _TRIES = 50
 
 
 class Kind(IntEnum):
-    """What is wrong with a text: another text, a word replaced, put in or left out, a sound."""
+    """What is wrong with a text: another text, words replaced, put in, left out or moved, a sound.
+
+    `TRUNCATE` leaves out its last words, `EXTEND` puts words in at its end, `TRANSPOSE` swaps two
+    neighbours.
+    """
 
     SWAP = 0
     REPLACE = 1
     INSERT = 2
     DELETE = 3
     SOUND = 4
+    TRUNCATE = 5
+    EXTEND = 6
+    TRANSPOSE = 7
 
 
 NAMES = (*(kind.name.lower() for kind in Kind), EDIT)
 
-# How often each kind is made: of a text of several words, and of one word.
+# How often `make` makes each kind: of a text of several words, and of one word.
 OF_SEVERAL = {
     Kind.SWAP: 0.2,
     Kind.REPLACE: 0.4,
@@ -90,6 +98,9 @@ class WrongTexts:
             Kind.INSERT: self._insert,
             Kind.DELETE: self._delete,
             Kind.SOUND: self._sound,
+            Kind.TRUNCATE: self._truncate,
+            Kind.EXTEND: self._extend,
+            Kind.TRANSPOSE: self._transpose,
         }
         return ways[kind](text.split(), generator)
 
@@ -135,6 +146,24 @@ class WrongTexts:
         changed = words[at][:place] + other + words[at][place + 1 :]
         return Wrong(_joined(words[:at], changed, words[at + 1 :]), Kind.SOUND, at)
 
+    def _truncate(self, words: list[str], generator: np.random.Generator) -> Wrong:
+        if len(words) < 2:
+            return self._replace(words, generator)
+        kept = int(generator.integers(1, len(words)))
+        return Wrong(" ".join(words[:kept]), Kind.TRUNCATE, None)
+
+    def _extend(self, words: list[str], generator: np.random.Generator) -> Wrong:
+        more = [self._other(words[-1], generator) for _ in range(int(generator.integers(1, 3)))]
+        return Wrong(" ".join([*words, *more]), Kind.EXTEND, len(words))
+
+    def _transpose(self, words: list[str], generator: np.random.Generator) -> Wrong:
+        unlike = [i for i, (a, b) in enumerate(pairwise(words)) if letters(a + b) != letters(b + a)]
+        if not unlike:
+            return self._replace(words, generator)
+        at = unlike[int(generator.integers(len(unlike)))]
+        moved = [*words[:at], words[at + 1], words[at], *words[at + 2 :]]
+        return Wrong(" ".join(moved), Kind.TRANSPOSE, at)
+
     def _other(self, word: str, generator: np.random.Generator) -> str:
         while True:
             other = self._words[int(generator.integers(len(self._words)))]
@@ -168,7 +197,7 @@ def with_mismatches(folds: Folds, kinds: Sequence[str], seed: int) -> Folds:
     Args:
         folds: folds of matches alone; of a fixed split also parts that have mismatches of their
             own, which stay as they are.
-        kinds: of `NAMES`; `edit` stands for all but `swap`.
+        kinds: of `NAMES`; `edit` stands for one word or letter edited.
         seed: of the draws.
 
     Raises:
@@ -253,7 +282,9 @@ def _edited(
     maker: WrongTexts, kind: str, text: str, said: Collection[str], generator: np.random.Generator
 ) -> Wrong | None:
     """Draw an edit of `text` whose letters are none of what is said."""
-    for _ in range(_TRIES):
+    for turn in range(_TRIES):
+        if turn == _TRIES // 2 and kind != EDIT:  # few texts are made of a short one
+            kind = Kind.REPLACE.name
         if kind == EDIT:
             wrong = maker.make(text, generator, swap=False)
         else:

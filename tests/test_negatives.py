@@ -105,6 +105,30 @@ def test_spare_words_are_put_in_only_where_words_are_few() -> None:
     assert {word for text in made.clips.texts for word in text.split()} == set(words)
 
 
+def test_words_left_out_put_in_and_swapped_are_where_they_are_said_to_be() -> None:
+    said = SPOKEN[3].split()
+    kinds = ("truncate", "extend", "transpose")
+    made = with_mismatches(one_part(matches([SPOKEN[3]] * 30 + [SPOKEN[2]])), kinds, 0)
+    assert made.made is not None
+    found = [
+        (kind, text.split())
+        for text, own, kind in zip(
+            made.clips.texts[1::2], made.clips.texts[::2], made.made[1::2], strict=True
+        )
+        if own == SPOKEN[3]
+    ]
+    assert {kind for kind, _ in found} == set(kinds)
+    for kind, words in found:
+        if kind == "truncate":
+            assert 0 < len(words) < len(said) and words == said[: len(words)]
+        elif kind == "extend":
+            assert words[: len(said)] == said and len(words) - len(said) in (1, 2)
+        else:
+            moved = [i for i, (a, b) in enumerate(zip(said, words, strict=True)) if a != b]
+            assert len(moved) == 2 and moved[1] == moved[0] + 1
+            assert [words[i] for i in moved] == [said[i] for i in moved[::-1]]
+
+
 def test_ids_of_made_clips_are_new_ones() -> None:
     clips = matches(["moon", "soup", "hat"]).with_column("id", ["a", "a#2", "b"])
     made = with_mismatches(one_part(clips), ("swap",), 0)

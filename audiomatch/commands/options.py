@@ -89,7 +89,8 @@ matters_option = click.option(
 negatives_option = click.option(
     "--negatives",
     metavar="KINDS",
-    help="Of matches alone, make mismatches: swap, replace, insert, delete, sound, edit.",
+    help="Of matches alone, make mismatches: swap, replace, insert, delete, sound, "
+    "truncate, extend, transpose, edit.",
 )
 
 
