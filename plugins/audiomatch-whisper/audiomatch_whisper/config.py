@@ -23,11 +23,12 @@ class WhisperConfig(TorchConfig):
         "openai/whisper-SIZE where the hub or its cache has it, else an installed package's",
         also="a CTranslate2 folder with a model.bin, ",
     )
-    score: Literal["head", "same-position"] = Field(
+    score: Literal["complete", "head", "same-position"] = Field(
         "head",
         description="same-position: the sigmoid of the mean logit of each token at its own "
         "position; head: a logistic over that and what the next-token log probabilities say, given "
-        "the speech and given silence.",
+        "the speech and given silence; complete: the product of that, of a logistic that each word "
+        "was reached, and of one that nothing was left of the speech.",
     )
     prompt: Literal["own", "four"] = Field(
         "own",
@@ -87,6 +88,14 @@ class WhisperConfig(TorchConfig):
         le=64,
         description="Wrong texts made of each match in every epoch: another text, a word replaced, "
         "put in or left out, a letter changed.",
+    )
+    planted: float = Field(
+        0.1,
+        ge=0,
+        le=10,
+        description="Weight, beside the training part, of answers planted in its matches, with "
+        "score=complete: speech that breaks off, and texts with last words left out, words put in "
+        "at the end, a word replaced, two neighbours swapped.",
     )
     augment: float = Field(
         0.0,

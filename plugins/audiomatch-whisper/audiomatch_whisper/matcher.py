@@ -38,10 +38,11 @@ from audiomatch_whisper.net.weights import (
 )
 from audiomatch_whisper.score.pipeline import Pipeline
 from audiomatch_whisper.score.scorer import Scorer, prompt_of
-from audiomatch_whisper.score.targets import refused_texts
+from audiomatch_whisper.score.targets import refused_texts, too_long
 from audiomatch_whisper.sound.speech_check import SpeechCheck
 from audiomatch_whisper.train import lora
 from audiomatch_whisper.train.fine_tune import fine_tune
+from audiomatch_whisper.train.planted import Planted, plant
 from audiomatch_whisper.train.transcribe_first import (
     corpus_of,
     further_matches,
@@ -108,13 +109,15 @@ class WhisperMatcher(TorchMatcher[Scorer]):
         every, (train, held_out) = train, self._hold_out(train, compute.run)
         model.freeze(embeddings=config.embeddings == "trained")
         merge = lora.add_adapters(model, config.lora) if config.lora else None
-        pipeline = Pipeline(model, train, config, compute)
+        planted = self._plant(model, train, compute.run)
+        pipeline = Pipeline(model, planted.clips, config, compute)
         pipeline.keep_frozen()
         if config.transcribe_first:
             self._transcribe_first(pipeline, further)
         if model.head is not None:
-            model.head.fit(pipeline.features("features"), train.labels)
-        fine_tune(pipeline, config, self._options(pipeline))
+            found = pipeline.features("features")
+            model.head.fit(found, planted.clips.labels, planted.weights)
+        fine_tune(pipeline, planted, config, self._options(pipeline))
         if merge is not None:
             merge()
         if held_out is not None:
@@ -122,6 +125,15 @@ class WhisperMatcher(TorchMatcher[Scorer]):
             self.calibrate(own.logits("calibrate"), held_out, every)
         self._explainer = Explainer(model, config).remember(train, compute.run.seed)
         self._check = SpeechCheck.of(train, compute.run)
+
+    def _plant(self, scorer: Scorer, train: Clips, run: Run) -> Planted:
+        """Plant answers where the score can tell them."""
+        if not (scorer.complete and self.config.planted):
+            return Planted(train, len(train))
+        room, tokenizer = scorer.room, scorer.whisper.tokenizer
+        return plant(
+            train, self.config.planted, run.seed, lambda t: too_long(t, tokenizer, room) is None
+        )
 
     def _hold_out(self, train: Clips, run: Run) -> tuple[Clips, Clips | None]:
         """Split off the clips that calibrate; none where they would leave only one label."""

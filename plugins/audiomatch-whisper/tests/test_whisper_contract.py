@@ -9,6 +9,7 @@ from audiomatch.testing import run_checks
 from audiomatch.testing.registry import CHECKS
 
 FAST = {"epochs": 1, "batch_size": 4, "lr": 1e-3, "explain_clips": 4}
+COMPLETE = {"score": "complete"}
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,7 @@ FAST = {"epochs": 1, "batch_size": 4, "lr": 1e-3, "explain_clips": 4}
         {"encoder_layers": "all", "embeddings": "trained"},
         {"encoder_layers": 0, "negatives": 2},
         {"score": "same-position"},
+        {"score": "complete"},
     ],
 )
 def test_every_parameter_has_a_gradient_in_bf16(options, whisper, folders, corpus, run):
@@ -27,7 +29,9 @@ def test_every_parameter_has_a_gradient_in_bf16(options, whisper, folders, corpu
     assert [tuple(parameter.shape) for parameter in missing] == []
 
 
-@pytest.mark.parametrize("options", [{}, {"encoder_layers": 0, "negatives": 2}])
+@pytest.mark.parametrize(
+    "options", [{}, {"encoder_layers": 0, "negatives": 2}, {"encoder_layers": 0, **COMPLETE}]
+)
 def test_it_works_on_a_device_that_does_not_mix_with_the_cpu(
     options, whisper, folders, corpus, tmp_path
 ):

@@ -7,7 +7,6 @@ import pytest
 import soundfile
 import torch
 from audiomatch_whisper.config import WhisperConfig
-from audiomatch_whisper.explain.alignment import time_warp, token_starts, word_spans
 from audiomatch_whisper.explain.calibration import Example, SaidHead, calibration_examples
 from audiomatch_whisper.explain.unsaid import lower_unsaid
 from audiomatch_whisper.explain.word_features import Vocabulary, score_words
@@ -15,6 +14,7 @@ from audiomatch_whisper.net.decoder import CrossAttentionCache
 from audiomatch_whisper.net.greedy import decode_greedily, repeated
 from audiomatch_whisper.net.ragged import Ragged
 from audiomatch_whisper.net.weights import Whisper, mel_extractor
+from audiomatch_whisper.score.alignment import time_warp, token_starts, word_spans
 from audiomatch_whisper.score.scorer import Scorer
 from audiomatch_whisper.sound.speech import speech_bounds
 from audiomatch_whisper.text.tokenizer import WhisperTokenizer

@@ -13,9 +13,10 @@ from audiomatch.contract import refused_clips
 from audiomatch.errors import UserError
 
 FAST = {"epochs": 2, "batch_size": 4, "lr": 1e-3}
+COMPLETE = {"score": "complete", "encoder_layers": 0}
 
 
-@pytest.mark.parametrize("options", [{}, {"score": "same-position"}, {"encoder_layers": 0}])
+@pytest.mark.parametrize("options", [{}, {"score": "same-position"}, COMPLETE])
 def test_save_and_load_give_the_same_numbers(fitted, whisper, corpus, run, tmp_path, options):
     matcher = fitted(**options)
     before = matcher.predict(corpus.unlabelled(), run)
@@ -31,8 +32,9 @@ def test_save_and_load_give_the_same_numbers(fitted, whisper, corpus, run, tmp_p
     assert refused_clips(again, corpus, run) == [None] * len(corpus)
 
 
-def test_batch_mates_and_row_order_do_not_matter(fitted, corpus, run):
-    matcher = fitted()
+@pytest.mark.parametrize("options", [{}, COMPLETE])
+def test_batch_mates_and_row_order_do_not_matter(fitted, corpus, run, options):
+    matcher = fitted(**options)
     together = matcher.predict(corpus.unlabelled(), run)
     alone = [matcher.predict(corpus.take([i]).unlabelled(), run)[0] for i in range(len(corpus))]
     order = np.random.default_rng(0).permutation(len(corpus))
@@ -68,7 +70,7 @@ def test_the_text_matters(fitted, corpus, run):
     assert np.abs(before - matcher.predict(swapped.unlabelled(), run)).max() > 1e-3
 
 
-@pytest.mark.parametrize("score", ["head", "same-position"])
+@pytest.mark.parametrize("score", ["complete", "head", "same-position"])
 def test_silence_very_short_and_very_long_clips(fitted, corpus, run, tmp_path, score):
     paths = list(corpus["audio"])
     for i, seconds in enumerate([0.01, 1.0, 29.9]):

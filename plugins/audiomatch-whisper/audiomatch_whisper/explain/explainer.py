@@ -17,7 +17,6 @@ from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch.explanation import Explanation, TokenEvidence, WordEvidence
 from audiomatch_whisper.config import WhisperConfig
-from audiomatch_whisper.explain.alignment import cross_attention, token_starts, word_spans
 from audiomatch_whisper.explain.alternatives import spell_alternatives
 from audiomatch_whisper.explain.calibration import (
     FEWEST,
@@ -33,6 +32,7 @@ from audiomatch_whisper.explain.word_features import (
 )
 from audiomatch_whisper.net.decoder import CrossAttentionCache
 from audiomatch_whisper.net.greedy import decode_greedily
+from audiomatch_whisper.score.alignment import cross_attention, token_starts, word_spans
 from audiomatch_whisper.score.pipeline import Pipeline, Rows, pieces
 from audiomatch_whisper.score.scorer import Scorer
 from audiomatch_whisper.sound.speech import Speech, speech_of

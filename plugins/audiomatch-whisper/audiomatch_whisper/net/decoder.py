@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from transformers.models.whisper.modeling_whisper import WhisperDecoder
@@ -29,10 +30,13 @@ class CrossAttentionCache:
     Attributes:
         layers: keys and values of each layer, each of shape (sum of states, d).
         groups: the clips, by the number of their states.
+        bounds: when the sound of each clip begins and ends, in seconds, (clips, 2); None where
+            nobody asked.
     """
 
     layers: tuple[KeysValues, ...]
     groups: tuple[Group, ...]
+    bounds: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, decoder: WhisperDecoder, states: Ragged) -> CrossAttentionCache:
@@ -79,7 +83,7 @@ def decode(
         cache: of the clips that they are read against.
         past: what was read before, and to which this is added: from then on a token at a time.
         on_attention: called with each layer's number and its attention to the encoder's states,
-            (clips, heads, nodes of a clip, s); the clips must be of one length.
+            (nodes, heads, s) with s of the longest clip, 0 after a clip's own, without gradients.
     """
     x = decoder.embed_tokens(tree.ids) + decoder.embed_positions.weight[tree.depths]
     x = functional.dropout(x, decoder.dropout, decoder.training)
@@ -137,13 +141,21 @@ def _cross_attention(
             split_heads(clips.split(states), layer.num_heads).to(query.dtype) for states in known
         )
         if report is not None:
-            scores = own @ key.transpose(2, 3) * layer.head_dim**-0.5
-            weights.append(scores.softmax(-1))
+            weights.append(grid.collect(_attention(own, key, layer.head_dim)))
         parts.append(grid.collect(attend(layer, own, key, value)))
     if report is not None:
-        report(torch.cat(weights))
+        longest = max(one.shape[-1] for one in weights)
+        report(torch.cat([functional.pad(one, (0, longest - one.shape[-1])) for one in weights]))
     out: Tensor = layer.out_proj(joined(parts))
     return out
+
+
+@torch.no_grad()
+def _attention(query: Tensor, key: Tensor, width: int) -> Tensor:
+    """Return how much each query attends to each key: (clips, queries, heads, keys)."""
+    scores = query @ key.transpose(2, 3) * width**-0.5  # (clips, heads, queries, keys)
+    weights: Tensor = scores.softmax(-1)
+    return weights.transpose(1, 2)
 
 
 class _Crossing(NamedTuple):

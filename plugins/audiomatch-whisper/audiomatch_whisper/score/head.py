@@ -1,12 +1,20 @@
-"""The logistic head over the evidence."""
+"""The heads over the evidence: a logistic, and a product of some."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from audiomatch_torch import without_autocast
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
+
+Vector = NDArray[np.float64]
+
+PRIOR = 1.0  # precision of the weights' normal prior, as scikit-learn's C = 1
+SURE = 3.0  # log odds, at the start, of what only planted answers lack
 
 
 class Head(nn.Module):
@@ -27,15 +35,118 @@ class Head(nn.Module):
             logits: Tensor = self.linear((evidence.float() - self.mean) / self.scale)
             return logits.squeeze(1)
 
-    def fit(self, evidence: NDArray[np.float64], labels: NDArray[np.int8]) -> None:
-        """Start from the logistic regression on the evidence of the untrained model."""
+    def fit(
+        self,
+        evidence: NDArray[np.float64],
+        labels: NDArray[np.int8],
+        weights: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Start from the logistic regression on the evidence of the untrained model.
+
+        The arguments are those of `ProductHead.fit`.
+        """
         from sklearn.linear_model import LogisticRegression  # seconds, which predicting has not
 
-        mean, scale = evidence.mean(0), evidence.std(0)
-        scale[scale < 1e-6] = 1.0
-        fitted = LogisticRegression(max_iter=1000).fit((evidence - mean) / scale, labels)
-        with torch.no_grad():
-            self.mean.copy_(torch.from_numpy(mean))
-            self.scale.copy_(torch.from_numpy(scale))
-            self.linear.weight.copy_(torch.from_numpy(fitted.coef_))
-            self.linear.bias.copy_(torch.from_numpy(fitted.intercept_))
+        mean, scale = _standard(evidence, weights)
+        logistic = LogisticRegression(max_iter=1000)
+        fitted = logistic.fit((evidence - mean) / scale, labels, sample_weight=weights)
+        self.put(mean, scale, fitted.coef_[0], float(fitted.intercept_[0]))
+
+    @torch.no_grad()
+    def put(self, mean: Vector, scale: Vector, slopes: Vector, bias: float) -> None:
+        """Take these numbers, (width,) each."""
+        self.mean.copy_(torch.from_numpy(mean))
+        self.scale.copy_(torch.from_numpy(scale))
+        self.linear.weight.copy_(torch.from_numpy(slopes)[None])
+        self.linear.bias.fill_(bias)
+
+
+class ProductHead(nn.Module):
+    """The probability that several things hold: the product of a logistic for each.
+
+    What one logistic says against a match, the others cannot outweigh.
+
+    Attributes:
+        parts: each of some columns of the evidence, side by side.
+    """
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.widths = list(widths)
+        self.parts = nn.ModuleList(Head(width) for width in widths)
+
+    def forward(self, evidence: Tensor) -> Tensor:
+        """Evidence (n, sum of widths) to logits of the product, (n,)."""
+        columns = evidence.split(self.widths, dim=1)
+        parts = [part(own) for part, own in zip(self.parts, columns, strict=True)]
+        with without_autocast(evidence.device):
+            return _logit_of_product(torch.stack(parts)).float()
+
+    def fit(
+        self,
+        evidence: NDArray[np.float64],
+        labels: NDArray[np.int8],
+        weights: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Fit all parts together, by the log likelihood of `labels` and a prior.
+
+        Args:
+            evidence: (n, sum of widths).
+            labels: 0 or 1, (n,).
+            weights: of each row, (n,); 1 where None.
+        """
+        weights = np.ones(len(labels)) if weights is None else weights
+        mean, scale = _standard(evidence, weights)
+        cuts = np.cumsum(self.widths)[:-1]
+        x = np.split((evidence - mean) / scale, cuts, axis=1)
+        slopes, biases = _fit_product(x, labels.astype(np.float64), weights)
+        values = (np.split(mean, cuts), np.split(scale, cuts), slopes, biases.tolist())
+        for part, *own in zip(self.parts, *values, strict=True):
+            assert isinstance(part, Head)
+            part.put(*own)
+
+
+def _standard(
+    evidence: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and scale of each column, (width,) each."""
+    mean = np.average(evidence, axis=0, weights=weights)
+    scale = np.sqrt(np.average((evidence - mean) ** 2, axis=0, weights=weights))
+    return mean, np.where(scale < 1e-6, 1.0, scale)
+
+
+def _logit_of_product(logits: Tensor) -> Tensor:
+    """Return the logit of the product of probabilities: (parts, n) logits to float64 (n,)."""
+    against = functional.softplus(-logits.double()).sum(0).clamp(min=1e-12)  # -log of the product
+    return -(against + torch.log(-torch.expm1(-against)))
+
+
+def _fit_product(
+    x: Sequence[Vector], labels: Vector, weights: Vector
+) -> tuple[list[Vector], Vector]:
+    """Return the slopes of each part, (width,) each, and their biases, by maximum a posteriori.
+
+    Args:
+        x: standardised evidence of each part, (n, width) each.
+        labels: 0 or 1, (n,).
+        weights: of each row, (n,).
+    """
+    from scipy.optimize import minimize  # seconds, which predicting has not
+    from scipy.special import expit
+
+    count, cuts = len(x), np.cumsum([own.shape[1] for own in x])
+
+    def loss(at: Vector) -> tuple[float, Vector]:
+        slopes, bias = np.split(at[: cuts[-1]], cuts[:-1]), at[cuts[-1] :]
+        z = np.array([own @ w + b for own, w, b in zip(x, slopes, bias, strict=True)])
+        against = np.maximum(np.logaddexp(0, -z).sum(0), 1e-12)  # -log of the product
+        each = labels * against - (1 - labels) * np.log(-np.expm1(-against))
+        slope = weights * (labels - (1 - labels) / np.expm1(np.minimum(against, 700)))
+        by_part = -slope * expit(-z)  # (parts, n)
+        gradient = [own.T @ g + PRIOR * w for own, g, w in zip(x, by_part, slopes, strict=True)]
+        penalty = PRIOR / 2 * float(np.square(at[: cuts[-1]]).sum())
+        return float(weights @ each) + penalty, np.concatenate([*gradient, by_part.sum(1)])
+
+    start = np.concatenate([np.zeros(cuts[-1]), [0.0], np.full(count - 1, SURE)])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000}).x
+    return np.split(found[: cuts[-1]], cuts[:-1]), found[cuts[-1] :]

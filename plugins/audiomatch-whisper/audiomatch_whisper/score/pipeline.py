@@ -7,6 +7,7 @@ what the decoder expects of a text in silence is computed once, however many its
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -75,10 +76,13 @@ class Pipeline:
     def encode(self, recordings: Rows, augment: Augment | None = None) -> CrossAttentionCache:
         """Encode some recordings, perhaps varied by `augment`, for the decoder."""
         if self._frozen is None or augment is not None:
-            return self.scorer.encode_trained(self._encode_frozen(recordings, augment))
-        kept = [self._frozen[i] for i in recordings]
-        flat = torch.cat(kept).to(self.compute.device)  # a copy that gradients may go through
-        return self.scorer.encode_trained(Ragged(flat, tuple(map(len, kept))))
+            states = self._encode_frozen(recordings, augment)
+        else:
+            kept = [self._frozen[i] for i in recordings]
+            flat = torch.cat(kept).to(self.compute.device)  # a copy that gradients may go through
+            states = Ragged(flat, tuple(map(len, kept)))
+        cache = self.scorer.encode_trained(states)
+        return replace(cache, bounds=self._mels.bounds[recordings])
 
     def _encode_frozen(self, recordings: Rows, augment: Augment | None = None) -> Ragged:
         mels = self._mels if augment is None else partial(self._mels.augmented, augment=augment)

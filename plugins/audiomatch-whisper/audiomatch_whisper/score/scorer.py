@@ -18,10 +18,17 @@ from audiomatch_whisper.net.encoder import encode_first_layers, encode_last_laye
 from audiomatch_whisper.net.ragged import Ragged
 from audiomatch_whisper.net.softmax import QuantisedNormaliser
 from audiomatch_whisper.net.weights import Whisper
+from audiomatch_whisper.score.alignment import FollowingHeads
+from audiomatch_whisper.score.completeness import WIDTHS, complete_features, speaking_times
 from audiomatch_whisper.score.features import ScoreFeatures
-from audiomatch_whisper.score.head import Head
+from audiomatch_whisper.score.head import Head, ProductHead
 from audiomatch_whisper.score.targets import Target, TargetBatch
-from audiomatch_whisper.score.tokens import read_tokens, same_position_logit, score_tokens
+from audiomatch_whisper.score.tokens import (
+    end_logit_lead,
+    read_tokens,
+    same_position_logit,
+    score_tokens,
+)
 from audiomatch_whisper.sound.log_mel import log_mel
 from audiomatch_whisper.text.spellings import Speller
 from audiomatch_whisper.text.tokenizer import ENGLISH, WhisperTokenizer
@@ -38,13 +45,21 @@ def prompt_of(config: WhisperConfig, tokenizer: WhisperTokenizer) -> tuple[int, 
     return tokenizer.own_prompt if config.prompt == "own" else tokenizer.prompt
 
 
+def _head_of(score: str) -> Head | ProductHead | None:
+    if score == "complete":
+        return ProductHead(WIDTHS)
+    return Head(len(ScoreFeatures._fields)) if score == "head" else None
+
+
 class Scorer(nn.Module):
     """A Whisper and, where the score has one, its head.
 
     Attributes:
         whisper: the Whisper, with its tokenizer.
         model: its network.
-        head: the logistic over `ScoreFeatures`; None where the score is same-position.
+        head: the logistic over `ScoreFeatures`, or the product over `complete_features`; None
+            where the score is same-position.
+        complete: whether it is the latter.
         prompt: the ids before every text.
         spell: finds the other spellings of a text's words; None where it is read as it is written.
         frozen_layers: how many of the encoder's first layers are not trained, with the convolutions
@@ -59,7 +74,8 @@ class Scorer(nn.Module):
         super().__init__()
         self.whisper = whisper
         self.model = whisper.model
-        self.head = Head(len(ScoreFeatures._fields)) if config.score == "head" else None
+        self.head = _head_of(config.score)
+        self.complete = config.score == "complete"
         tokenizer = whisper.tokenizer
         self.prompt = prompt_of(config, tokenizer)
         by_sound = config.spelling == "sound" and config.language == ENGLISH
@@ -75,6 +91,11 @@ class Scorer(nn.Module):
         self._normaliser: QuantisedNormaliser | None = None
         self._may_bf16 = config.bf16 == "auto"
         self._matrix_is_trained = config.embeddings == "trained"
+
+    @property
+    def room(self) -> int:
+        """How many tokens a text may have."""
+        return self.whisper.longest - len(self.prompt) - 1
 
     def place(self, compute: Compute) -> Scorer:
         """Move to the device, and see what it computes natively."""
@@ -192,13 +213,22 @@ class Scorer(nn.Module):
         if self.head is not None and silent is None:
             silent = self.score_silence(targets)
         with self.autocast():
-            hidden = decode(self.whisper.decoder, batch.tree, cache)  # (nodes, d)
+            following = FollowingHeads(self.model)
+            take = following.take if self.complete else None
+            hidden = decode(
+                self.whisper.decoder, batch.tree, cache, on_attention=take
+            )  # (nodes, d)
             same_position = same_position_logit(self.model, hidden, batch)
             if self.head is None or silent is None:
                 return same_position, None
             reading = read_tokens(self.model, hidden, batch, self._normaliser)
             features = ScoreFeatures.of(reading.log_p, silent, same_position, batch)
-            return features.stacked(), reading.likeliest
+            if not self.complete:
+                return features.stacked(), reading.likeliest
+            lead = end_logit_lead(self.model, hidden, batch)
+            times = speaking_times(following, targets, batch, cache)
+            complete = complete_features(features, reading.log_p, silent, lead, times, batch)
+            return complete, reading.likeliest
 
     def forward(
         self,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
+from audiomatch.text import letters
 from audiomatch_whisper.net.prefix_tree import PrefixTree
 from audiomatch_whisper.net.weights import Whisper
 from audiomatch_whisper.score.spellings import OtherSpelling, SpellingBatch
@@ -33,18 +34,21 @@ class Target:
         words: the number of the word of each token but the last, int64.
         spellings: of each word the tokens of other spellings that sound the same; empty where the
             text is read strictly as it is written.
+        letters: how many letters each word has; empty where nobody asks for its pace.
     """
 
     prompt: Ids
     tokens: Ids
     words: NDArray[np.int64]
     spellings: tuple[tuple[Ids, ...], ...] = ()
+    letters: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, text: TokenizedText, prompt: Ids, end: int, spell: Spell | None = None) -> Target:
         """Ask about every token of a text and its end, in all the spellings that `spell` gives."""
         spellings = () if spell is None else spell(text)
-        return cls(prompt, (*text.ids, end), text.word_of_token, spellings)
+        counts = tuple(len(letters(word)) for word in text.words)
+        return cls(prompt, (*text.ids, end), text.word_of_token, spellings, counts)
 
     def respelled(self, choice: Sequence[int]) -> Target:
         """Return the target with other spellings of its words written.
@@ -58,7 +62,7 @@ class Target:
         tokens = (*(token for ids in chosen for token in ids), self.tokens[-1])
         words = np.repeat(np.arange(len(chosen)), [len(ids) for ids in chosen])
         others = tuple(ids[:i] + ids[i + 1 :] for ids, i in zip(known, choice, strict=True))
-        return Target(self.prompt, tokens, words, others)
+        return Target(self.prompt, tokens, words, others, self.letters)
 
     def _written(self) -> list[Ids]:
         """Return the tokens of each word that may be spelled otherwise."""
@@ -102,7 +106,9 @@ class TargetBatch:
         at: the node of each token itself, (n, maximum); any node for the last, which is not read.
         tree: the prompts and tokens, as the nodes that `before` and `at` name.
         prompt: how many tokens come before each text.
+        paths: the node of each token that a target reads, prompt and text, (n, …).
         spellings: other spellings of the words; None where there are none.
+        owner: the clip of each target, (n,).
     """
 
     tokens: Tensor
@@ -113,7 +119,9 @@ class TargetBatch:
     at: Tensor
     tree: PrefixTree
     prompt: int
+    paths: Tensor
     spellings: SpellingBatch | None
+    owner: NDArray[np.int64]
 
     @classmethod
     def of(
@@ -156,7 +164,9 @@ class TargetBatch:
             at=torch.cat([before[:, 1:], before[:, -1:]], 1),
             tree=tree,
             prompt=prompt,
+            paths=own,
             spellings=SpellingBatch.of(others, tree, len(targets), word_count),
+            owner=np.arange(len(targets)) if owner is None else owner,
         )
 
     def sum_words(self, values: Tensor) -> Tensor:

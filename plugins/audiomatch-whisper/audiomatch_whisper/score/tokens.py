@@ -93,6 +93,20 @@ def same_position_logit(
     return (_logits(model, hidden, batch.at, batch.tokens) * own).sum(1) / own.sum(1)
 
 
+def end_logit_lead(
+    model: WhisperForConditionalGeneration, hidden: Tensor, batch: TargetBatch
+) -> Tensor:
+    """Return how many nats likelier the end of text is in place of each token: (n, maximum).
+
+    `hidden` is that of `read_tokens`.
+    """
+    end = model.proj_out.weight[batch.tokens.gather(1, batch.last)]  # (n, 1, d)
+    with without_autocast(hidden.device):
+        rows = end.float() - model.proj_out.weight[batch.tokens].float()  # (n, maximum, d)
+        lead: Tensor = (hidden[batch.before].float() * rows).sum(-1)
+        return lead
+
+
 def _logits(
     model: WhisperForConditionalGeneration, hidden: Tensor, nodes: Tensor, tokens: Tensor
 ) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from audiomatch.clips import Clips
 from audiomatch.matcher import Run
 from audiomatch.running.identity import computed_by
 from audiomatch_whisper.sound.augment import Augment
-from audiomatch_whisper.sound.speech import Speech
+from audiomatch_whisper.sound.speech import Speech, loud_frames
 
 STEP_SECONDS = 0.5
 FRAMES_A_SECOND = 100
@@ -45,6 +46,20 @@ def log_mel(
 def pad_frames(mel: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
     """Append silence: digital silence is the same in every frame, so the last one is repeated."""
     return np.pad(mel, ((0, 0), (0, frames - mel.shape[1])), mode="edge")
+
+
+def mel_bounds(mel: NDArray[np.float32]) -> tuple[float, float]:
+    """Return when the sound of a spectrogram begins and ends, in seconds.
+
+    As `speech_bounds`, but of the spectrogram, whose silence after the clip is left out.
+    """
+    scaled = 4.0 * np.asarray(mel, np.float64) - 4.0  # log10 of the power in each bin
+    level = 10 * np.log10(np.sum(10.0**scaled, axis=0))  # (frames,)
+    level = level[: len(np.trim_zeros(level - level.min(), "b"))]
+    if not len(level):
+        return 0.0, mel.shape[1] / FRAMES_A_SECOND
+    loud = loud_frames(level)
+    return float(loud[0] / FRAMES_A_SECOND), float((loud[-1] + 1) / FRAMES_A_SECOND)
 
 
 def _speech(audio: NDArray[np.float32], trim: bool) -> NDArray[np.float32]:
@@ -83,6 +98,11 @@ class LogMels:
             frames[:] = int(MAX_SECONDS * FRAMES_A_SECOND)
         self._frames = frames
         self.seconds = frames / FRAMES_A_SECOND
+
+    @cached_property
+    def bounds(self) -> NDArray[np.float64]:
+        """When the sound of each clip begins and ends, in seconds, (n, 2)."""
+        return np.array([mel_bounds(mel) for mel in self._mels]).reshape(-1, 2)
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return float32 of shape (rows, mels, frames); the rows must be equally long."""

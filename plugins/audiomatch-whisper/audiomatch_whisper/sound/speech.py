@@ -56,17 +56,22 @@ def speech_of(clips: Clips, trim: bool) -> list[Speech]:
 
 
 def speech_bounds(audio: NDArray[np.float32]) -> tuple[float, float]:
-    """Return when the sound begins and ends, in seconds.
-
-    Loud are frames of 20 ms within 35 dB of the loudest and 9 dB above the noise (the tenth part
-    that is quietest), and in any case those within 12 dB of the loudest.
-    """
+    """Return when the sound begins and ends, in seconds, by frames of 20 ms."""
     size = int(SAMPLE_RATE * FRAME_SECONDS)
     count = len(audio) // size
     if count < 2:
         return 0.0, len(audio) / SAMPLE_RATE
     frames = audio[: count * size].reshape(count, size)
     level = 10 * np.log10(np.mean(np.square(frames, dtype=np.float64), axis=1) + 1e-10)
-    peak, noise = float(level.max()), float(np.quantile(level, 0.1))
-    loud = np.flatnonzero(level >= min(max(peak - 35, noise + 9), peak - 12))
+    loud = loud_frames(level)
     return float(loud[0] * FRAME_SECONDS), float((loud[-1] + 1) * FRAME_SECONDS)
+
+
+def loud_frames(level: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return which frames are loud, by their level in dB.
+
+    Those within 35 dB of the loudest and 9 dB above the noise (the tenth part that is quietest),
+    and in any case those within 12 dB of the loudest.
+    """
+    peak, noise = float(level.max()), float(np.quantile(level, 0.1))
+    return np.flatnonzero(level >= min(max(peak - 35, noise + 9), peak - 12))

@@ -8,12 +8,12 @@ time warping then finds the monotone path through them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 from torch import Tensor
 from transformers import WhisperForConditionalGeneration
 
@@ -21,7 +21,11 @@ from audiomatch_whisper.net.decoder import CrossAttentionCache, decode
 from audiomatch_whisper.net.prefix_tree import PrefixTree
 
 FRAME_SECONDS = 0.02  # of an encoder state
-SMOOTH = 7
+# Of seven values: afterwards the fourth is the median (a sorting network cut down to it).
+MEDIAN_OF_SEVEN = (
+    (0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6), (2, 3), (3, 6), (4, 5), (1, 4), (1, 3),
+    (3, 4),
+)  # fmt: skip
 
 
 def alignment_heads(model: WhisperForConditionalGeneration) -> list[tuple[int, int]]:
@@ -47,11 +51,33 @@ def cross_attention(
         ids: t tokens, prompt and text.
         cache: of the one clip that they are read against.
     """
-    found: dict[int, Tensor] = {}
+    following = FollowingHeads(model)
     tree = PrefixTree.of_rows(torch.tensor([list(ids)]).to(model.device))
-    decode(model.model.decoder, tree, cache, on_attention=found.__setitem__)
-    heads = [found[layer][0, head] for layer, head in alignment_heads(model)]  # (t, s) each
-    return np.asarray(torch.stack(heads).float().cpu().numpy())
+    decode(model.model.decoder, tree, cache, on_attention=following.take)
+    return following.of(np.arange(len(ids)))
+
+
+class FollowingHeads:
+    """The attention of the alignment heads, taken while the decoder runs."""
+
+    def __init__(self, model: WhisperForConditionalGeneration) -> None:
+        self._heads: dict[int, list[int]] = {}
+        for layer, head in alignment_heads(model):
+            self._heads.setdefault(layer, []).append(head)
+        self._found: list[Tensor] = []
+
+    def take(self, layer: int, attention: Tensor) -> None:
+        """Keep what the heads of a layer attend to; `attention` is (nodes, heads, s)."""
+        self._found += [attention[:, head] for head in self._heads.get(layer, ())]  # (nodes, s)
+
+    @cached_property
+    def _weights(self) -> NDArray[np.float32]:
+        found = torch.stack(self._found, 1).float()  # (nodes, heads, s)
+        return np.asarray(found.cpu().numpy())
+
+    def of(self, nodes: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return what the heads attend to at some nodes, (heads, nodes, s)."""
+        return self._weights[nodes].transpose(1, 0, 2)
 
 
 def token_starts(
@@ -70,11 +96,24 @@ def token_starts(
     own = weights[:, : prompt + tokens, low:high].astype(np.float64)
     deviation = own.std(axis=1, keepdims=True)
     own = (own - own.mean(axis=1, keepdims=True)) / np.maximum(deviation, 1e-9)
-    own = median_filter(own, size=(1, 1, SMOOTH), mode="reflect")
+    own = smoothed(own)
     # The row of a position says where the decoder looks for the token after it.
     path = time_warp(-own.mean(axis=0)[prompt - 1 :])
     starts: NDArray[np.float64] = np.clip((low + path) * FRAME_SECONDS, *bounds)
     return starts
+
+
+def smoothed(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median of each value and three on either side, along the last axis.
+
+    Six times as fast as scipy's.
+    """
+    padded = np.pad(weights, ((0, 0), (0, 0), (3, 3)), mode="symmetric")
+    count = weights.shape[2]
+    near = [padded[..., i : i + count] for i in range(7)]
+    for i, j in MEDIAN_OF_SEVEN:
+        near[i], near[j] = np.minimum(near[i], near[j]), np.maximum(near[i], near[j])
+    return near[3]
 
 
 def time_warp(cost: NDArray[np.float64]) -> NDArray[np.int64]:
