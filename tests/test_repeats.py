@@ -19,6 +19,7 @@ from audiomatch.plugins import Registry
 from audiomatch.records import FoldSummary, Leaderboard
 from audiomatch.records.training import draw_of
 from audiomatch.scoring.whole import whole_leaderboard
+from benchmarks import recipes
 from tests.toys import Toy, leave_out_slow_floors, toy_plugin
 
 Command = Callable[..., tuple[int, str, str]]
@@ -162,3 +163,8 @@ def test_recipes_are_compared_by_the_corrected_resampled_t() -> None:
     assert pair.difference == pytest.approx(parts.mean())
     assert (pair.low, pair.high) == pytest.approx((parts.mean() - reach, parts.mean() + reach))
     assert made_up(1, lambda of, _: of * 0.2).recipe == ()
+
+
+def test_a_recipe_is_seldom_called_different_from_itself() -> None:
+    models, same = recipes.rates(recipes.made_up, 30, k=3, repeats=4)
+    assert same <= 0.1 < models, "two fits of one recipe are two models"
