@@ -90,12 +90,12 @@ def command(
 ) -> Callable[..., tuple[int, str, str]]:
     """Run `audiomatch` in this process; gives exit code, stdout and stderr.
 
-    So does `bench` with its jobs: stand-ins are plugins of this process alone.
+    So do `bench` and `rerun` with their jobs: stand-ins are plugins of this process alone.
     """
     monkeypatch.setenv("AUDIOMATCH_CACHE", str(tmp_path / "cache"))
 
     def call(*arguments: object) -> tuple[int, str, str]:
-        if arguments[0] == "bench" and "--executor" not in arguments:
+        if arguments[0] in {"bench", "rerun"} and "--executor" not in arguments:
             arguments = (*arguments, "--executor", "inline")
         monkeypatch.setattr(sys, "argv", ["audiomatch", *map(str, arguments)])
         with pytest.raises(SystemExit) as stopped:

@@ -5,6 +5,7 @@ COMMANDS = {
     "bench": "audiomatch.commands.bench:bench",
     "leaderboard": "audiomatch.commands.leaderboard:leaderboard",
     "compare": "audiomatch.commands.compare:compare",
+    "rerun": "audiomatch.commands.rerun:rerun",
     "operating": "audiomatch.commands.operating:operating",
     "fit": "audiomatch.commands.fit:fit",
     "predict": "audiomatch.commands.predict:predict",
