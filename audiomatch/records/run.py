@@ -116,7 +116,7 @@ class RunRecord(FileRecord):
     arguments: dict[str, JsonValue] = Field(
         default={},
         description="the arguments of `audiomatch.compare` that decide figures, beside data, "
-        "matchers and device: with them `audiomatch rerun` repeats the run",
+        "matchers and device; none in a run of an earlier release",
     )
     started: str = Field(description="UTC, as in ISO 8601")
     seconds: float = Field(description="how long the whole took")
