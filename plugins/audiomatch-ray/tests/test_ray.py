@@ -147,7 +147,7 @@ def same_numbers(one: audiomatch.Comparison, other: audiomatch.Comparison) -> bo
         [(row.id, row.fold, row.p_match) for row in found.predictions.itertuples()]
         for found in (one, other)
     ]
-    return facts[0] == facts[1] and len(facts[0]) == 24 * 3
+    return facts[0] == facts[1] and len(facts[0]) == 24 * 4
 
 
 def fits(folder: Path) -> int:
@@ -255,7 +255,7 @@ def test_an_error_of_the_matcher_is_not_tried_again(
     assert fits(tmp_path) == 2
     errors = {result.error for result in found.run.results if result.status == "failed"}
     assert len(errors) == 1 and "its own fault" in str(errors)
-    assert len(found.predictions) == 24 * 2
+    assert len(found.predictions) == 24 * 3
 
 
 def test_an_interrupt_ends_the_jobs(connected: None, fragile: None, tmp_path: Path) -> None:
