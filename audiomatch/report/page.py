@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from audiomatch.clips import Clips
@@ -107,9 +109,9 @@ def report_page(
         "scatter": listening.scatter(pooled, hide),
         "marking": marks is not None,
     }
-    template = _environment(hide).get_template("report.html")
-    return template.render(
+    return _template().render(
         content,
+        hide=hide,
         data=Markup(_script_json(data)),  # noqa: S704 - no `<` is left in it
         vega=Markup(vega_script()),  # noqa: S704 - it is not of the data
         listed=listed,
@@ -143,19 +145,25 @@ def _script_json(data: Any) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _environment(hide: Callable[[str], str]) -> Environment:
+@functools.cache
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("audiomatch.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: hide(value) if type(value) is str else value,
+        finalize=_hidden,
     )
     environment.filters["number"] = _number
     environment.filters["signed"] = lambda value: "–" if value is None else f"{value:+.3f}"
     environment.filters["options"] = _options
-    return environment
+    return environment.get_template("report.html")
+
+
+@pass_context
+def _hidden(context: Context, value: Any) -> Any:
+    return context["hide"](value) if type(value) is str else value
 
 
 def _number(value: float | None, digits: int = 3) -> str:
