@@ -14,6 +14,7 @@ from audiomatch.files import atomic_folder
 from audiomatch.matcher import Matcher
 from audiomatch.offers import Offer
 from audiomatch.plugins import Registry
+from audiomatch.readme import README, readme_of
 from audiomatch.records import CalibrationRecord, FitRecord, ModelCard, PluginRecord, Thresholds
 from audiomatch.spec import READY, MatcherSpec, parse_matcher
 
@@ -47,12 +48,17 @@ def card_of(
 
 
 def save_model(folder: Path, matcher: Matcher, card: ModelCard) -> None:
-    """Write a fitted matcher with its card, whole or not at all."""
+    """Write a fitted matcher with its card, whole or not at all.
+
+    The README is for people: nothing reads it, and it may be edited, so it is not sealed.
+    """
     check_target(folder)
     with atomic_folder(folder) as temporary:
         matcher.save(temporary)
         sealed = card.model_copy(update={"files": file_digests(temporary)})
         sealed.write(temporary / CARD)
+        if card.fit is not None and not (temporary / README).exists():
+            (temporary / README).write_text(readme_of(card, card.fit), encoding="utf-8")
 
 
 def load_model(folder: Path, registry: Registry) -> tuple[Matcher, ModelCard]:

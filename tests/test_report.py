@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from audiomatch.private import hider, relative_link
 from audiomatch.records import DataRecord, FoldsMade, FoldSummary, RunRecord
 from audiomatch.records.behaviour import Behaviour
 from audiomatch.records.training import LearningPoint, RecipeDifference
@@ -17,7 +18,6 @@ from audiomatch.report import write_report
 from audiomatch.report.curves import frontier, operating, ratios, reliability, thinned
 from audiomatch.report.listening import listed
 from audiomatch.report.page import clip_table
-from audiomatch.report.private import hider, relative_link
 from audiomatch.scoring import build_leaderboard
 from audiomatch.scoring.summary import summary
 

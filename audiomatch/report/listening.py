@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from audiomatch.audio import SAMPLE_RATE, recordings
 from audiomatch.clips import Clips
 from audiomatch.errors import ClipError
-from audiomatch.report.private import relative_link
+from audiomatch.private import relative_link
 from audiomatch.scoring.clip_table import ClipTable
 from audiomatch.scoring.clusters import Array
 

@@ -15,11 +15,11 @@ from markupsafe import Markup
 
 from audiomatch.clips import Clips
 from audiomatch.files import atomic_file
+from audiomatch.private import hider
 from audiomatch.records import Leaderboard, RunRecord
 from audiomatch.report import listening
 from audiomatch.report.content import asked, content_of
 from audiomatch.report.drawing import CONFIG
-from audiomatch.report.private import hider
 from audiomatch.report.vega import vega_script
 from audiomatch.scoring.clip_table import ClipTable
 

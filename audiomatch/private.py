@@ -1,4 +1,4 @@
-"""Takes out of a report what is nobody's business: where things lie on the machine."""
+"""Takes out of what is passed on what is nobody's business: where things lie on the machine."""
 
 from __future__ import annotations
 
