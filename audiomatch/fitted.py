@@ -20,6 +20,7 @@ from audiomatch.contract import explain_clips, predict_matches, refused_clips
 from audiomatch.errors import UserError, blame_on
 from audiomatch.explanation import Explanation
 from audiomatch.files import Place, user_path
+from audiomatch.hub import fetch_model, is_hub_name
 from audiomatch.inputs import Data, Opened, one_clip, take_in
 from audiomatch.intake import Intake
 from audiomatch.machine import make_run
@@ -47,7 +48,8 @@ def load(
     """Return the model that `fit` saved in `folder`; raises `UserError`.
 
     Args:
-        folder: a model folder, or `NAME:ready` for the model that the matcher's plugin carries.
+        folder: a model folder, `NAME:ready` for the model that the matcher's plugin carries, or
+            `hf:owner/name[@revision]` for one of the Hugging Face hub.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; or several, which `predict` shares clips
             out to: `cuda:0,cuda:1`, or `cpu*2` for two processes on the CPU.
         precision: number format of the models: `auto`, `fp32`, `bf16` or `fp16`.
@@ -57,12 +59,15 @@ def load(
         progress: whether to show how far the work has come.
     """
     run = make_run(device, precision, seed, workers, cache, progress, several=True)
-    place = user_path(folder)
+    place, origin = user_path(folder), None
+    if is_hub_name(place):
+        place, origin = fetch_model(str(place))
     with caller_state():
         matcher, card = load_model(place, plugins.registry())
-    name, own = ("", place.resolve()) if place.exists() else (place.name, place)
+    name, own = (origin or "", place.resolve()) if place.exists() else (place.name, place)
     digest = _digest(place, card)
-    card = card.model_copy(update={"files": None})  # which are the folder's
+    # The files are the folder's.
+    card = card.model_copy(update={"files": None, "origin": origin or card.origin})
     return Model(matcher, card, run, name, digest, own)
 
 
@@ -83,7 +88,8 @@ class Model:
         matcher: the fitted matcher.
         card: which matcher it is, with what options, and what it was fitted on.
         run: where and how it computes.
-        name: `NAME:ready` where it was loaded as that, else its matcher as it was named.
+        name: `NAME:ready` or `hf:owner/name@COMMIT` where it was loaded as that, else its matcher
+            as it was named.
     """
 
     def __init__(
@@ -255,6 +261,7 @@ class Model:
         spec = parse_matcher(self.card.matcher)
         offer, old = plugins.registry().offer(spec), self.card
         card = card_of(spec, offer, self.matcher, old.fit, old.thresholds, old.calibration)
+        card = card.model_copy(update={"origin": old.origin})
         with caller_state():
             check_target(place)
             self.matcher.prepare_explain(self._fresh_run())

@@ -70,12 +70,7 @@ def load_model(folder: Path, registry: Registry) -> tuple[Matcher, ModelCard]:
         if len(folder.parts) > 1 or not folder.name.endswith(READY):
             raise UserError(f"no such model folder: {folder}")
         folder = ready_folder(folder.name.removesuffix(READY), registry)
-    if not (folder / CARD).is_file():
-        raise UserError(
-            f"{folder}: not a model folder ({CARD} is missing); make one with "
-            "`audiomatch fit MATCHER --out FOLDER`"
-        )
-    card = ModelCard.read(folder / CARD)
+    card = read_card(folder)
     spec = parse_matcher(card.matcher)
     offers = registry.matchers()
     if spec.name not in offers:
@@ -90,6 +85,16 @@ def load_model(folder: Path, registry: Registry) -> tuple[Matcher, ModelCard]:
     with blame_on(f"{folder}: the model cannot be read"):
         matcher.load(folder)
     return matcher, card
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Return the card of a model folder; raises `UserError` where it is none."""
+    if not (folder / CARD).is_file():
+        raise UserError(
+            f"{folder}: not a model folder ({CARD} is missing); make one with "
+            "`audiomatch fit MATCHER --out FOLDER`"
+        )
+    return ModelCard.read(folder / CARD)
 
 
 def ready_folder(name: str, registry: Registry) -> Path:

@@ -98,6 +98,8 @@ def _training(card: ModelCard, fit: FitRecord) -> Iterator[tuple[str, object]]:
     yield "seed", fit.seed
     yield "device", f"{fit.device}, precision {fit.precision}"
     yield "seconds", f"{fit.seconds:.1f}"
+    if card.origin:
+        yield "loaded from", card.origin
     yield "plugin", f"{card.plugin.distribution} {card.plugin.version}"
     yield "audiomatch", card.audiomatch
 

@@ -138,7 +138,8 @@ def score(
             `audiomatch.compare` takes it, whose labels are not looked at.
         text: what the one clip should say.
         rate: samples a second, where `data` is samples.
-        model: a model, its folder or `NAME:ready`; else the first that a plugin carries.
+        model: a model, its folder, `NAME:ready` or `hf:owner/name`; else the first that a plugin
+            carries.
         dataset: the layout of a path, else told by the path.
         columns: which columns of the data are ours, as `audiomatch.fit` takes them.
         limit: draw that many clips by the model's seed.

@@ -172,4 +172,4 @@ def test_all_brings_every_plugin() -> None:
     named = whole.removeprefix("audiomatch-toolkit[").removesuffix("]").split(",")
     brought = {re.split(r"[\[>]", need)[0] for extra in named for need in extras[extra]}
     plugins = {declared(p)["name"] for p in PROJECTS if "entry-points" in declared(p)}
-    assert brought == plugins | {"av", "pocketsphinx"}
+    assert brought == plugins | {"av", "huggingface-hub", "pocketsphinx"}

@@ -8,6 +8,7 @@ COMMANDS = {
     "rerun": "audiomatch.commands.rerun:rerun",
     "operating": "audiomatch.commands.operating:operating",
     "fit": "audiomatch.commands.fit:fit",
+    "push": "audiomatch.commands.push:push",
     "predict": "audiomatch.commands.predict:predict",
     "score": "audiomatch.commands.score:score",
     "evaluate": "audiomatch.commands.evaluate:evaluate",

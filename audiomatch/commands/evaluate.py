@@ -28,9 +28,10 @@ def evaluate(
     as_json: bool,
     **how: Any,
 ) -> None:
-    """Score MODEL, a folder that `fit` saved or NAME:ready, on labelled DATA (else mini-screener).
+    """Score MODEL on labelled DATA (else mini-screener).
 
-    The figures are those of a leaderboard. For an honest answer DATA holds no clip that the model
+    MODEL is a folder that `fit` saved, NAME:ready, or hf:OWNER/NAME of the Hugging Face hub. The
+    figures are those of a leaderboard. For an honest answer DATA holds no clip that the model
     was fitted on.
     """
     import audiomatch

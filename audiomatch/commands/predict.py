@@ -50,7 +50,9 @@ def predict(
     as_json: bool,
     **how: Any,
 ) -> None:
-    """Predict with MODEL on DATA (else mini-screener): a folder that `fit` saved, or NAME:ready.
+    """Predict with MODEL on DATA (else mini-screener).
+
+    MODEL is a folder that `fit` saved, NAME:ready, or hf:OWNER/NAME of the Hugging Face hub.
 
     Writes a row a clip in the order of DATA: id, p_match, verdict, expected_text and speaker (for
     the drivendata layout filename and score alone, in the order of submission_format.csv where it

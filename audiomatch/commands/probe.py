@@ -63,9 +63,9 @@ def probe(
 ) -> int:
     """Plant answers in matches of DATA (else mini-screener): what does MODEL confirm?
 
-    MODEL is a folder that `fit` saved or NAME:ready. The text cut short, words swapped, more or
-    fewer, noise, another sentence: a table says what must stay confirmed and what must fall. For an
-    honest answer DATA holds no clip that the model was fitted on.
+    MODEL is a folder that `fit` saved, NAME:ready or hf:OWNER/NAME. The text cut short, words
+    swapped, more or fewer, noise, another sentence: a table says what must stay confirmed and what
+    must fall. For an honest answer DATA holds no clip that the model was fitted on.
 
     Exit code 1 where --stay or --fall is broken, or a probe failed.
     """

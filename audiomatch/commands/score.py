@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 @click.option(
     "--model",
     type=UserPath(),
-    help="A folder that `fit` saved, or NAME:ready (else the first that a plugin carries).",
+    help="A folder that `fit` saved, NAME:ready or hf:OWNER/NAME (else the first that a plugin "
+    "carries).",
 )
 @click.option(
     "--out",

@@ -118,7 +118,7 @@ def probe(
     """Plant answers in matches of `data`, and show what a model does with them.
 
     Args:
-        model: a model, its folder or `NAME:ready`.
+        model: a model, its folder, `NAME:ready` or `hf:owner/name`.
         data: what `compare` takes; its matches are used, and for an honest answer none that the
             model was fitted on. Data without labels are taken as matches.
         expect: `exact` where nothing but the text may be said, `contains` where more may be.

@@ -94,6 +94,11 @@ class ModelCard(FileRecord):
     calibration: CalibrationRecord | None = Field(
         default=None, description="what P(match) of the matcher goes through; none as it gives it"
     )
+    origin: str | None = Field(
+        default=None,
+        description="where it was loaded from on the hub, as `hf:owner/name@COMMIT`; none of a "
+        "model that was fitted here",
+    )
     files: dict[str, str] | None = Field(
         default=None,
         description="SHA-256 of each file of the folder by its path in it, checked by `load`; none "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -16,12 +15,10 @@ from audiomatch.clips import Clips
 from audiomatch.datasets.manifest import clips_of_table
 from audiomatch.datasets.tables import read_table
 from audiomatch.errors import UserError
+from audiomatch.hub import Repository
 from audiomatch_datasets.huggingface import frame_of, joined
 
-# hf:owner/name, also as a URL of fsspec, hf://datasets/owner/name; with @ a branch, tag or commit.
-NAME = re.compile(r"(?://?datasets/)?(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-SECONDS = 10.0  # for an answer of the hub
 
 
 @cache
@@ -31,49 +28,11 @@ def fetch(name: str) -> Path:
     Parquet files and metadata are fetched; recordings only where there are no Parquet files. A
     hub that does not answer leaves what the cache holds. Raises `UserError`.
     """
-    found = NAME.fullmatch(name)
-    if found is None:
-        raise UserError(f"hf:{name}: must be hf:owner/name, or hf:owner/name@revision")
-    folder = _snapshot(found, ["*.parquet", "*metadata.csv", "*metadata.jsonl"])
+    repository = Repository.parse(name, "dataset")
+    folder = repository.snapshot(["*.parquet", "*metadata.csv", "*metadata.jsonl"])
     if not _parquets(folder):
-        folder = _snapshot(found, [f"*{ending}" for ending in EXTENSIONS])
+        folder = repository.snapshot([f"*{ending}" for ending in EXTENSIONS])
     return folder
-
-
-def _snapshot(named: re.Match[str], patterns: list[str]) -> Path:
-    shown = f"hf:{named['id']}"
-    try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import (
-            GatedRepoError,
-            HfHubHTTPError,
-            LocalEntryNotFoundError,
-            RepositoryNotFoundError,
-            RevisionNotFoundError,
-        )
-    except ImportError:
-        raise UserError(f"{shown}: needs pip install 'audiomatch-datasets[hub]'") from None
-    try:
-        return Path(
-            snapshot_download(
-                named["id"],
-                repo_type="dataset",
-                revision=named["revision"],
-                allow_patterns=patterns,
-                etag_timeout=SECONDS,
-            )
-        )
-    except GatedRepoError:
-        problem = "the hub asks for its terms to be accepted and a token (hf auth login)"
-    except RepositoryNotFoundError:
-        problem = "the hub has no such dataset, or shows it to its members alone (hf auth login)"
-    except RevisionNotFoundError:
-        problem = f"has no revision {named['revision']!r}"
-    except LocalEntryNotFoundError:
-        problem = "not in the hub's cache, and the hub is not reachable or not asked (--offline)"
-    except HfHubHTTPError as error:
-        problem = f"the hub refuses ({str(error).splitlines()[0]})"
-    raise UserError(f"{shown}: {problem}")
 
 
 def open_clips(path: Path, labelled: bool | None, columns: Mapping[str, str] | None) -> Clips:

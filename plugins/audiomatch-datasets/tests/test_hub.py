@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +14,9 @@ from audiomatch_datasets import hub
 
 from audiomatch.errors import UserError
 from audiomatch.inputs import open_data
+from tests.hub_server import Hub, Repo
 
 Serve = Callable[[dict[str, bytes]], list[str]]
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def wav(seed: int) -> bytes:
@@ -41,63 +37,17 @@ def parquet(texts: list[str], first: int) -> bytes:
 @pytest.fixture
 def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Serve the files of a repository at owner/name; returns what was asked for, as it comes."""
-    files: dict[str, bytes] = {}
-    asked: list[str] = []
-
-    class Hub(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            begun, *_ = self.path.split("?")
-            if begun.startswith(f"/datasets/owner/name/resolve/{COMMIT}/"):
-                name = begun.partition(f"{COMMIT}/")[2]
-                self.answer(files[name], {"ETag": hashlib.sha1(files[name]).hexdigest()})
-            elif begun.startswith("/api/datasets/owner/name/revision/") and "gone" not in begun:
-                siblings = [{"rfilename": name, "size": len(d)} for name, d in files.items()]
-                facts = {"id": "owner/name", "sha": COMMIT, "siblings": siblings}
-                self.answer(json.dumps(facts).encode(), {"Content-Type": "application/json"})
-            elif begun.startswith("/api/datasets/owner/name/tree/"):
-                tree = [
-                    {"type": "file", "path": name, "size": len(d), "oid": "0"}
-                    for name, d in files.items()
-                ]
-                self.answer(json.dumps(tree).encode(), {"Content-Type": "application/json"})
-            else:
-                code = "RevisionNotFound" if "owner/name" in begun else "RepoNotFound"
-                self.answer(b"", {"X-Error-Code": code}, 404)
-
-        do_HEAD = do_GET  # noqa: N815 - as the server calls it
-
-        def answer(self, body: bytes, headers: dict[str, str], status: int = 200) -> None:
-            self.send_response(status)
-            for name, value in {**headers, "X-Repo-Commit": COMMIT}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    for name, value in (("ENDPOINT", address), ("HF_HUB_OFFLINE", False),
-                        ("HF_HUB_CACHE", str(tmp_path / "hub")),
-                        ("HF_HUB_DISABLE_XET", True)):  # fmt: skip
-        monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
-    monkeypatch.setattr(
-        "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",
-        address + "/{repo_id}/resolve/{revision}/{filename}",
-    )
+    server = Hub()
+    server.use(tmp_path / "hub", monkeypatch)
     hub.fetch.cache_clear()
 
     def start(own: dict[str, bytes]) -> list[str]:
-        files.update(own)
-        return asked
+        repository = server.repos["datasets/owner/name"] = Repo()
+        repository.branches["v1"] = repository.commit(own)
+        return server.asked
 
     yield start
-    server.shutdown()
+    server.stop()
     hub.fetch.cache_clear()
 
 

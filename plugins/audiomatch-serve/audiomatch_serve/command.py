@@ -108,7 +108,8 @@ def serve(
 ) -> None:
     """Serve MODEL to programs (JSON) and to people (a page).
 
-    MODEL is a folder that `fit` saved, or NAME:ready for the model that a matcher's plugin carries.
+    MODEL is a folder that `fit` saved, NAME:ready for the model that a matcher's plugin carries, or
+    hf:OWNER/NAME for one of the Hugging Face hub.
 
     Ctrl-C or SIGTERM stops it, once the requests that it has taken on are answered.
     """
