@@ -217,6 +217,8 @@ def test_bench_shows_calibrated_beside_raw(
     again = json.loads(command("leaderboard", tmp_path / "run", "--json")[1])["rows"]
     assert again == rows
     assert "log loss → calibrated" in command("leaderboard", tmp_path / "run")[1]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert '<h2 id="calibration">' in page and f"<td>{found['log_loss']:.3f}</td>" in page
 
 
 def test_inner_folds_are_kept_and_replayed_as_others_are(bench: Callable, tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def content_of(leaderboard: Leaderboard, pooled: ClipTable, run: RunRecord) -> d
         "names": names,
         "palette": palette,
         "matchers": [row for row in scored if row.kind == "matcher"],
+        "calibrated": [row for row in rows if row.calibrated],
         "facts": _facts(leaderboard, run),
         "specs": specs,
         "operating": _operating(scored),
