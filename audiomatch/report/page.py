@@ -169,7 +169,7 @@ def _hidden(context: Context, value: Any) -> Any:
 
 
 def _number(value: float | None, digits: int = 3) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}"
+    return "–" if value is None else f"{round(value, digits) + 0.0:,.{digits}f}"  # no -0.000
 
 
 def _options(config: Mapping[str, Any]) -> str:
