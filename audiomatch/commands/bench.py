@@ -12,6 +12,7 @@ from audiomatch.commands.options import (
     cluster_option,
     data_options,
     data_path,
+    executor_option,
     group_option,
     matters_option,
     negatives_option,
@@ -78,13 +79,7 @@ from audiomatch.commands.stopping import check_started_once, if_stopped
     type=OutputFolder(),
     help="Run folder [runs/NAME-OF-DATA]; a second run of the same folds goes on with it.",
 )
-@click.option(
-    "--executor",
-    default="process",
-    show_default=True,
-    metavar="NAME",
-    help="What computes the folds (NAME[@key=value]…).",
-)
+@executor_option
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from audiomatch.commands.options import cluster_option
-from audiomatch.commands.output import print_json, show_rows
+from audiomatch.commands.output import decimal, print_json, show_rows
 from audiomatch.commands.paths import UserPath
 
 if TYPE_CHECKING:
@@ -51,15 +51,15 @@ def _row(point: OperatingPoint, by: str | None) -> dict[str, Any]:
     both = (point.mismatch_threshold, point.threshold)
     found = {
         "": _what(point),
-        "threshold": " ".join(_number(one) for one in both if one is not None) or "-",
-        "value": _number(point.value),
+        "threshold": " ".join(decimal(one) for one in both if one is not None) or "-",
+        "value": decimal(point.value),
         "95 % interval": _interval(point.low, point.high),
-        "reached": _number(point.reached),
+        "reached": decimal(point.reached),
     }
     if by is None:
         return found | {"clips": point.n}
     part = {by: (point.part or "none") if point.column else "all"}
-    gap = {"gap": _number(point.gap), "of the gap": _interval(point.gap_low, point.gap_high)}
+    gap = {"gap": decimal(point.gap), "of the gap": _interval(point.gap_low, point.gap_high)}
     del found["threshold"]  # the same for all
     return {"": found.pop(""), **part, **found, **gap, "clips": point.n}
 
@@ -75,9 +75,5 @@ def _what(point: OperatingPoint) -> str:
     }[point.kind]
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{round(value, 3) + 0.0:.3f}"
-
-
 def _interval(low: float | None, high: float | None) -> str:
-    return "-" if low is None else f"{_number(low)} to {_number(high)}"
+    return "-" if low is None else f"{decimal(low)} to {decimal(high)}"

@@ -77,6 +77,14 @@ cluster_option = click.option(
     help="Intervals are over its values (A+B: over both, where they cross).",
 )
 
+executor_option = click.option(
+    "--executor",
+    default="process",
+    show_default=True,
+    metavar="NAME",
+    help="What computes the folds (NAME[@key=value]…).",
+)
+
 matters_option = click.option(
     "--matters",
     type=click.FloatRange(min=0),

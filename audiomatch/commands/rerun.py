@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from audiomatch.commands.output import print_json, show_rows
+from audiomatch.commands.options import executor_option
+from audiomatch.commands.output import decimal, print_json, show_rows
 from audiomatch.commands.paths import OutputFolder, UserPath
 from audiomatch.commands.stopping import check_started_once, if_stopped
 
@@ -35,13 +36,7 @@ _VERDICT = {
     type=UserPath(),
     help="Folder for features kept between runs; a new one has all computed anew.",
 )
-@click.option(
-    "--executor",
-    default="process",
-    show_default=True,
-    metavar="NAME",
-    help="What computes the folds, as in bench.",
-)
+@executor_option
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
@@ -82,14 +77,10 @@ def _row(row: Repeated, tolerance: float) -> dict[str, Any]:
         "matcher": row.matcher,
         "predictions": _VERDICT[row.verdict].format(tolerance),
         "largest difference": "-" if row.largest is None else f"{row.largest:.2g}",
-        "log loss before": _number(row.log_loss_before),
-        "now": _number(row.log_loss),
+        "log loss before": decimal(row.log_loss_before, 4),
+        "now": decimal(row.log_loss, 4),
         "clips": row.clips,
     }
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
 
 
 def _short(value: str) -> str:
