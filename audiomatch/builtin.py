@@ -67,9 +67,9 @@ def audiomatch_matchers() -> list[MatcherInfo]:
         ),
         MatcherInfo(
             "ensemble",
-            "mean of other matchers, or a model stacked on them",
+            "weighted mean of other matchers, or a model stacked on them",
             "audiomatch.ensemble:Ensemble",
-            presets={"stacked": {"method": "logistic"}},
+            presets={"plain": {"weights": "equal"}, "stacked": {"method": "logistic"}},
         ),
     ]
 

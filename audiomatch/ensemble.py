@@ -1,47 +1,49 @@
-"""`ensemble`: several matchers as one, by the mean or by stacking."""
+"""`ensemble`: several matchers as one, by a weighted mean or by stacking."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field, field_validator
-from scipy.special import expit
+from pydantic import Field, field_validator, model_validator
 
 from audiomatch import plugins
-from audiomatch.calibration import logits_of
+from audiomatch.cache import ArrayCache
 from audiomatch.clips import Clips
+from audiomatch.combining import COMBINERS, Combiner, Method, Probabilities, WeightedMean
 from audiomatch.config import MatcherConfig
 from audiomatch.contract import fit_matcher, predict_matches, refused_clips
-from audiomatch.errors import UserError
+from audiomatch.errors import UserError, WeightsError
 from audiomatch.held_out import held_out_predictions
-from audiomatch.lightgbm_text import features_of
+from audiomatch.intake import data_digest
 from audiomatch.matcher import Matcher, Run
 from audiomatch.model import card_of, load_model, save_model
 from audiomatch.running.identity import computed_by, digest_of
 from audiomatch.spec import MatcherSpec, parse_matcher, parse_matchers
 
-STATE = "ensemble.json"
-TREES = "stack.txt"
-# Keeps the logit finite where a member predicts 0 or 1.
-SMALLEST = 1e-6
-
-Probabilities = NDArray[np.float64]
-
 
 class EnsembleConfig(MatcherConfig):
     """Options of `ensemble`."""
 
-    method: Literal["mean", "logistic", "lightgbm"] = Field(
-        "mean", description="The mean of the probabilities, or a model stacked on their log odds."
+    method: Method = Field(
+        "mean",
+        description="The weighted mean of the probabilities, or a model stacked on their log odds, "
+        "the task, and whether the text holds a nonword.",
+    )
+    weights: Literal["inner", "equal"] | tuple[float, ...] = Field(
+        "inner",
+        description="Of the mean: inner for the convex weights of least log loss on inner folds; "
+        "equal; or a number for each member in round brackets, as in (2,1).",
     )
     inner_folds: int = Field(
-        3, ge=2, le=20, description="Grouped folds inside the training part, to train a stack on."
+        3,
+        ge=2,
+        le=20,
+        description="Grouped folds inside the training part that weights or a stack are learned "
+        "from: each is a further fit of each member.",
     )
 
     members: tuple[str, ...] = Field(
@@ -50,8 +52,26 @@ class EnsembleConfig(MatcherConfig):
         min_length=1,
         description="Matchers in round brackets, with commas between: (xgboost,prior). One that is "
         "named again is fitted with the next seed. Where none is named: all matchers installed "
-        "that offer themselves as members.",
+        "that offer themselves as members and have their weights.",
     )
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _numbers(cls, value: Any) -> Any:
+        if isinstance(value, str) and value.startswith("(") and value.endswith(")"):
+            return tuple(value[1:-1].split(","))
+        return value
+
+    @model_validator(mode="after")
+    def _one_for_each(self) -> Self:
+        if self.weights != "inner" and self.method != "mean":
+            raise ValueError(f"method={self.method} takes no weights")
+        if isinstance(self.weights, tuple):
+            if len(self.weights) != len(self.members):
+                raise ValueError(f"{len(self.weights)} weights for {len(self.members)} members")
+            if min(self.weights) < 0 or not sum(self.weights):
+                raise ValueError("weights must be 0 or more, and not all 0")
+        return self
 
     @field_validator("members", mode="before")
     @classmethod
@@ -68,17 +88,30 @@ class EnsembleConfig(MatcherConfig):
 
 def _offered_members() -> tuple[str, ...]:
     """Return the matchers that offer themselves as members, each by its preset."""
-    offered = tuple(
-        str(MatcherSpec(name, offer.info.member))
+    presets = {
+        name: offer.info.member
         for name, offer in plugins.registry().matchers().items()
         if offer.info.member is not None
-    )
+    }
+    specs = [MatcherSpec(name, preset) for name, preset in presets.items()]
+    offered = tuple(str(spec) for spec in specs if _has_weights(spec))
     if len(offered) < 2:
         raise ValueError(
-            "none is named, and fewer than two of the matchers installed offer themselves "
-            f"({', '.join(offered) or 'none'}); name them, as in ensemble@members=(a,b)"
+            "none is named, and fewer than two of the matchers installed offer themselves and "
+            f"have their weights ({', '.join(offered) or 'none'}); "
+            "name them, as in ensemble@members=(a,b)"
         )
     return offered
+
+
+def _has_weights(spec: MatcherSpec) -> bool:
+    """Whether a matcher starts from pretrained weights, or needs none."""
+    try:
+        return "scratch" not in plugins.registry().create(spec).fingerprint().values()
+    except WeightsError:
+        return False
+    except UserError:
+        return True  # it is made again as a member, where its fault is told
 
 
 @dataclass
@@ -108,16 +141,23 @@ class _Member:
         """Return it anew, not fitted."""
         return replace(self, matcher=plugins.registry().create(self.spec))
 
+    def digest(self) -> str:
+        """Return that of its name, its plugin's code, its config and its weights."""
+        code = computed_by(plugins.registry().offer(self.spec).plugin.module)
+        config = self.matcher.config.model_dump(mode="json")
+        return digest_of([self.spec.name, code, config, self.matcher.fingerprint()])
+
 
 class Ensemble(Matcher):
-    """The mean of the members' probabilities, or a model stacked on their log odds.
+    """The weighted mean of the members' probabilities, or a model stacked on their log odds.
 
-    A stack (Wolpert, 1992) is trained on predictions for grouped inner folds of the training part,
-    so that it never sees a prediction for a clip that the member was fitted on, nor the held-out
-    fold; the members are then fitted again on the whole training part.
+    Weights and stack (Wolpert, 1992) are learned from predictions for grouped inner folds of the
+    training part, so that they never see a prediction for a clip that the member was fitted on, nor
+    the held-out fold. The members that they use are then fitted again on the whole training part.
     """
 
     Config = EnsembleConfig
+    config: EnsembleConfig
 
     def __init__(self, config: EnsembleConfig) -> None:
         """Make the members; raises `UserError` for one that does not exist."""
@@ -129,21 +169,21 @@ class Ensemble(Matcher):
         self.members = [_Member(*parts) for parts in zip(specs, matchers, turns, strict=True)]
         further = (name for one in matchers for name in one.further_columns)
         self.further_columns = tuple(dict.fromkeys(further))
-        self._stack: Callable[[Probabilities], Probabilities] = lambda p: p.mean(axis=1)
-        self._save_stack: Callable[[Path], None] = lambda _folder: None
+        self._combiner: Combiner | None = None
+
+    @property
+    def labels(self) -> list[str]:
+        """What the members are called."""
+        return [member.label for member in self.members]
+
+    @property
+    def used(self) -> dict[int, _Member]:
+        """The members that the combiner uses, by position: the others are not fitted."""
+        return {at: self.members[at] for at in self.fitted(self._combiner).used}
 
     def fingerprint(self) -> dict[str, str]:
         """Return for each member a digest of its plugin, its code, its config and its weights."""
-        return {
-            member.label: digest_of(
-                [
-                    computed_by(plugins.registry().offer(member.spec).plugin.module),
-                    member.matcher.config.model_dump(mode="json"),
-                    member.matcher.fingerprint(),
-                ]
-            )
-            for member in self.members
-        }
+        return {member.label: member.digest() for member in self.members}
 
     def further_data(self) -> list[str]:
         """Return what the members learn from beyond the training part."""
@@ -152,95 +192,68 @@ class Ensemble(Matcher):
 
     def refuses(self, clips: Clips, run: Run) -> list[str | None]:
         """Return for each clip why the first member that cannot take it refuses it."""
-        found = [refused_clips(member.matcher, clips, run) for member in self.members]
+        members = self.members if self._combiner is None else self.used.values()
+        found = [refused_clips(member.matcher, clips, run) for member in members]
         return [next(filter(None, reasons), None) for reasons in zip(*found, strict=True)]
 
     def fit(self, train: Clips, run: Run) -> None:
-        """Train the stack on inner folds if there is one, then every member on all of `train`."""
-        if self.config.method != "mean":
-            self._fit_stack(self._inner_predictions(train, run), train, run)
-        notes = {}
-        for member in self.members:
-            notes[member.label] = _fit(member, train, run)
-        run.note(members=notes)
+        """Learn weights or stack on inner folds, then fit every member used on all of `train`."""
+        self._combiner = self._fit_combiner(train, run)
+        run.note(members={one.label: _fit(one, train, run) for one in self.used.values()})
 
     def predict(self, clips: Clips, run: Run) -> Probabilities:
         """Return P(match) of each clip."""
-        return self._stack(_predict(self.members, clips, run))
+        return self.fitted(self._combiner)(_predict([*self.used.values()], clips, run), clips)
+
+    def _fit_combiner(self, train: Clips, run: Run) -> Combiner:
+        config, count = self.config, len(self.members)
+        if isinstance(config.weights, tuple):
+            return WeightedMean.of(config.weights)
+        if config.method == "mean" and (config.weights == "equal" or count == 1):
+            return WeightedMean.of([1.0] * count)
+        p_match = self._inner_predictions(train, run)
+        combiner = COMBINERS[config.method].fit(p_match, train, run)
+        run.note(**combiner.facts(self.labels))
+        return combiner
 
     def _inner_predictions(self, train: Clips, run: Run) -> Probabilities:
+        """Return shape (clips, members). Kept, so that ensembles that share a member share them."""
+        cache = ArrayCache(run, "inner", computed_by(__name__))
+        digests = [member.digest() for member in self.members]
+
         def predict(inner: Clips, held_out: Clips) -> Probabilities:
-            fresh = [member.again() for member in self.members]
-            for member in fresh:
-                _fit(member, inner, run)
-            return _predict(fresh, held_out, run)
+            def compute(missing: list[int]) -> Iterator[Probabilities]:
+                for at in missing:
+                    member = self.members[at].again()
+                    _fit(member, inner, run)
+                    yield _predict([member], held_out, run)[:, 0]
+
+            parts = [data_digest(inner), data_digest(held_out), held_out.ids]
+            where = [run.device_list, run.precision]
+            keys = [
+                digest_of([digest, member.run(run).seed, *where, *parts])
+                for digest, member in zip(digests, self.members, strict=True)
+            ]
+            return np.stack(cache.fill(keys, compute), axis=1)
 
         return held_out_predictions(predict, train, self.config.inner_folds, run)[0]
 
-    def _fit_stack(self, p_match: Probabilities, train: Clips, run: Run) -> None:
-        odds = logits_of(p_match, SMALLEST)
-        if self.config.method == "logistic":
-            from sklearn.linear_model import LogisticRegression
-
-            model = LogisticRegression(max_iter=1000).fit(odds, train.labels)
-            self._use_logistic(model.coef_[0], float(model.intercept_[0]))
-            labels = [member.label for member in self.members]
-            weights = zip(labels, model.coef_[0].tolist(), strict=True)
-            run.note(stack=dict(weights))
-        else:
-            lightgbm = _lightgbm()
-            data = lightgbm.Dataset(odds, train.labels.astype(float))
-            options = {
-                "objective": "binary",
-                "num_leaves": 4,
-                "learning_rate": 0.05,
-                "min_data_in_leaf": max(1, min(20, len(train) // 10)),
-                "lambda_l2": 1.0,
-                "seed": run.seed,
-                "deterministic": True,
-                "force_row_wise": True,
-                "num_threads": run.workers,
-                "verbosity": -1,
-            }
-            self._use_trees(lightgbm.train(options, data, num_boost_round=60))
-
-    def _use_logistic(self, weights: NDArray[np.float64], offset: float) -> None:
-        self._stack = lambda p: expit((logits_of(p, SMALLEST) * weights).sum(axis=1) + offset)
-        state = {"weights": weights.tolist(), "offset": offset}
-        self._save_stack = lambda folder: _write(folder, state)
-
-    def _use_trees(self, booster: Any) -> None:
-        self._stack = lambda p: np.asarray(
-            booster.predict(logits_of(p, SMALLEST)), dtype=np.float64
-        )
-        self._save_stack = lambda folder: booster.save_model(folder / TREES)
-
     def save(self, folder: Path) -> None:
-        """Write each member as a model folder of its own, and the stack beside them."""
-        for position, member in enumerate(self.members):
+        """Write each member used as a model folder of its own, and the combiner beside them."""
+        for position, member in self.used.items():
             offer = plugins.registry().offer(member.spec)
             card = card_of(member.spec, offer, member.matcher)
             save_model(folder / f"member-{position}", member.matcher, card)
-        self._save_stack(folder)
+        self.fitted(self._combiner).save(folder)
 
     def load(self, folder: Path) -> None:
         """Read them back."""
-        for position, member in enumerate(self.members):
+        self._combiner = COMBINERS[self.config.method].load(folder, len(self.members))
+        for position, member in self.used.items():
             place = folder / f"member-{position}"
             member.matcher, card = load_model(place, plugins.registry())
             if card.matcher != str(member.spec):
                 raise UserError(f"{place}: holds {card.matcher}, not the member {member.spec}")
-        if self.config.method == "logistic":
-            state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-            weights, offset = np.asarray(state["weights"], np.float64), float(state["offset"])
-            if weights.shape != (len(self.members),) or not np.isfinite([*weights, offset]).all():
-                raise UserError(f"{folder / STATE}: must hold a finite weight for each member")
-            self._use_logistic(weights, offset)
-        elif self.config.method == "lightgbm":
-            text = (folder / TREES).read_bytes().decode()
-            if features_of(text) != len(self.members):
-                raise UserError(f"{folder / TREES}: is a stack of other members")
-            self._use_trees(_lightgbm().Booster(model_str=text))
 
 
 def _fit(member: _Member, train: Clips, run: Run) -> dict[str, Any]:
@@ -259,15 +272,3 @@ def _predict(members: Sequence[_Member], clips: Clips, run: Run) -> Probabilitie
     """Return shape (clips, members)."""
     columns = [predict_matches(m.matcher, clips, m.run(run)) for m in members]
     return np.stack(columns, axis=1)
-
-
-def _write(folder: Path, state: dict[str, Any]) -> None:
-    (folder / STATE).write_text(json.dumps(state), encoding="utf-8")
-
-
-def _lightgbm() -> Any:
-    try:
-        import lightgbm
-    except ImportError:
-        raise UserError("ensemble: method=lightgbm needs lightgbm: pip install lightgbm") from None
-    return lightgbm

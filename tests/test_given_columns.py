@@ -46,7 +46,7 @@ def test_a_matcher_is_given_the_columns_that_it_declares_and_no_others(
     module = ModuleType("sees")
     module.audiomatch_matchers = hookimpl(lambda: infos)  # type: ignore[attr-defined]
     plugin(sees=module)
-    named = ["blind", "sees", "ensemble@members=(blind,sees)"]
+    named = ["blind", "sees", "ensemble:plain@members=(blind,sees)"]
     found = audiomatch.compare(corpus, named, folds=2, out=tmp_path / "run", executor="inline")
     notes = {one.matcher: one.notes for one in found.run.results}
     assert set(notes["blind"]["columns"]) == EVERY | {"match"}  # type: ignore[arg-type]
