@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from audiomatch.audio import each_audio
 from audiomatch.cache import ArrayCache
+from audiomatch.level import FRAME as FRAME
+from audiomatch.level import at_one_level
 from audiomatch.running.identity import computed_by
 
 if TYPE_CHECKING:
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from audiomatch.clips import Clips
     from audiomatch.matcher import Run
 
-FRAME = 512  # samples at 16 kHz, 32 ms: what the detector takes
 THRESHOLD = 0.5  # of the probability that a frame holds speech
 FEWEST = 5  # frames in a row of speech; melodies reach 3, real speech at least 8
 _threads = threading.local()
@@ -69,7 +70,8 @@ def without_speech(clips: Clips, run: Run) -> NDArray[np.bool_]:
 def _each_frame(samples: NDArray[np.float32]) -> Iterator[float]:
     detector = _detector()
     detector.reset()
-    padded = np.pad(samples, (0, -len(samples) % FRAME))
+    # The detector misses speech that is soft: one clip in four at 30 dB less.
+    padded = np.pad(at_one_level(samples), (0, -len(samples) % FRAME))
     for frame in padded.reshape(-1, FRAME):
         yield detector.process_samples(frame.tolist())
 

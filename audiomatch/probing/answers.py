@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from audiomatch.audio import load_clip
 from audiomatch.clips import Clips
-from audiomatch.speech import FRAME, speech_span
+from audiomatch.level import active_level
+from audiomatch.speech import speech_span
 from audiomatch.text import letters
 
 Samples = NDArray[np.float32]
@@ -80,10 +81,8 @@ class Answer:
 
     @cached_property
     def level(self) -> float:
-        """The root mean square of what is loud: frames of 32 ms within 30 dB of the loudest."""
-        padded = np.pad(self.samples, (0, -len(self.samples) % FRAME)).astype(np.float64)
-        power = np.square(padded).reshape(-1, FRAME).mean(axis=1)  # (frames,)
-        return float(np.sqrt(power[power >= 1e-3 * power.max()].mean()))
+        """Its active level, of 1 at full scale."""
+        return active_level(self.samples)
 
     def sounding(self, samples: NDArray[np.floating]) -> Answer:
         """Return the answer with other samples, which are held to full scale."""

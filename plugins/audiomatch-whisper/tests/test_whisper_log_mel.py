@@ -161,3 +161,14 @@ def test_a_store_damaged_while_it_is_used_costs_time_only(corpus, recorded, monk
     monkeypatch.setattr(ArrayStore, "put", lose)
     found, _ = spectrograms(corpus, recorded())
     assert_same(found, computed(corpus))
+
+
+def test_the_level_of_a_clip_does_not_show(corpus):
+    audio = load_audio(corpus.paths[0])
+    wanted = log_mel(audio, EXTRACTOR, 0.5)
+    for gain in (0.03, 3.0):
+        np.testing.assert_allclose(
+            log_mel(audio * np.float32(gain), EXTRACTOR, 0.5), wanted, atol=1e-3
+        )
+    silence = log_mel(np.zeros(16000, np.float32), EXTRACTOR, 0.5)
+    assert silence.min() == silence.max()

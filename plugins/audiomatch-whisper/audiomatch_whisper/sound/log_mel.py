@@ -12,6 +12,7 @@ from transformers import WhisperFeatureExtractor
 from audiomatch.audio import MAX_SECONDS, SAMPLE_RATE, each_audio, recordings
 from audiomatch.cache import ArrayCache
 from audiomatch.clips import Clips
+from audiomatch.level import at_one_level
 from audiomatch.matcher import Run
 from audiomatch.running.identity import computed_by
 from audiomatch_whisper.sound.augment import Augment
@@ -34,11 +35,14 @@ def log_mel(
 ) -> NDArray[np.float32]:
     """Return Whisper's log-mel spectrogram of the clip and its margin, shape (mels, frames).
 
+    The clip is brought to one level first: in a spectrogram 30 dB of level are as much as what
+    tells many sounds apart.
+
     Its frames are the first ones of the spectrogram padded to 30 s: what is normalised is the
     clip's own maximum, which silence never is. What follows is silence, see `pad_frames`.
     """
     wave = np.zeros(padded_samples(len(audio), margin), dtype=np.float32)
-    wave[: len(audio)] = audio
+    wave[: len(audio)] = at_one_level(audio)
     out = extractor(wave, sampling_rate=SAMPLE_RATE, padding="do_not_pad", return_tensors="np")
     return np.asarray(out["input_features"][0], dtype=np.float32)
 

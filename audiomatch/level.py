@@ -1,0 +1,36 @@
+"""How loud the speech of a clip is, and one level for all: how far the microphone stood is no news.
+
+After the active speech level of ITU-T P.56, whose pauses do not count.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+
+FRAME = 512  # samples at 16 kHz, 32 ms: what the voice activity detector takes too
+ACTIVE = 1e-3  # of the power of the loudest frame: 30 dB under it
+DECIBELS = -26.0  # under full scale: P.56's nominal level
+MOST_GAIN = 40.0  # dB: what is softer still is hiss and hum
+
+
+def active_level(samples: Samples) -> float:
+    """Return the root mean square of what is loud, of 1 at full scale: frames within 30 dB."""
+    padded = np.pad(samples, (0, -len(samples) % FRAME)).astype(np.float64)
+    power = np.square(padded).reshape(-1, FRAME).mean(axis=1)  # (frames,)
+    return float(np.sqrt(power[power >= ACTIVE * power.max()].mean())) if len(power) else 0.0
+
+
+def at_one_level(samples: Samples) -> Samples:
+    """Return the samples without their offset, with an active level of -26 dB of full scale.
+
+    They are raised by 40 dB at most; digital silence stays as it is. Peaks may exceed full scale.
+    """
+    if not len(samples):
+        return samples
+    centred = samples - samples.mean(dtype=np.float64)
+    level = active_level(centred)
+    gain = min(10 ** (DECIBELS / 20) / max(level, 1e-9), 10 ** (MOST_GAIN / 20))
+    return np.asarray(centred * gain, dtype=np.float32)

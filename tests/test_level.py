@@ -1,0 +1,54 @@
+"""One level for all clips, and what hears at it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audiomatch.audio import load_audio
+from audiomatch.datasets.mini_screener import open_mini_screener
+from audiomatch.level import DECIBELS, MOST_GAIN, active_level, at_one_level
+from audiomatch.speech import has_speech
+
+GENERATOR = np.random.default_rng(0)
+SPEECH = (0.1 * GENERATOR.standard_normal(20_000)).astype(np.float32)
+SPEECH[5_000:] *= 0.2
+
+
+def decibels(samples):
+    return 20 * np.log10(active_level(samples))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(-30, 20), st.floats(-0.3, 0.3), st.integers(0, 40_000))
+def test_neither_level_nor_offset_nor_silence_changes_what_comes_out(gain, offset, silence):
+    louder = (
+        np.pad(SPEECH * np.float32(10 ** (gain / 20)), (0, silence))
+        if not offset
+        else (SPEECH * np.float32(10 ** (gain / 20)) + np.float32(offset))
+    )
+    found = at_one_level(louder)[: len(SPEECH)]
+    np.testing.assert_allclose(found - found.mean(), at_one_level(SPEECH), atol=2e-3)
+    assert decibels(at_one_level(louder)) == pytest.approx(DECIBELS, abs=0.1)
+
+
+def test_pauses_do_not_count():
+    assert active_level(np.pad(SPEECH, (0, 100_000))) == pytest.approx(
+        active_level(SPEECH), rel=0.05
+    )
+
+
+def test_silence_stays_and_hiss_is_raised_so_far():
+    silence = np.zeros(1000, np.float32)
+    np.testing.assert_array_equal(at_one_level(silence), silence)
+    assert len(at_one_level(silence[:0])) == 0 and active_level(silence[:0]) == 0
+    hiss = np.float32(1e-5) * SPEECH
+    assert decibels(at_one_level(hiss)) - decibels(hiss) == pytest.approx(MOST_GAIN, abs=0.1)
+
+
+def test_soft_speech_is_heard():
+    clips = open_mini_screener(None, True)
+    spoken = [load_audio(clips.paths[i]) for i in range(0, 60, 5)]
+    loud = [has_speech(one) for one in spoken]
+    assert sum(loud) > 10
+    assert [has_speech(one * np.float32(0.01)) for one in spoken] == loud
