@@ -49,6 +49,7 @@ def compare(
     probe: bool = False,
     calibrate: bool = False,
     fold: int | None = None,
+    floors: str = "all",
     out: Place | None = None,
     dataset: str | None = None,
     columns: Mapping[str, str] | None = None,
@@ -90,6 +91,8 @@ def compare(
         calibrate: learn from inner folds of each training part whether a matcher's probabilities
             want calibrating, and score them so too: three fits more a fold.
         fold: the one to compute, from 1; the tables are written by the call that finds all there.
+        floors: to show beside them: `all`, `none`, or names with commas between; `untrained` is
+            each matcher without its training, where its plugin says what that is.
         out: the run folder, else `runs/NAME-OF-DATA`.
         dataset: the layout of a path, else told by the path.
         columns: which columns of the data are ours, as in `{"audio": "path", "match": "label"}`.
@@ -142,7 +145,7 @@ def compare(
         run = make_run(*how, several=True)
         if run.devices:
             pool = stack.enter_context(DevicesExecutor(pool, run))
-        entrants = enter(plugins.registry(), specs, pool, strict=strict)
+        entrants = enter(plugins.registry(), specs, pool, strict=strict, floors=floors)
         refuses = partial(refusals, pool, entrants, run)
         reading = Reading(columns, limit, skip_bad, refuses, read_labels(labels))
         made, records = design.open(data, run, reading, dataset)

@@ -193,6 +193,20 @@ class Flag:
 
 
 @dataclass(frozen=True)
+class Untrained:
+    """A matcher without its training: the floor that tells whether training is worth it.
+
+    Attributes:
+        options: what it is told, as `NAME@option=value` would: `{"epochs": "0"}`.
+        same: options that it takes over from the matcher beside which it stands, such as what that
+            starts from.
+    """
+
+    options: Mapping[str, str]
+    same: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ReadyModel:
     """A fitted model that a plugin carries, so that its matcher answers without labels.
 
@@ -228,6 +242,7 @@ class MatcherInfo:
             None where it is not.
         flags: options that `bench` and `fit` take as flags of their own.
         ready: a fitted model that the plugin carries.
+        untrained: what stands beside it as a floor where matchers are compared.
         columns: which columns of the data it uses beside those that every clip has: `id`, `audio`,
             `expected_text`, `task`, `grade`, and `match` where it learns. It is given no others,
             for one may tell the label; data need not have them.
@@ -244,4 +259,5 @@ class MatcherInfo:
     member: str | None = None
     flags: tuple[Flag, ...] = ()
     ready: ReadyModel | None = None
+    untrained: Untrained | None = None
     columns: tuple[str, ...] = ()

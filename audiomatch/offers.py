@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
 
 from audiomatch.errors import PluginError, UserError, blame_on
-from audiomatch.matcher import Flag, Ignored, Kind, Matcher, MatcherInfo, ReadyModel
-from audiomatch.spec import DEFAULT_PRESET
+from audiomatch.matcher import Flag, Ignored, Kind, Matcher, MatcherInfo, ReadyModel, Untrained
+from audiomatch.spec import DEFAULT_PRESET, MatcherSpec
 
 if TYPE_CHECKING:
     from audiomatch.config import MatcherConfig
@@ -109,6 +109,15 @@ class Offer:
             )
             return matcher
 
+    def untrained(self, spec: MatcherSpec) -> MatcherSpec | None:
+        """Return the floor that is this matcher without training; None where there is none."""
+        own = self.info.untrained
+        if own is None or own.options.items() <= dict(spec.options).items():
+            return None
+        told = {**self.info.presets.get(spec.preset, {}), **dict(spec.options)}
+        options = {name: str(told[name]) for name in own.same if name in told}
+        return MatcherSpec(spec.name, options=tuple(sorted({**options, **own.options}.items())))
+
     def faults(self) -> list[str]:
         """Import the code and make a matcher by each preset; return a line for each fault."""
         found = []
@@ -160,6 +169,7 @@ def _wrong_field(info: MatcherInfo) -> str | None:
         "flags": (flags, "a tuple of Flag"),
         "columns": (_names(info.columns), "a tuple of names of columns, 'match' not among them"),
         "ready": (isinstance(info.ready, ReadyModel | None), "a ReadyModel"),
+        "untrained": (isinstance(info.untrained, Untrained | None), "an Untrained"),
     }
     for name, (good, wanted) in expected.items():
         if not good:

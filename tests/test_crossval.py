@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 import soundfile
 
 import audiomatch
-from audiomatch import Run, UserError
+from audiomatch import Run, UserError, hookimpl
 from audiomatch.clips import Clips
 from audiomatch.errors import PluginError
+from audiomatch.matcher import Untrained
 from audiomatch.plugins import Registry
 from audiomatch.records import FoldResult, Leaderboard, RunRecord
 from tests.toys import Toy, leave_out_slow_floors, toy_plugin
@@ -94,6 +96,47 @@ def test_run_folder_keeps_its_contract(
     assert (tmp_path / "run" / "report.html").stat().st_size > 1_000
     expected = -np.mean(np.log(np.where(own["match"] == 1, own["p_match"], 1 - own["p_match"])))
     assert row(board)["log_loss"] == pytest.approx(expected)
+
+
+def with_untrained(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make a plugin whose toy says that it is untrained with strength 0."""
+    module = toy_plugin()
+    (info,) = module.audiomatch_matchers()
+    info = replace(info, untrained=Untrained({"strength": "0"}, same=("colour",)))
+    monkeypatch.setattr(module, "audiomatch_matchers", hookimpl(lambda: [info]))
+    return module
+
+
+def kinds(board: Any) -> dict[str, str]:
+    return {row["matcher"]: row["kind"] for row in board["rows"]}
+
+
+def test_a_matcher_untrained_is_a_floor_beside_it(
+    plugin: Plugin,
+    command: Command,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plugin(toy=with_untrained(monkeypatch))
+    _, board, _ = bench(command, corpus, tmp_path / "run", "--floors", "base-rate,untrained")
+    assert kinds(board) == {"base-rate": "floor", "toy": "matcher", "toy@strength=0": "floor"}
+    assert row(board)["untrained"] == "toy@strength=0"
+    _, board, _ = bench(command, corpus, tmp_path / "none", "--floors", "none")
+    assert kinds(board) == {"toy": "matcher"}
+    # Computed as a matcher of its own, it is a floor where the trained one joins it.
+    bench(command, corpus, tmp_path / "one", "--floors", "none", "--matchers", "toy@strength=0")
+    _, board, _ = bench(command, corpus, tmp_path / "one", "--floors", "untrained")
+    assert kinds(board) == {"toy": "matcher", "toy@strength=0": "floor"}
+    assert row(board, "toy@strength=0")["replayed_folds"] == 3
+
+
+def test_a_floor_that_is_none_is_refused(
+    plugin: Plugin, command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    plugin(toy=toy_plugin())
+    code, _, err = bench(command, corpus, tmp_path / "run", "--floors", "base-rat")
+    assert code == 2 and "no floor 'base-rat'; did you mean 'base-rate'?" in err
 
 
 def test_second_run_replays(plugin: Plugin, command: Command, corpus: Path, tmp_path: Path) -> None:

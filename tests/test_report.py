@@ -358,6 +358,21 @@ def test_the_verdict_names_the_best_its_equals_and_what_learned_nothing():
     assert "nothing learned nothing" in said and "base-rate learned" not in said
 
 
+@pytest.mark.parametrize(("second", "verdict"), [
+    ("tower", "Training whisper was worth it: 0."),
+    ("whisper", "Training whisper was not worth it: plain is equivalent."),
+])  # fmt: skip
+def test_the_verdict_says_whether_training_was_worth_it(second, verdict):
+    predictions, results = made(("whisper", "tower", "base-rate"))
+    plain = predictions[predictions.matcher == second].assign(matcher="plain")
+    predictions = pd.concat([predictions, plain], ignore_index=True)
+    fact = {"whisper": {"untrained": "plain"}, "tower": {"matcher": "plain", "kind": "floor"}}
+    results = [one.model_copy(update=fact.get(one.matcher, {})) for one in results]
+    said = said_of(predictions[predictions.matcher != "tower"], results)
+    assert verdict in said
+    assert "Mind the data: base-rate is" in said, "an untrained matcher hears"
+
+
 def test_the_verdict_claims_nothing_that_is_not_judged():
     predictions, results = made(("a", "b"), n=30)
     predictions["group"] = [f"g{i % 4}" for i in range(len(predictions))]

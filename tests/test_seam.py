@@ -125,6 +125,7 @@ FACTS: dict[str, tuple[dict[str, Any], str]] = {
     "ignores": ({"ignores": "text"}, "its ignores: must be a set of text and audio"),
     "columns": ({"columns": ("match",)}, "its columns: must be a tuple of names of columns"),
     "flags": ({"flags": ["--x"]}, "its flags: must be a tuple of Flag"),
+    "untrained": ({"untrained": "toy@strength=0"}, "its untrained: must be an Untrained"),
 }
 PRESETS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown option": ({"strenght": 1}, "no option 'strenght'; did you mean 'strength'"),

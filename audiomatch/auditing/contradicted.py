@@ -12,7 +12,7 @@ from audiomatch.auditing.record import SHOWN, AuditRecord, Finding, Suspect
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch.files import Place, user_path
-from audiomatch.records import Leaderboard
+from audiomatch.records import Leaderboard, deaf_floors
 
 MOST = 200  # suspects that are named
 
@@ -67,9 +67,7 @@ def _out_of_fold(clips: Clips, place: Path) -> NDArray[np.float64]:
     except (OSError, ValueError) as error:
         raise UserError(f"--run {place}: no predictions can be read: {error}") from None
     losses = {row.matcher: row.log_loss for row in board.rows if row.log_loss is not None}
-    floors = [
-        losses[row.matcher] for row in board.rows if row.kind == "floor" and row.matcher in losses
-    ]
+    floors = [losses[row.matcher] for row in deaf_floors(board.rows) if row.matcher in losses]
     good = [
         row.matcher
         for row in board.rows

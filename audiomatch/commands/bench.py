@@ -75,6 +75,13 @@ from audiomatch.commands.stopping import check_started_once, if_stopped
     help="Compute only fold K, from 1; the last into one --out makes the tables.",
 )
 @click.option(
+    "--floors",
+    default="all",
+    show_default=True,
+    metavar="A,B",
+    help="Floors beside them: all, none, or names; untrained is a matcher without its training.",
+)
+@click.option(
     "--out",
     type=OutputFolder(),
     help="Run folder [runs/NAME-OF-DATA]; a second run of the same folds goes on with it.",

@@ -26,6 +26,7 @@ from audiomatch.records.leaderboard import (
     Row,
     Scores,
     TaskScores,
+    deaf_floors,
 )
 from audiomatch.records.model import FitRecord, HeldOut, ModelCard, PluginRecord, Thresholds
 from audiomatch.records.operating import OperatingPoint
@@ -75,5 +76,6 @@ __all__ = [
     "TaskScores",
     "Thresholds",
     "VariancePart",
+    "deaf_floors",
     "first_problem",
 ]

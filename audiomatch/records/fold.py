@@ -20,6 +20,11 @@ class FoldSummary(Record):
 
     matcher: str = Field(description="as named on the command line")
     kind: Kind = Field(default="matcher", description="`matcher` or `floor`")
+    untrained: str = Field(
+        default="",
+        description="the floor that is this matcher without training, as named; empty where its "
+        "plugin names none",
+    )
     fold: int = Field(ge=0, description="the fold that was held out, from 0")
     repeat: int = Field(
         default=0, ge=0, description="of the cross-validation, from 0; see `--repeats`"

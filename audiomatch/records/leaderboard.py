@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -116,6 +117,11 @@ class _OfMatcher(Record):
     matcher: str = Field(description="as named on the command line")
     label: str = Field(description="the name, with `(scratch)` without pretrained weights")
     kind: Kind = Field(description="`matcher` or `floor`")
+    untrained: str = Field(
+        default="",
+        description="the floor that is this matcher without training, as named; empty where its "
+        "plugin names none",
+    )
     status: RowStatus = Field(
         description="`done`, `partial` (some folds failed), `failed` (all did) or `skipped` (its "
         "weights, a package or a value cannot be had)"
@@ -167,7 +173,7 @@ class Row(Scores, _OfMatcher):
     beats_floors: bool | None = Field(
         default=None,
         description="whether its skill is surely above 0 and it is better than each floor of the "
-        "table; null for a floor, and without intervals",
+        "table that does not hear; null for a floor, and without intervals",
     )
 
     @property
@@ -185,6 +191,13 @@ class Row(Scores, _OfMatcher):
         """Seconds of fitting and predicting together; None where neither is known."""
         known = [s for s in (self.seconds_fit, self.seconds_predict) if s is not None]
         return sum(known) if known else None
+
+
+def deaf_floors(rows: Iterable[Row]) -> list[Row]:
+    """Return the floors with scores, without those that are a matcher untrained: these hear."""
+    rows = list(rows)
+    untrained = {row.untrained for row in rows}
+    return [row for row in rows if row.kind == "floor" and row.n and row.matcher not in untrained]
 
 
 class Leaderboard(FileRecord):

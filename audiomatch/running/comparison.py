@@ -28,7 +28,7 @@ from audiomatch.report import write_report
 from audiomatch.results import Comparison
 from audiomatch.running.calibrating import with_calibrated
 from audiomatch.running.crossval import cross_validate, pooled_predictions, splits_of
-from audiomatch.running.entrants import enter_kept
+from audiomatch.running.entrants import ALL_FLOORS, enter_kept, with_kinds
 from audiomatch.running.folder import RunFolder, only_writer
 from audiomatch.running.jobs import Entrant
 from audiomatch.running.provenance import provenance
@@ -168,6 +168,10 @@ def _compare(
 
     named = {entrant.label for entrant in entrants}
     kept = enter_kept(registry, folder.matchers() - named, executor, run.progress.say)
+    every_kind = with_kinds([*entrants, *kept])
+    entrants, kept = every_kind[: len(entrants)], every_kind[len(entrants) :]
+    if asked.get("floors", ALL_FLOORS) != ALL_FLOORS:
+        kept = [entrant for entrant in kept if entrant.kind != "floor"]
     work = entrants, folds, run, folder, executor, fold_done, only, kept, smaller, whole
     every = cross_validate(*work)
     results = [apart(result) for result in every]

@@ -113,9 +113,8 @@ class _Work:
         found = [self._folder.replay(key, job.held_out) for job, key in jobs]
         kept = [result for result in found if result is not None]
         if len(kept) == len(jobs):
-            for result, split in zip(kept, splits, strict=True):
-                place = {"train_size": split.train_size, "repeat": split.repeat}
-                self._finish(result.model_copy(update=place))
+            for result, (job, _) in zip(kept, jobs, strict=True):
+                self._finish(result.model_copy(update=job.place))
         return len(kept) == len(jobs)
 
     def _job(self, entrant: Entrant, split: Split) -> tuple[Job, FoldKey]:
@@ -128,8 +127,7 @@ class _Work:
         if found is None:
             self._waiting[self._submit(job)] = job, key
         else:
-            place = {"train_size": job.train_size, "repeat": job.repeat}
-            self._finish(found.model_copy(update=place))
+            self._finish(found.model_copy(update=job.place))
         under_way = [future for future in self._waiting if not future.done()]
         if len(under_way) > 1:
             self._side_by_side.update(under_way)

@@ -173,8 +173,7 @@ class RunFolder:
         except UserError as error:
             self._say(f"{error}; computed again")
             return None
-        own = {"replayed": True, "fold": key.fold, "matcher": key.matcher}
-        return result.model_copy(update={**own, **_in_order(result, held_out)})
+        return result.model_copy(update={"replayed": True, **_in_order(result, held_out)})
 
     def keep(self, key: FoldKey, result: FoldResult) -> None:
         """Write a finished fold; where that cannot be done, the run goes on without."""

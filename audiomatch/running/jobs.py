@@ -42,6 +42,7 @@ class Entrant:
         may_refuse: whether `Matcher.refuses` is to be asked.
         columns: which columns of the data it is given beside those that every clip has.
         ready: whether its plugin carries a fitted model.
+        untrained: the label of the floor that is this matcher without training; empty for none.
         fault: why the plugin's code gave no matcher to take part; empty where it did.
         skipped: why it cannot be had as it was asked for, and takes no part; empty where it can.
     """
@@ -55,6 +56,7 @@ class Entrant:
     may_refuse: bool = False
     columns: tuple[str, ...] = ()
     ready: bool = False
+    untrained: str = ""
     fault: str = ""
     skipped: str = ""
 
@@ -104,6 +106,18 @@ class Job:
         return f"{self.entrant.label} fold {self.fold + 1}"
 
     @property
+    def place(self) -> dict[str, Any]:
+        """The fields of a result that say what it is in this comparison, whatever it was before."""
+        return {
+            "matcher": self.entrant.label,
+            "kind": self.entrant.kind,
+            "untrained": self.entrant.untrained,
+            "fold": self.fold,
+            "train_size": self.train_size,
+            "repeat": self.repeat,
+        }
+
+    @property
     def worker(self) -> str:
         """What `Entrant.worker` is."""
         return self.entrant.worker
@@ -140,11 +154,7 @@ class Job:
 
     def _result(self, **outcome: Any) -> FoldResult:
         return FoldResult(
-            matcher=self.entrant.label,
-            kind=self.entrant.kind,
-            fold=self.fold,
-            train_size=self.train_size,
-            repeat=self.repeat,
+            **self.place,
             config=dict(self.entrant.config),
             plugin=self.entrant.plugin.distribution,
             version=self.entrant.plugin.version,

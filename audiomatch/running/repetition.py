@@ -133,7 +133,9 @@ def _arguments(run: RunRecord, folder: Path) -> dict[str, Any]:
             f"{folder / 'run.json'}: was asked with {', '.join(sorted(unknown))}, which this "
             "release does not know"
         )
-    return dict(run.arguments)
+    floors = [result.matcher for result in run.results if result.kind == "floor"]
+    # Of an earlier release, which knew no choice and not all of the floors of this one.
+    return {"floors": ",".join(dict.fromkeys(floors)) or "none", **run.arguments}
 
 
 def _place(data: DataRecord, given: str | None, folder: Path, option: str) -> Path | None:

@@ -18,6 +18,7 @@ from audiomatch.records import (
     Row,
     RowStatus,
     TaskScores,
+    deaf_floors,
 )
 from audiomatch.scoring.clip_table import BY_GROUP, ClipTable
 from audiomatch.scoring.clusters import CONFIDENCE
@@ -111,7 +112,7 @@ def _compared(
 ) -> tuple[Row, ...]:
     """Return the rows with what the pairs say of them."""
     both_ways = {(p.a, p.b): p for pair in pairs for p in (pair, pair.reversed())}
-    floors = [row.matcher for row in rows if row.kind == "floor" and row.n]
+    floors = [row.matcher for row in deaf_floors(rows)]
 
     def of(row: Row) -> dict[str, object]:
         beats = None
@@ -137,6 +138,7 @@ def _row(
         matcher=matcher,
         label=f"{matcher} (scratch)" if "scratch" in weights else matcher,
         kind=folds[0].kind,
+        untrained=folds[0].untrained,
         status=_status(folds, len(done), len(every)),
         **dict(table.score(matcher, np.ones(len(table.y), bool))),
         folds_done=len(done),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from audiomatch.records import Difference, Leaderboard, Row
+from audiomatch.records import Difference, Leaderboard, Row, deaf_floors
 
 
 def summary(leaderboard: Leaderboard, *, failures: bool = True) -> list[str]:
@@ -18,7 +18,7 @@ def summary(leaderboard: Leaderboard, *, failures: bool = True) -> list[str]:
         return []
     lines = _of_matchers(leaderboard, whole) if whole else ["Only floors were scored."]
     failed = _of_failures(leaderboard.rows) if failures else []
-    return [*lines, *_of_floors(scored), *failed]
+    return [*lines, *_of_training(leaderboard, whole), *_of_floors(scored), *failed]
 
 
 def _of_matchers(board: Leaderboard, rows: Sequence[Row]) -> list[str]:
@@ -54,6 +54,7 @@ def _ranking(board: Leaderboard, rows: Sequence[Row], nothing: Sequence[Row]) ->
     alike = [row for row, _ in found["equivalent"]]
     open_ = [row for row, _ in found["undecided"]]
     is_best = bool(beaten or found["worse"]) and all(beaten) and not open_ and not board.problem
+    is_best &= board.rows[0].kind == "matcher"
     what = "is best, with a" if is_best else "has the lowest" if others or nothing else "has a"
     first = f"{best.label} {what} log loss of {best.log_loss:.3f}"
     if alike:
@@ -72,8 +73,27 @@ def _gap(pair: Difference) -> str:
     return f"{pair.difference:.3f} ({pair.low:.3f} to {pair.high:.3f})"
 
 
+def _of_training(board: Leaderboard, rows: Sequence[Row]) -> list[str]:
+    """Say of each matcher that stands beside itself untrained whether training was worth it."""
+    floors = {row.matcher for row in board.rows if row.n}
+    pairs = [(r, board.difference(r.matcher, r.untrained)) for r in rows if r.untrained in floors]
+    said = {
+        "better": "Training {0} was worth it: {2} better than {1}.",
+        "worse": "Training {0} made it worse, by {2}, than {1}.",
+        "equivalent": "Training {0} was not worth it: {1} is equivalent.",
+        "undecided": "Training {0} is not shown to be worth it: it is not told apart from {1}.",
+    }
+    return [
+        said[pair.verdict].format(
+            row.label, row.untrained, _gap(pair.reversed() if pair.verdict == "better" else pair)
+        )
+        for row, pair in pairs
+        if pair.verdict
+    ]
+
+
 def _of_floors(rows: Sequence[Row]) -> list[str]:
-    told = [row for row in rows if row.kind == "floor" and (row.skill_low or 0) > 0]
+    told = [row for row in deaf_floors(rows) if (row.skill_low or 0) > 0]
     lines = []
     if rows[0].kind == "floor" and len({row.kind for row in rows}) > 1:
         lines.append(f"No matcher has a lower log loss than the floor {rows[0].label}.")

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from audiomatch import hookimpl
-from audiomatch.matcher import Flag, MatcherInfo, ReadyModel
+from audiomatch.matcher import Flag, MatcherInfo, ReadyModel, Untrained
 
 __version__ = "0.2.0"
 
@@ -63,5 +63,6 @@ def audiomatch_matchers() -> list[MatcherInfo]:
                 ),
             ),
             ready=READY,
+            untrained=Untrained({"epochs": "0"}, same=("size", "weights", "language")),
         )
     ]

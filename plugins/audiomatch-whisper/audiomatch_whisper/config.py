@@ -131,6 +131,11 @@ class WhisperConfig(TorchConfig):
         description="Matches of the training part on which P(said) of `explain` is calibrated.",
     )
 
+    @property
+    def trains(self) -> bool:
+        """Whether more is fitted than the logistic of score=head."""
+        return bool(self.epochs or self.transcribe_first or self.score != "head")
+
     @model_validator(mode="after")
     def _options_agree(self) -> WhisperConfig:
         if self.lora and self.embeddings == "trained":

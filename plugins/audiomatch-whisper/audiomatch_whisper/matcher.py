@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import torch
 from audiomatch_torch import (
     Compute,
     TorchMatcher,
@@ -18,6 +19,7 @@ from audiomatch_torch import (
     save_tensors,
 )
 from numpy.typing import NDArray
+from torch import Tensor
 
 from audiomatch.audio import map_audio
 from audiomatch.clips import Clips
@@ -36,6 +38,7 @@ from audiomatch_whisper.net.weights import (
     packaged_whisper,
     read_text_side,
 )
+from audiomatch_whisper.score.kept import KeptEvidence
 from audiomatch_whisper.score.pipeline import Pipeline
 from audiomatch_whisper.score.scorer import Scorer, prompt_of
 from audiomatch_whisper.score.targets import refused_texts, too_long
@@ -66,6 +69,9 @@ class WhisperMatcher(TorchMatcher[Scorer]):
         super().__init__(config)
         self._explainer: Explainer | None = None
         self._check = SpeechCheck()
+        self._untrained: dict[str, str] | None = (
+            None  # the fingerprint, where `fit` trained nothing
+        )
 
     def sources(self) -> dict[str, Weights]:
         """Find the Whisper, once the libraries that the options need are there."""
@@ -103,10 +109,24 @@ class WhisperMatcher(TorchMatcher[Scorer]):
         return model.place(compute)
 
     def learn(self, model: Scorer, train: Clips, compute: Compute) -> None:
-        """Transcribe first where asked to, fit the head, and fine-tune both."""
+        """Fit the head and, with epochs, fine-tune; transcribe first where asked to."""
+        every, (train, held_out) = train, self._hold_out(train, compute.run)
+        self._untrained = None
+        if self.config.trains or compute.ranks.devices:
+            self._train(model, train, compute)
+        else:
+            self._untrained = self.fingerprint()
+            assert model.head is not None
+            model.head.fit(self._kept(compute).of(model, train, compute), train.labels)
+        if held_out is not None:
+            logits = self.logits(model.eval(), held_out, compute)
+            self.calibrate(logits, held_out, every)
+        self._explainer = Explainer(model, self.config).remember(train, compute.run.seed)
+        self._check = SpeechCheck.of(train, compute.run)
+
+    def _train(self, model: Scorer, train: Clips, compute: Compute) -> None:
         config = self.config
         further = further_matches(config, compute.run)
-        every, (train, held_out) = train, self._hold_out(train, compute.run)
         model.freeze(embeddings=config.embeddings == "trained")
         merge = lora.add_adapters(model, config.lora) if config.lora else None
         planted = self._plant(model, train, compute.run)
@@ -115,16 +135,15 @@ class WhisperMatcher(TorchMatcher[Scorer]):
         if config.transcribe_first:
             self._transcribe_first(pipeline, further)
         if model.head is not None:
-            found = pipeline.features("features")
+            own = config.transcribe_first or compute.ranks.devices
+            found = pipeline.features("features") if own else self._kept(compute).compute(pipeline)
             model.head.fit(found, planted.clips.labels, planted.weights)
         fine_tune(pipeline, planted, config, self._options(pipeline))
         if merge is not None:
             merge()
-        if held_out is not None:
-            own = Pipeline(model.eval(), held_out, config, compute)
-            self.calibrate(own.logits("calibrate"), held_out, every)
-        self._explainer = Explainer(model, config).remember(train, compute.run.seed)
-        self._check = SpeechCheck.of(train, compute.run)
+
+    def _kept(self, compute: Compute) -> KeptEvidence:
+        return KeptEvidence(self.config, self._untrained or self.fingerprint(), compute)
 
     def _plant(self, scorer: Scorer, train: Clips, run: Run) -> Planted:
         """Plant answers where the score can tell them."""
@@ -180,6 +199,11 @@ class WhisperMatcher(TorchMatcher[Scorer]):
 
     def logits(self, model: Scorer, clips: Clips, compute: Compute) -> NDArray[np.float64]:
         """Return what the head makes of each clip's features."""
+        if self._untrained is not None and model.head is not None:
+            kept = self._kept(compute).of(model, clips, compute)
+            with torch.no_grad():
+                found: Tensor = model.head(torch.from_numpy(kept).to(compute.device))
+            return found.double().cpu().numpy()
         return Pipeline(model, clips, self.config, compute).logits("predict")
 
     def explain(self, clips: Clips, run: Run) -> list[Explanation]:

@@ -151,6 +151,19 @@ def test_silence_alone_is_kept_long_enough_to_listen_to():
         assert found.seconds > 0 and found.start == 0
 
 
+def test_the_evidence_of_an_untrained_whisper_is_computed_once_a_clip(
+    fitted, corpus, run, monkeypatch
+):
+    alone = fitted(epochs=0).predict(corpus.unlabelled(), run)
+    fitted(epochs=1)  # another matcher that starts from it, in a cache that may be its own
+
+    def again(*_):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(Pipeline, "features", again)
+    np.testing.assert_allclose(fitted(epochs=0).predict(corpus.unlabelled(), run), alone, atol=1e-6)
+
+
 @pytest.mark.parametrize("layers", ["all", "quarter", 0])
 def test_bfloat16_where_nothing_is_trained_keeps_batch_mates_apart(
     fitted, corpus, run, layers, monkeypatch
