@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -17,7 +18,7 @@ from audiomatch import plugins
 from audiomatch.caller import caller_state
 from audiomatch.clips import Clips
 from audiomatch.contract import explain_clips, predict_matches, refused_clips
-from audiomatch.errors import UserError, blame_on
+from audiomatch.errors import DataWarning, UserError, blame_on
 from audiomatch.explanation import Explanation
 from audiomatch.files import Place, user_path
 from audiomatch.hub import fetch_model, is_hub_name
@@ -266,6 +267,10 @@ class Model:
             check_target(place)
             self.matcher.prepare_explain(self._fresh_run())
             save_model(place, self.matcher, card)
+        if self._place is None:
+            told = plugins.registry().tell("audiomatch_fit_done", folder=place, record=card)
+            for problem in told:
+                warnings.warn(problem, DataWarning, stacklevel=2)
         return place
 
     def _calibrated(self, p_match: NDArray[np.float64], clips: Clips) -> NDArray[np.float64]:

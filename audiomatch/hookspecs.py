@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from audiomatch.datasets import DatasetInfo
     from audiomatch.matcher import MatcherInfo
     from audiomatch.probing.info import ProbeInfo
-    from audiomatch.records import FoldResult, Leaderboard
+    from audiomatch.records import FoldResult, Leaderboard, ModelCard
     from audiomatch.running.executors import ExecutorInfo
 
 PROJECT = "audiomatch"
@@ -73,4 +73,9 @@ def audiomatch_fold_done(matcher: str, fold: int, result: FoldResult) -> None:
 
 @hookspec
 def audiomatch_run_done(folder: Path, leaderboard: Leaderboard) -> None:
-    """Hear of a finished run: its folder and its leaderboard."""
+    """Hear of a finished run: its folder, in which every file is written, and its leaderboard."""
+
+
+@hookspec
+def audiomatch_fit_done(folder: Path, record: ModelCard) -> None:
+    """Hear of a model that was fitted here and is saved: its folder and its card."""

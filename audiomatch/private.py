@@ -11,6 +11,14 @@ from urllib.parse import quote
 # A home folder in any system's words; its user is a name.
 _HOME = re.compile(r"(?:[A-Za-z]:)?[\\/](?:home|Users)[\\/][^\\/\s:'\",;]+|/root(?=[/\s:'\",;]|$)")
 
+# Of an absolute path, also inside an option, all but its last part.
+_FOLDERS = re.compile(r"(?<![\w.:/\\-])(?:[A-Za-z]:|~\w*)?[\\/][^,()@=\n]*[\\/]")
+
+
+def without_folders(text: str) -> str:
+    """Return a name, an option or a word of a command with the last part alone of its paths."""
+    return _FOLDERS.sub("", hider([])(text))
+
 
 def hider(sources: Sequence[str]) -> Callable[[str], str]:
     """Return what shortens paths in a text: those of data to their last part, homes to `~`."""

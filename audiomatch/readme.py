@@ -7,14 +7,12 @@ from collections.abc import Iterable, Iterator
 
 from audiomatch.errors import printable, shortened
 from audiomatch.hookspecs import DISTRIBUTION
-from audiomatch.private import hider
+from audiomatch.private import without_folders
 from audiomatch.records import FitRecord, ModelCard, Thresholds
 from audiomatch.spec import parse_matcher
 from audiomatch.verdicts import thresholds
 
 README = "README.md"
-# Of an absolute path, also inside an option, all but its last part.
-_FOLDERS = re.compile(r"(?<![\w.:/\\-])(?:[A-Za-z]:|~\w*)?[\\/][^,()@=\n]*[\\/]")
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&$#!])")
 
 _PAGE = """\
@@ -148,5 +146,5 @@ def _table(rows: Iterable[tuple[str, object]]) -> str:
 def _escaped(value: object) -> str:
     """Return a value as one line of Markdown that shows it as it is."""
     line = printable(" ".join(str(value).split()))
-    text = shortened(_FOLDERS.sub("", hider([])(line)), 300)
+    text = shortened(without_folders(line), 300)
     return _MARKUP.sub(r"\\\1", text)

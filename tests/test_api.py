@@ -21,9 +21,10 @@ import soundfile
 import audiomatch
 from audiomatch import ClipError, Clips, Model, UserError
 from audiomatch.audio import load_audio
-from audiomatch.errors import PluginError
+from audiomatch.errors import DataWarning, PluginError
 from audiomatch.inputs import open_data
 from audiomatch.plugins import Registry
+from audiomatch.records import ModelCard
 from tests.test_explain import Teller
 from tests.toys import Toy, toy_plugin
 
@@ -280,6 +281,24 @@ def test_data_with_labels_is_needed_to_fit(plugin: Plugin, corpus: Path) -> None
 
 
 # Models
+
+
+def test_listeners_hear_of_a_model_that_was_fitted_and_may_fail_aloud(
+    plugin: Plugin, corpus: Path
+) -> None:
+    heard: list[Any] = []
+
+    def audiomatch_fit_done(folder: Path, record: ModelCard) -> None:
+        heard.append((folder, record.matcher, record.fit, (folder / "audiomatch.json").exists()))
+        raise RuntimeError("cannot post it")
+
+    plugin(toy=toy_plugin(Loud, audiomatch_fit_done=audiomatch_fit_done))
+    model = audiomatch.fit("toy", corpus)
+    with pytest.warns(DataWarning, match="audiomatch_fit_done failed: .*cannot post it"):
+        model.save("model")
+    assert heard == [(Path("model"), "toy", model.card.fit, True)]
+    audiomatch.load("model").save("copy")
+    assert len(heard) == 1, "of a model that was fitted elsewhere they do not hear"
 
 
 def test_a_model_is_saved_loaded_and_the_same_as_the_commands(

@@ -237,6 +237,7 @@ def test_listeners_hear_and_may_fail_loudly(
 
     def audiomatch_run_done(folder: Path, leaderboard: Leaderboard) -> None:
         given.append(leaderboard)
+        assert (folder / "run.json").exists() and (folder / "report.html").exists()
         raise RuntimeError(f"cannot post {folder.name}")
 
     plugin(

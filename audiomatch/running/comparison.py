@@ -191,7 +191,6 @@ def _compare(
     if complete:
         folder.write_predictions(detailed, less, planted)
         leaderboard.write(path / "leaderboard.json")
-        problems += registry.tell("audiomatch_run_done", folder=path, leaderboard=leaderboard)
     record = RunRecord(
         data=data[0],
         test=data[1] if len(data) > 1 else None,
@@ -218,13 +217,24 @@ def _compare(
     if complete:
         record.write(path / "run.json")
         write_report(path, leaderboard, of_first(detailed), record, folds.clips)
-    for problem in problems:
+        record = _told(registry, path, leaderboard, record)
+    for problem in record.listener_errors:
         run.progress.say(problem)
     lines = {
         "skipped": (*(line for one in data for line in one.skipped), *folds.skipped),
         "warnings": tuple(line for one in data for line in one.warnings),
     }
     return Comparison(leaderboard, detailed, path, record, **lines)
+
+
+def _told(registry: Registry, path: Path, leaderboard: Leaderboard, record: RunRecord) -> RunRecord:
+    """Tell listeners of the run; return its record with what went wrong."""
+    failed = registry.tell("audiomatch_run_done", folder=path, leaderboard=leaderboard)
+    if failed:
+        every = (*record.listener_errors, *failed)
+        record = record.model_copy(update={"listener_errors": every})
+        record.write(path / "run.json")
+    return record
 
 
 def _record_of(folds: Folds) -> FoldsRecord:

@@ -33,12 +33,12 @@ def provenance(asked: Mapping[str, Any], modules: Iterable[str]) -> dict[str, An
         "packages": every_version(),
         "code": code_digests([PROJECT, *modules]),
         "machine": machine_record(),
-        "command": _command(),
+        "command": typed_command(),
         "arguments": {name: _plain(asked[name]) for name in asked if name not in _ASIDE},
     }
 
 
-def _command() -> tuple[str, ...]:
+def typed_command() -> tuple[str, ...]:
     """Return the command line that this is part of; empty where there is none, as in a notebook."""
     typed = click.get_current_context(silent=True) is not None
     return (PROJECT, *sys.argv[1:]) if typed else ()
