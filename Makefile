@@ -68,8 +68,8 @@ $(VENV)/.ready: $(SOURCES)
 	$(INSTALL) hatchling editables
 	$(INSTALL) --no-build-isolation --editable . $(addprefix --editable ,$(PLUGINS))
 	$(INSTALL) 'audiomatch-toolkit[dev]' 'audiomatch-boosting[asr,xgboost-cpu]' \
-		'audiomatch-datasets[excel,hub]' 'audiomatch-serve[test]' 'audiomatch-two-tower[minilm]' \
-		'audiomatch-whisper[augment,lora,tiny]'
+		'audiomatch-datasets[excel,hub]' 'audiomatch-mlflow[test]' 'audiomatch-serve[test]' \
+		'audiomatch-two-tower[minilm]' 'audiomatch-whisper[augment,lora,tiny]'
 	$(BIN)/pip check
 	touch $@
 
