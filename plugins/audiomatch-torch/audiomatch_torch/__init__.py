@@ -16,6 +16,7 @@ from audiomatch_torch.quiet import quiet_transformers
 from audiomatch_torch.sizes import build_network, check_config, check_preprocessor
 from audiomatch_torch.tensors import load_into, load_pickled, load_tensors, save_tensors
 from audiomatch_torch.training import TrainOptions, binary_cross_entropy, train
+from audiomatch_torch.transfer import to_device
 from audiomatch_torch.weights import (
     Weights,
     first_line,
@@ -58,6 +59,7 @@ __all__ = [
     "save_tensors",
     "shuffled",
     "tensor_files",
+    "to_device",
     "train",
     "weights_option",
     "without_autocast",

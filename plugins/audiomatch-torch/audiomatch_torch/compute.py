@@ -19,6 +19,7 @@ from audiomatch_torch.batches import Rows
 from audiomatch_torch.checkpoints import Checkpoints
 from audiomatch_torch.randomness import RandomState, seed_everything
 from audiomatch_torch.ranks import current_ranks
+from audiomatch_torch.transfer import to_device
 
 CPU_SECONDS_AT_ONCE = 60.0
 _MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
@@ -109,7 +110,7 @@ class Compute:
 
     def index(self, rows: Rows) -> Tensor:
         """Return row numbers as an index of tensors on the device, int64 (rows,)."""
-        return torch.from_numpy(rows).to(self.device)
+        return to_device(torch.from_numpy(rows), self.device)
 
     @contextmanager
     def deterministic(self) -> Iterator[None]:

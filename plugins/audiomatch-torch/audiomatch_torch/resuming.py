@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from audiomatch.errors import UserError
 from audiomatch_torch.averaging import Average
 from audiomatch_torch.checkpoints import Checkpoint
 from audiomatch_torch.compute import Compute
@@ -40,7 +42,8 @@ class Position:
         epoch: counted from 1.
         batches: of the epoch that are done.
         steps: of all epochs that are done.
-        losses: the mean loss of each step so far.
+        losses: the mean loss of each step whose loss was read.
+        total: steps of the whole loop.
         order: the generator that draws the epoch's batches, before it drew them.
         random: the global generators before the epoch.
     """
@@ -49,8 +52,10 @@ class Position:
     batches: int = 0
     steps: int = 0
     losses: list[float] = field(default_factory=list)
+    total: int = 0
     order: dict[str, Any] = field(default_factory=dict)
     random: RandomState | None = None
+    _waiting: list[Tensor] = field(default_factory=list)
 
     def enter(self, epoch: int, order: np.random.Generator, random: RandomState) -> None:
         """Stand at the start of an epoch."""
@@ -63,16 +68,28 @@ class Position:
         order.bit_generator.state = self.order
         self.random.restore()
 
-    def step(self, loss: float) -> None:
-        """Count a step, and its loss."""
+    def step(self, loss: Tensor) -> None:
+        """Count a step, and keep its loss where it is, until `read` is called."""
         self.batches += 1
         self.steps += 1
-        self.losses.append(loss)
+        self._waiting.append(loss)
 
-    def recent(self) -> float:
-        """Return the mean loss of the last steps."""
+    def read(self) -> None:
+        """Read the losses that were kept; raises `UserError` where one of them is not finite."""
+        losses = torch.stack(self._waiting).tolist() if self._waiting else []
+        self._waiting.clear()
+        for loss in losses:
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"the training loss is {loss} at step {len(self.losses) + 1} of {self.total}; "
+                    "take a lower lr, or precision fp32"
+                )
+            self.losses.append(loss)
+
+    def recent(self) -> str:
+        """Say the mean loss of the last steps whose loss was read."""
         last = self.losses[-RECENT:]
-        return sum(last) / len(last)
+        return f"loss {sum(last) / len(last):.3f}" if last else ""
 
     def curve(self) -> list[float]:
         """Return the losses so far, as means of at most `POINTS` parts of the training."""
@@ -110,8 +127,9 @@ class LoopState:
         limit: MemoryLimit,
         memory: Stateful | None,
         compute: Compute,
+        steps: int,
     ) -> None:
-        self.position = Position()
+        self.position = Position(total=steps)
         self._model, self._optimizer, self._schedule = model, optimizer, schedule
         self._average, self._limit, self._memory = average, limit, memory
         self._compute = compute
@@ -139,6 +157,7 @@ class LoopState:
         if moment is None:
             return None
         at = self.position
+        at.read()
         assert at.random is not None
         facts = {
             "finished": False,

@@ -40,6 +40,12 @@ _WAITS = (
     _aten._unique2.default,  # noqa: SLF001 - its name in torch
     _aten.repeat_interleave.Tensor,
 )
+_NO_KERNEL = (
+    _aten.empty.memory_format,
+    _aten.empty_strided.default,
+    _aten.empty_like.default,
+    _aten._unsafe_view.default,  # noqa: SLF001 - its name in torch
+)
 
 
 class PretendTensor(Tensor):
@@ -92,11 +98,18 @@ class PretendDevice(TorchDispatchMode):
         uploads: copies from the host to the device.
         waits: how often the host asked for a value or a shape that depends on values: `.item()`,
             `.tolist()`, `bool()`, `nonzero`, an index by a mask.
+        blocking: those of the uploads that the host waits for: without `non_blocking`.
+        launches: operations that compute or copy on the device, views left out.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.downloads = self.uploads = self.waits = 0
+        self.downloads = self.uploads = self.waits = self.blocking = self.launches = 0
+
+    @property
+    def synchronisations(self) -> int:
+        """How often the host waited for the device, in all."""
+        return self.waits + self.downloads + self.blocking
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -119,13 +132,16 @@ class PretendDevice(TorchDispatchMode):
             to_host = to_host and device is not None and device.type == "cpu"
             into_host = function is _aten.copy_.default and not isinstance(args[0], PretendTensor)
             self.downloads += to_host or into_host
-            self.uploads += bool(elsewhere) and not into_host
+            uploads = bool(elsewhere) and not into_host
+            self.uploads += uploads
+            self.blocking += uploads and not _non_blocking(function, args, kwargs)
         elif here and elsewhere:
             raise RuntimeError(
                 f"{function}: expected all tensors to be on the same device, but found at least "
                 f"two devices, {PRETEND} and cpu"
             )
         self.waits += function in _WAITS or _masks(function, args)
+        self.launches += not (function.is_view or function in _NO_KERNEL)
         if asked is not None:
             kwargs["device"] = torch.device("cpu")
         return self._run(function, args, kwargs, stays=device is None or device.type == PRETEND)
@@ -144,6 +160,12 @@ class PretendDevice(TorchDispatchMode):
         # A wrapper made in inference mode could be no view of one that was made before.
         with torch.inference_mode(mode=False), torch.no_grad():
             return tree_map_only(Tensor, wrap, function(*args, **kwargs))
+
+
+def _non_blocking(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether the host goes on while this copy is made."""
+    place = 2 if function is _aten.copy_.default else len(args)
+    return bool(kwargs.get("non_blocking") or (args[place] if len(args) > place else False))
 
 
 def _masks(function: Any, args: tuple[Any, ...]) -> bool:

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiomatch.errors import UserError
 from audiomatch.matcher import Run
 from audiomatch_torch.averaging import Average, trainable
 from audiomatch_torch.batches import Lengths, Rows, by_length, shuffled
 from audiomatch_torch.compute import Compute
 from audiomatch_torch.memory_limit import MemoryLimit, out_of_memory
 from audiomatch_torch.randomness import RandomState
-from audiomatch_torch.resuming import Keeper, LoopState, Position, Stateful
+from audiomatch_torch.resuming import RECENT, Keeper, LoopState, Position, Stateful
+from audiomatch_torch.transfer import to_device
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def train(
     generator = np.random.default_rng(run.seed)
     draw = by_length if options.order == "length" else shuffled
     limit = MemoryLimit(options.capacity, options.mixed)
-    state = LoopState(model, plain, schedule, average, limit, memory, compute)
+    state = LoopState(model, plain, schedule, average, limit, memory, compute, steps)
     decides = {"label": label, **asdict(options), "lengths": lengths.tolist()}
     keeper = Keeper(state, compute, decides, whole=after_epoch is None or memory is not None)
     with compute.ranks.in_turn():
@@ -160,7 +160,6 @@ def train(
                     compute.ranks.reseed(run.seed, at.steps)
                     loss = _accumulate(batch, losses, lengths, limit, compute, optimizer)
                     compute.ranks.add_gradients(state.trained)
-                    _check_finite(loss, at.steps + 1, steps)
                     state.moving()
                     if options.clip_norm is not None:
                         compute.accelerator.clip_grad_norm_(
@@ -171,7 +170,10 @@ def train(
                     at.step(loss)
                     average.update(left=steps - at.steps)
                     keeper.begin(steps, options.epochs)
-                    task.advance(len(batch), f"loss {at.recent():.3f}")
+                    if compute.device.type == "cpu" or at.steps % RECENT == 0:
+                        at.read()  # which has a GPU wait
+                    task.advance(len(batch), at.recent())
+                at.read()
                 state.moving()
                 compute.ranks.align((*trainable(model), *model.buffers()))
                 if after_epoch is not None:
@@ -196,7 +198,7 @@ def binary_cross_entropy(
         labels: 0 or 1 of every row, shape (n,).
         compute: the device.
     """
-    wanted = torch.tensor(labels, dtype=torch.float32).to(compute.device)
+    wanted = to_device(torch.tensor(labels, dtype=torch.float32), compute.device)
 
     def losses(rows: Rows) -> Tensor:
         return functional.binary_cross_entropy_with_logits(
@@ -204,14 +206,6 @@ def binary_cross_entropy(
         )
 
     return losses
-
-
-def _check_finite(loss: float, step: int, steps: int) -> None:
-    if not math.isfinite(loss):
-        raise UserError(
-            f"the training loss is {loss} at step {step} of {steps}; "
-            "take a lower lr, or precision fp32"
-        )
 
 
 def _note(run: Run, label: str, at: Position, limit: MemoryLimit) -> None:
@@ -229,7 +223,7 @@ def _accumulate(
     limit: MemoryLimit,
     compute: Compute,
     optimizer: Any,
-) -> float:
+) -> Tensor:
     """Leave the gradients of this rank's share of the batch's mean loss; return the whole loss.
 
     Where memory runs out in one rank, all do the batch again.
@@ -238,21 +232,23 @@ def _accumulate(
     share = compute.ranks.share(batch, lengths)
     while True:
         optimizer.zero_grad()
-        total: Tensor | None = None
-        failed = 0, np.inf
+        total = torch.zeros((), device=compute.device)
+        failed = 0.0, np.inf
         for rows in limit.pieces(share, lengths):
             own = _backward(rows, losses, len(batch), compute)
             if own is None:
                 failed = len(rows), float(lengths[rows].sum())
                 break
-            total = own if total is None else total + own
-        loss = 0.0 if total is None else float(total)
-        found = compute.ranks.gather([loss, *failed])  # (ranks, 3)
-        _, count, length = found[found[:, 2].argmin()]
+            total = total + own
+        if compute.ranks.count > 1:
+            found = compute.ranks.gather([float(total), *failed])  # (ranks, 3)
+            total = torch.tensor(found[:, 0].sum())
+            _, *failed = found[found[:, 2].argmin()].tolist()
+        count, length = failed
         if np.isinf(length):
             limit.grow()
-            return float(found[:, 0].sum())
-        limit.shrink(int(count), float(length))
+            return total
+        limit.shrink(int(count), length)
         before.restore()
 
 

@@ -2,9 +2,16 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
-from audiomatch_torch.testing import parameters_without_gradient, use_on_pretend_device
+from audiomatch_torch.testing import (
+    PRETEND,
+    parameters_without_gradient,
+    pretend_device,
+    use_on_pretend_device,
+)
 
+from audiomatch import Run
 from audiomatch.testing import run_checks
 from audiomatch.testing.registry import CHECKS
 
@@ -40,6 +47,31 @@ def test_it_works_on_a_device_that_does_not_mix_with_the_cpu(
     use_on_pretend_device(
         lambda: whisper(weights=folder, **{**FAST, **options}), corpus, tmp_path / "device"
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "launches"),
+    [({}, 1600), ({"encoder_layers": 0}, 1300), ({"encoder_layers": 0, "negatives": 2}, 1300)],
+)
+def test_a_training_step_does_not_wait_for_a_gpu(
+    options, launches, whisper, folders, helpers, tmp_path
+):
+    """Counted by what further epochs of one step of 16 clips cost, the optimiser's step too."""
+    clips = helpers.make_clips(tmp_path, np.linspace(0.5, 4, 16).tolist())
+    found = []
+    with pretend_device() as device:
+        for epochs in (1, 3):
+            matcher = whisper(
+                weights=str(folders["bytes"]), epochs=epochs, batch_size=16, **options
+            )
+            before = device.launches, device.uploads, device.synchronisations
+            matcher.fit(clips, Run(cache=tmp_path / "cache", device=PRETEND))
+            after = device.launches, device.uploads, device.synchronisations
+            found.append(np.subtract(after, before))
+    a_step = (found[1] - found[0]) / 2
+    assert a_step[0] <= launches
+    assert a_step[1] <= 6  # states, texts, pairs of both, the same in silence, labels
+    assert a_step[2] <= 1  # the loss, once an epoch
 
 
 def test_it_keeps_to_the_contract(folders):

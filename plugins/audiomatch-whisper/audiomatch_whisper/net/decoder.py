@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from audiomatch_torch import to_device
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -20,7 +21,7 @@ from transformers.models.whisper.modeling_whisper import WhisperDecoder
 
 from audiomatch_whisper.net.attention import KeysValues, attend, feed_forward, split_heads
 from audiomatch_whisper.net.prefix_tree import Grid, PrefixTree
-from audiomatch_whisper.net.ragged import Group, Ragged, joined
+from audiomatch_whisper.net.ragged import Group, Ragged, joined, split_groups
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,9 @@ def decode(
         x = x + functional.dropout(own, drop)
         query = layer.encoder_attn_layer_norm(x)
         report = None if on_attention is None else (lambda a, i=i: on_attention(i, a))
-        heard = _cross_attention(layer.encoder_attn, query, cache.layers[i], crossings, report)
+        heard = _cross_attention(
+            layer.encoder_attn, query, cache.layers[i], cache.groups, crossings, report
+        )
         x = feed_forward(layer, x + functional.dropout(heard, drop))
     if past is not None:
         past.tokens += tree.paths.shape[1]
@@ -129,16 +132,19 @@ def _cross_attention(
     layer: Any,
     x: Tensor,
     known: KeysValues,
+    groups: Sequence[Group],
     crossings: Sequence[_Crossing],
     report: Callable[[Tensor], None] | None,
 ) -> Tensor:
     """Let each node attend to its clip's states: (nodes, d)."""
     query = layer.q_proj(x)
     parts, weights = [], []
-    for clips, grid in crossings:
-        own = split_heads(grid.spread(query), layer.num_heads)  # (clips, heads, nodes, d / heads)
-        key, value = (
-            split_heads(clips.split(states), layer.num_heads).to(query.dtype) for states in known
+    keys, values = (split_groups(states.to(query.dtype), groups) for states in known)
+    queries = query.split([crossing.nodes for crossing in crossings])
+    for (group, _, grid), nodes in zip(crossings, queries, strict=True):
+        own, key, value = (
+            split_heads(x, layer.num_heads)  # (clips, heads, nodes or states, d / heads)
+            for x in (grid.spread(nodes), keys[group], values[group])
         )
         if report is not None:
             weights.append(grid.collect(_attention(own, key, layer.head_dim)))
@@ -159,22 +165,28 @@ def _attention(query: Tensor, key: Tensor, width: int) -> Tensor:
 
 
 class _Crossing(NamedTuple):
-    """Neighbouring clips of one length, and the nodes of each that attend to it."""
+    """A group of clips of one length, and the nodes of each that attend to it.
 
-    clips: Group
+    Attributes:
+        group: its number.
+        nodes: how many there are.
+        grid: those of each clip.
+    """
+
+    group: int
+    nodes: int
     grid: Grid
 
 
-def _crossings(tree: PrefixTree, groups: Sequence[Group]) -> list[_Crossing]:
+def _crossings(tree: PrefixTree, groups: Sequence[Group]) -> tuple[_Crossing, ...]:
     """Pair the nodes with the clips that they are read against; groups without any are left out."""
     clips = sum(group.count for group in groups)
     if len(tree.counts) > clips:
         raise ValueError(f"texts for {len(tree.counts)} clips, of which there are {clips}")
     counts = np.pad(tree.counts, (0, clips - len(tree.counts)))
-    out, first = [], 0
-    for group in groups:
+    out = []
+    for number, group in enumerate(groups):
         own = counts[group.first : group.first + group.count]
         if own.any():
-            out.append(_Crossing(group, Grid.of(own, first, tree.ids.device)))
-        first += int(own.sum())
-    return out
+            out.append(_Crossing(number, int(own.sum()), Grid.of(own)))
+    return to_device(tuple(out), tree.ids.device)

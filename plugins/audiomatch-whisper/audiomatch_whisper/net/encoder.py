@@ -14,7 +14,7 @@ from torch.nn import functional
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from audiomatch_whisper.net.attention import attend, feed_forward, split_heads
-from audiomatch_whisper.net.ragged import Group, Ragged, joined
+from audiomatch_whisper.net.ragged import Group, Ragged, joined, split_groups
 
 
 def encode(encoder: WhisperEncoder, mels: Sequence[Tensor]) -> Ragged:
@@ -64,10 +64,10 @@ def _run_layers(layers: Iterable[nn.Module], states: Ragged) -> Ragged:
 
 def _self_attention(layer: Any, x: Tensor, groups: Sequence[Group]) -> Tensor:
     """Let each clip's states attend to one another: (sum of states, d)."""
-    query, key, value = layer.q_proj(x), layer.k_proj(x), layer.v_proj(x)
+    projected = (layer.q_proj(x), layer.k_proj(x), layer.v_proj(x))
     parts = []
-    for group in groups:
-        heads = (split_heads(group.split(own), layer.num_heads) for own in (query, key, value))
+    for each in zip(*(split_groups(own, groups) for own in projected), strict=True):
+        heads = (split_heads(own, layer.num_heads) for own in each)  # (n, heads, t, d / heads)
         parts.append(attend(layer, *heads).flatten(0, 1))
     out: Tensor = layer.out_proj(joined(parts))
     return out

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from audiomatch_torch import to_device
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -27,19 +28,19 @@ class Grid(NamedTuple):
     back: Tensor | None
 
     @classmethod
-    def of(cls, counts: NDArray[np.int64], first: int, device: torch.device) -> Grid:
-        """Lay out neighbouring nodes, from `first` on, `counts` in each row."""
+    def of(cls, counts: NDArray[np.int64]) -> Grid:
+        """Lay out the nodes in their order, `counts` in each row."""
         column = np.arange(counts.max())
-        starts = first + np.cumsum(counts) - counts
-        last = np.maximum(starts + counts - 1, first)
+        starts = np.cumsum(counts) - counts
+        last = np.maximum(starts + counts - 1, 0)
         nodes = np.minimum(starts[:, None] + column, last[:, None])
         there = np.flatnonzero(column < counts[:, None])
-        back = None if len(there) == nodes.size else torch.from_numpy(there).to(device)
-        return cls(torch.from_numpy(nodes).to(device), back)
+        back = None if len(there) == nodes.size else torch.from_numpy(there)
+        return cls(torch.from_numpy(nodes), back)
 
     def spread(self, x: Tensor) -> Tensor:
         """Lay out (nodes, d) as (rows, maximum, d)."""
-        return x[self.nodes]
+        return x.unflatten(0, self.nodes.shape) if self.back is None else x[self.nodes]
 
     def collect(self, x: Tensor) -> Tensor:
         """Undo `spread`: (rows, maximum, d) to (nodes, d)."""
@@ -106,17 +107,18 @@ class PrefixTree:
                 paths[i, depth] = node
             paths[i, len(sequence) :] = node
         sizes = np.diff([*starts, len(ids)])
-        bundles = Grid.of(sizes, 0, device)
+        bundles = Grid.of(sizes)
         ancestors = torch.from_numpy(_ancestors(np.array(depths), np.array(parents), sizes))
-        return cls(
-            ids=torch.tensor(ids).to(device),
-            depths=torch.tensor(depths).to(device),
-            paths=torch.from_numpy(paths).to(device),
+        tree = cls(
+            ids=torch.tensor(ids),
+            depths=torch.tensor(depths),
+            paths=torch.from_numpy(paths),
             bundles=bundles,
             # (nodes, maximum) to (bundles, maximum, maximum), one mask for all heads.
-            visible=ancestors.to(device)[bundles.nodes][:, None],
+            visible=ancestors[bundles.nodes][:, None],
             counts=np.bincount(clip_of),
         )
+        return to_device(tree, device)
 
     @classmethod
     def of_rows(cls, ids: Tensor, start: int = 0) -> PrefixTree:

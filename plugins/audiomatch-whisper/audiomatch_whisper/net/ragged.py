@@ -27,11 +27,6 @@ class Group:
     rows: slice
     length: int
 
-    def split(self, flat: Tensor) -> Tensor:
-        """Cut these sequences out of a flat tensor: (sum of lengths, d) to (count, length, d)."""
-        out: Tensor = flat[self.rows].unflatten(0, (self.count, self.length))
-        return out
-
 
 @dataclass(frozen=True)
 class Ragged:
@@ -72,6 +67,15 @@ def _groups(lengths: Sequence[int]) -> Iterator[Group]:
         count = len(list(same))
         yield Group(first, count, slice(row, row + count * length), length)
         first, row = first + count, row + count * length
+
+
+def split_groups(flat: Tensor, groups: Sequence[Group]) -> list[Tensor]:
+    """Cut a flat tensor into its groups: (sum of lengths, d) to (count, length, d) of each."""
+    parts = flat.split([group.count * group.length for group in groups])
+    return [
+        part.unflatten(0, (group.count, group.length))
+        for part, group in zip(parts, groups, strict=True)
+    ]
 
 
 def joined(parts: Sequence[Tensor]) -> Tensor:

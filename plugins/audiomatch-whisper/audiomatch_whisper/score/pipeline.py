@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from audiomatch_torch import Compute, Encoded, encode_once, predict
+from audiomatch_torch import Compute, Encoded, encode_once, predict, to_device
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -79,7 +79,7 @@ class Pipeline:
             states = self._encode_frozen(recordings, augment)
         else:
             kept = [self._frozen[i] for i in recordings]
-            flat = torch.cat(kept).to(self.compute.device)  # a copy that gradients may go through
+            flat = to_device(torch.cat(kept), self.compute.device)  # gradients may go through it
             states = Ragged(flat, tuple(map(len, kept)))
         cache = self.scorer.encode_trained(states)
         return replace(cache, bounds=self._mels.bounds[recordings])
@@ -87,12 +87,8 @@ class Pipeline:
     def _encode_frozen(self, recordings: Rows, augment: Augment | None = None) -> Ragged:
         mels = self._mels if augment is None else partial(self._mels.augmented, augment=augment)
         edges = np.flatnonzero(np.diff(self.seconds[recordings])) + 1
-        return self.scorer.encode_frozen(
-            [
-                torch.from_numpy(mels(alike)).to(self.compute.device)  # (n, mels, frames)
-                for alike in np.split(recordings, edges)
-            ]
-        )
+        alike = tuple(torch.from_numpy(mels(own)) for own in np.split(recordings, edges))
+        return self.scorer.encode_frozen(to_device(alike, self.compute.device))
 
     def keep_frozen(self) -> None:
         """Run what is not trained of the encoder once a recording, and keep its states."""

@@ -88,6 +88,7 @@ class Scorer(nn.Module):
         quiet = np.zeros(int(SILENCE_SECONDS * SAMPLE_RATE), dtype=np.float32)
         silence = torch.from_numpy(log_mel(quiet, whisper.extractor, config.margin))[None]
         self.register_buffer("silence", silence, persistent=False)  # (1, mels, frames)
+        self._silent_states: Ragged | None = None
         self._normaliser: QuantisedNormaliser | None = None
         self._may_bf16 = config.bf16 == "auto"
         self._matrix_is_trained = config.embeddings == "trained"
@@ -101,6 +102,7 @@ class Scorer(nn.Module):
         """Move to the device, and see what it computes natively."""
         self.bf16 = self._may_bf16 and compute.native_bf16
         own = self.to(compute.device)
+        self._silent_states = None
         if not self.bf16 or self._matrix_is_trained:
             self._normaliser = None
         elif self._normaliser is None:
@@ -152,8 +154,10 @@ class Scorer(nn.Module):
     def score_silence(self, targets: Sequence[Target]) -> Tensor:
         """Return each token's log probability given silence, (n, maximum), as a constant."""
         one_clip = np.zeros(len(targets), dtype=np.int64)
+        if self._silent_states is None or self.frozen_layers is None:
+            self._silent_states = self.encode_frozen([self.silence])
         with self.autocast():
-            cache = self.encode_trained(self.encode_frozen([self.silence]))
+            cache = self.encode_trained(self._silent_states)
             batch = TargetBatch.of(targets, self.model.device, one_clip)
             return score_tokens(self.model, batch, cache, self._normaliser)
 

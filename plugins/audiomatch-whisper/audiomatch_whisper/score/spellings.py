@@ -63,7 +63,7 @@ class SpellingBatch:
     def of(
         cls, others: Sequence[OtherSpelling], tree: PrefixTree, targets: int, words: int
     ) -> SpellingBatch | None:
-        """Stack them; None where there are none."""
+        """Stack them, on the CPU as the tree is; None where there are none."""
         if not others:
             return None
         shape = (targets, words, 1 + max(one.place for one in others))
@@ -74,13 +74,12 @@ class SpellingBatch:
             for i, token in enumerate(one.ids)
         ]
         at = np.ravel_multi_index(np.array([one[:3] for one in others]).T, shape)
-        device = tree.ids.device
-        token, sequence, column = torch.tensor(tokens).T.to(device)
+        token, sequence, column = torch.tensor(tokens).T
         return cls(
             tokens=token,
             before=tree.paths[sequence, column],
-            spelling=torch.from_numpy(np.repeat(np.arange(len(others)), counts)).to(device),
-            place=torch.from_numpy(at).to(device),
+            spelling=torch.from_numpy(np.repeat(np.arange(len(others)), counts)),
+            place=torch.from_numpy(at),
             shape=shape,
         )
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from audiomatch_torch import to_device
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -100,12 +101,14 @@ class TargetBatch:
     Attributes:
         tokens: the tokens that are scored, (n, maximum), padded after.
         mask: (n, maximum), 1 where they are.
+        own: 1 at the text's tokens, 0 at the last token and after: (n, maximum).
+        last: the place of each target's last token, (n, 1).
         words: the word of each token, (n, maximum).
         word_count: the most words of a target.
+        expects: the nodes after which a token of a text may be expected, (…,).
         before: the node after which each token is expected, (n, maximum).
         at: the node of each token itself, (n, maximum); any node for the last, which is not read.
         tree: the prompts and tokens, as the nodes that `before` and `at` name.
-        prompt: how many tokens come before each text.
         paths: the node of each token that a target reads, prompt and text, (n, …).
         spellings: other spellings of the words; None where there are none.
         owner: the clip of each target, (n,).
@@ -113,12 +116,14 @@ class TargetBatch:
 
     tokens: Tensor
     mask: Tensor
+    own: Tensor
+    last: Tensor
     words: Tensor
     word_count: int
+    expects: Tensor
     before: Tensor
     at: Tensor
     tree: PrefixTree
-    prompt: int
     paths: Tensor
     spellings: SpellingBatch | None
     owner: NDArray[np.int64]
@@ -149,40 +154,32 @@ class TargetBatch:
             mask[i, :count] = 1
         clip = np.arange(len(targets)) if owner is None else owner
         clip = np.repeat(clip, np.diff([*first, len(sequences)]))
-        tree = PrefixTree.of(sequences, device, clip)
-        own = tree.paths
-        if len(targets) < len(sequences):
-            own = own[torch.from_numpy(first).to(device)]
+        tree = PrefixTree.of(sequences, torch.device("cpu"), clip)
+        own = tree.paths[torch.from_numpy(first)]
         before = own[:, prompt - 1 : prompt - 1 + maximum]  # (n, maximum)
         word_count = int(words.max()) + 1
-        return cls(
-            tokens=torch.from_numpy(tokens).to(device),
-            mask=torch.from_numpy(mask).to(device),
-            words=torch.from_numpy(words).to(device),
+        last = mask.sum(1, keepdims=True).astype(np.int64) - 1
+        batch = cls(
+            tokens=torch.from_numpy(tokens),
+            mask=torch.from_numpy(mask),
+            own=torch.from_numpy(mask * (np.arange(maximum) != last)),
+            last=torch.from_numpy(last),
+            words=torch.from_numpy(words),
             word_count=word_count,
+            expects=torch.nonzero(tree.depths >= prompt - 1)[:, 0],
             before=before,
             at=torch.cat([before[:, 1:], before[:, -1:]], 1),
             tree=tree,
-            prompt=prompt,
             paths=own,
             spellings=SpellingBatch.of(others, tree, len(targets), word_count),
             owner=np.arange(len(targets)) if owner is None else owner,
         )
+        return to_device(batch, device)
 
     def sum_words(self, values: Tensor) -> Tensor:
         """Return the sum of the values of each word's tokens: (n, maximum) to (n, words)."""
         zeros = values.new_zeros(len(values), self.word_count)
         return zeros.scatter_add(1, self.words, values * self.own)
-
-    @property
-    def last(self) -> Tensor:
-        """The place of each target's last token, (n, 1)."""
-        return self.mask.sum(1, keepdim=True).long() - 1
-
-    @property
-    def own(self) -> Tensor:
-        """1 at the text's tokens, 0 at the last token and after: (n, maximum)."""
-        return self.mask.scatter(1, self.last, 0.0)
 
 
 @dataclass(frozen=True)

@@ -64,9 +64,8 @@ def read_tokens(
         normalise: log Σ exp of the logits of each state, (n, d) to (n,); exact where it is None.
     """
     normalise = normalise or partial(log_normaliser, matrix=model.proj_out.weight)
-    expects = torch.nonzero(batch.tree.depths >= batch.prompt - 1)[:, 0]
     normaliser = torch.zeros(len(hidden), device=hidden.device)
-    normaliser[expects] = normalise(hidden[expects])
+    normaliser[batch.expects] = normalise(hidden[batch.expects])
 
     def log_p_of(nodes: Tensor, tokens: Tensor) -> Tensor:
         # A normaliser that is not exact may be less than what it is made of.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from audiomatch_torch import TrainOptions, train
+from audiomatch_torch import TrainOptions, to_device, train
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
@@ -95,14 +95,14 @@ class MatchLoss:
             owner += [place] * len(texts)
         cache = self._pipeline.encode(self._pipeline.recordings[rows], self._augment)
         logits = self._scorer(cache, [one.target for one in asked], np.array(owner))  # (texts,)
-        of, labels, weights, kind = (
-            torch.tensor(x).to(logits.device)
-            for x in (
-                owner,
-                [float(one.label) for one in asked],
-                [float(one.weight) for one in asked],
-                [one.kind for one in asked],
-            )
+        of, labels, weights, kind = to_device(
+            (
+                torch.tensor(owner),
+                torch.tensor([float(one.label) for one in asked]),
+                torch.tensor([float(one.weight) for one in asked]),
+                torch.tensor([one.kind for one in asked]),
+            ),
+            logits.device,
         )
         logits = logits + self.offsets[kind.clamp(min=0)] * (kind != NO_OFFSET)
         each = functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
