@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from audiomatch.cost import FeatureSeconds
 from audiomatch.matcher import Run
 from audiomatch.running.array_store import ArrayStore
 from audiomatch.running.identity import digest_of
@@ -45,13 +45,17 @@ class ArrayCache:
         named = {self._name(key): key for key in keys}
         return {named[name]: array for name, array in self._store.get(named).items()}
 
-    def keep(self, arrays: Mapping[str, Array]) -> bool:
-        """Keep the arrays; False where that cannot be done, which is said once."""
+    def keep(self, arrays: Mapping[str, Array], seconds: float | None = None) -> bool:
+        """Keep the arrays; False where that cannot be done, which is said once.
+
+        `seconds` are what all of them cost, where they are features that others would compute.
+        """
         if not arrays:
             return True
         if self._run.cache in _told:
             return False
-        if self._store.put({self._name(key): array for key, array in arrays.items()}):
+        own = {self._name(key): array for key, array in arrays.items()}
+        if self._store.put(own, {} if seconds is None else dict.fromkeys(own, seconds / len(own))):
             return True
         _told.add(self._run.cache)
         self._run.progress.say(
@@ -67,7 +71,8 @@ class ArrayCache:
 
         `compute` takes positions in `keys`, the first of each key that is missing, and yields
         their arrays in that order. They are kept in pieces, so that an interrupt loses little.
-        What is returned is not to be written to.
+        What is returned is not to be written to. `Run.feature_seconds` has what they cost: those
+        that are computed now, and those that were kept, when they were computed.
         """
         found = self.get(dict.fromkeys(keys))
         if self._store.damaged:
@@ -75,27 +80,44 @@ class ArrayCache:
                 f"{self._store.folder}: is damaged; what is lost is computed again"
             )
             self._store.damaged = False
+        self._run.feature_seconds.use(self._store.seconds(map(self._name, found)))
         missing: dict[str, int] = {}
         for position, key in enumerate(keys):
             if key not in found:
                 missing.setdefault(key, position)
+        if missing:
+            with self._run.feature_seconds.computing() as spent:
+                found |= self._computed(missing, compute, spent)
+        return [found[key] for key in keys]
+
+    def _computed(
+        self,
+        missing: Mapping[str, int],
+        compute: Callable[[list[int]], Iterable[Array]],
+        spent: FeatureSeconds,
+    ) -> dict[str, Array]:
+        """Compute what is missing, by key, and keep it in pieces."""
+        found: dict[str, Array] = {}
         waiting: dict[str, Array] = {}
-        size, since = 0, time.monotonic()
+        size, since = 0, spent.clock()
         try:
-            arrays = compute(list(missing.values())) if missing else ()
+            arrays = compute(list(missing.values()))
             for key, array in zip(missing, arrays, strict=True):
                 waiting[key] = np.asarray(array)
                 size += waiting[key].nbytes
-                if size >= KEPT_AT_ONCE or time.monotonic() - since >= KEPT_EVERY:
-                    found |= self._settle(waiting)
-                    waiting, size, since = {}, 0, time.monotonic()
+                if size >= KEPT_AT_ONCE or spent.clock() - since >= KEPT_EVERY:
+                    found |= self._settle(waiting, spent, since)
+                    waiting, size, since = {}, 0, spent.clock()
         finally:
-            found |= self._settle(waiting)
-        return [found[key] for key in keys]
+            found |= self._settle(waiting, spent, since)
+        return found
 
-    def _settle(self, arrays: dict[str, Array]) -> dict[str, Array]:
+    def _settle(
+        self, arrays: dict[str, Array], spent: FeatureSeconds, since: float
+    ) -> dict[str, Array]:
         """Keep the arrays, and return them mapped where they are kept, so that memory is free."""
-        kept = self.get(arrays) if self.keep(arrays) else {}
+        spent.use(dict.fromkeys(map(self._name, arrays), 0.0))  # this job has paid for them
+        kept = self.get(arrays) if self.keep(arrays, spent.clock() - since) else {}
         # Another process may have found the store damaged and started it anew.
         return {**arrays, **kept}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import math
 import os
 import platform
@@ -23,6 +24,7 @@ DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
 CGROUP_OF_PROCESS = Path("/proc/self/cgroup")
 CGROUPS = Path("/sys/fs/cgroup")
 CPUINFO = Path("/proc/cpuinfo")
+STATUS = Path("/proc/self/status")
 # What decides how sums are split, and so the last digits of what a network learns.
 _VECTORS = re.compile(r"(avx|amx|fma|asimd|sve)\w*")
 _THREADS = re.compile(r"\w+_(NUM_THREADS|MAX_THREADS|MAXIMUM_THREADS)")
@@ -193,11 +195,17 @@ def reset_peak_memory() -> None:
 
 def peak_memory_mb() -> float | None:
     """Return peak resident memory in MiB since the last reset; None where it is not known."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return _peak_of_process()
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return _memory_mb("VmHWM") if STATUS.exists() else _peak_of_process()
+
+
+@functools.cache
+def base_memory_mb() -> float | None:
+    """Return resident memory in MiB when this was first asked; None where it is not known."""
+    return _memory_mb("VmRSS") if STATUS.exists() else None
+
+
+def _memory_mb(name: str) -> float | None:
+    found = re.search(rf"{name}:\s+(\d+) kB", STATUS.read_text())
     return int(found[1]) / 1024 if found else None
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
+from audiomatch.cost import FeatureSeconds
 from audiomatch.errors import NotFittedError, PluginError, UserError, brief
 from audiomatch.progress import Progress, QuietProgress
 
@@ -41,6 +42,7 @@ class Run:
         notes: what the matcher wants kept with the results, see `note`.
         devices: those that the work is shared out over, `device` the first; empty for `device`
             alone. `cpu` stands in it once for each of several processes.
+        feature_seconds: what features that are kept between runs cost, see `ArrayCache`.
     """
 
     cache: Path
@@ -51,6 +53,7 @@ class Run:
     progress: Progress = field(default_factory=QuietProgress)
     notes: dict[str, Any] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
+    feature_seconds: FeatureSeconds = field(default_factory=FeatureSeconds)
 
     @property
     def device_list(self) -> str:

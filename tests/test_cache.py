@@ -80,7 +80,9 @@ def test_large_arrays_are_kept_in_pieces(run: Run, monkeypatch: pytest.MonkeyPat
     puts = []
     put = ArrayStore.put
     monkeypatch.setattr(
-        ArrayStore, "put", lambda self, arrays: puts.append(len(arrays)) or put(self, arrays)
+        ArrayStore,
+        "put",
+        lambda self, arrays, *cost: puts.append(len(arrays)) or put(self, arrays, *cost),
     )
     found = ArrayCache(run, "toy", 1).fill([f"k{i}" for i in range(5)], Compute())
     assert puts == [2, 2, 1] and [int(array[0]) for array in found] == [0, 1, 2, 3, 4]
@@ -136,7 +138,7 @@ def test_whatever_the_disk_refuses_commands_go_on(
 
 def test_a_cache_that_can_only_be_read_is_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     ArrayCache(run, "toy", 1).fill(["a"], Compute())
-    monkeypatch.setattr(ArrayStore, "put", lambda self, arrays: False)
+    monkeypatch.setattr(ArrayStore, "put", lambda self, *_: False)
     again = Compute()
     ArrayCache(run, "toy", 1).fill(["a", "b"], again)
     assert again.asked == [1]

@@ -388,3 +388,13 @@ def test_the_verdict_minds_floors_and_failures():
     assert "No matcher has a lower log loss than the floor base-rate." in said
     assert "Mind the data: base-rate is better than the base rate" in said
     assert "gone gave no result." in said and "half finished some folds only." in said
+
+
+def test_the_set_up_tells_the_folds_apart(tmp_path):
+    predictions, results = made()
+    results = [
+        one.model_copy(update={"notes": {**one.notes, "trees": 10 * one.fold}}) for one in results
+    ]
+    write_report(tmp_path, build_leaderboard(predictions, results), predictions, record(results))
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert 'weights=tiny.en, trees={"fold 1": 0, "fold 2": 10, "fold 3": 20}' in page.text

@@ -53,6 +53,16 @@ class FoldSummary(Record):
         description="what fitting took when it was computed; null where it failed",
     )
     seconds_predict: float | None = Field(default=None, ge=0, description="what predicting took")
+    seconds_features: float = Field(
+        default=0.0,
+        ge=0,
+        description="of both, what features took that are kept between runs and were not there",
+    )
+    seconds_cached: float = Field(
+        default=0.0,
+        ge=0,
+        description="beside both, what features that were there took when they were computed",
+    )
     side_by_side: bool = Field(
         default=False,
         description="whether other folds were under way too: such seconds do not compare with "
@@ -60,6 +70,12 @@ class FoldSummary(Record):
     )
     peak_memory_mb: float | None = Field(
         default=None, ge=0, description="peak resident memory in MiB, where the system tells it"
+    )
+    base_memory_mb: float | None = Field(
+        default=None,
+        ge=0,
+        description="what its process had resident, with the matcher's code, before its first "
+        "fold, in MiB (Linux)",
     )
     notes: dict[str, JsonValue] = Field(
         default={},
@@ -102,6 +118,13 @@ class FoldSummary(Record):
     def seconds(self) -> float:
         """Seconds of fitting and predicting, when they were computed; 0 where it failed."""
         return (self.seconds_fit or 0.0) + (self.seconds_predict or 0.0)
+
+    @property
+    def own_memory_mb(self) -> float | None:
+        """What the peak has beyond what the process had before its first fold."""
+        if self.peak_memory_mb is None or self.base_memory_mb is None:
+            return None
+        return max(0.0, self.peak_memory_mb - self.base_memory_mb)
 
     @property
     def weights(self) -> str | None:

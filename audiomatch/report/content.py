@@ -217,7 +217,7 @@ def _bars(y: Array, p: Array) -> list[dict[str, Any]]:
 
 
 def _setups(results: Sequence[FoldSummary], names: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return how each matcher was set up, taken from its first fold that says so."""
+    """Return how each matcher was set up; of what differs among folds, fold by fold."""
     setups: dict[str, dict[str, Any]] = {}
     for result in results:
         setup = setups.setdefault(
@@ -230,6 +230,14 @@ def _setups(results: Sequence[FoldSummary], names: Mapping[str, str]) -> list[di
             },
         )
         for key, value in {**result.fingerprint, **result.notes}.items():
-            if key not in _CURVES:
-                setup["facts"].setdefault(key, value)
+            if key not in _CURVES and result.whole and not result.repeat:
+                setup["facts"].setdefault(key, {})[f"fold {result.fold + 1}"] = value
+    for setup in setups.values():
+        setup["facts"] = {key: _alike(by_fold) for key, by_fold in setup["facts"].items()}
     return list(setups.values())
+
+
+def _alike(by_fold: Mapping[str, Any]) -> Any:
+    """Return the value of all folds where they have one."""
+    first = next(iter(by_fold.values()))
+    return first if all(value == first for value in by_fold.values()) else by_fold

@@ -28,6 +28,7 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS data (name TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS arrays (key TEXT PRIMARY KEY, place INTEGER NOT NULL, "
     "bytes INTEGER NOT NULL, dtype TEXT NOT NULL, shape TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS costs (key TEXT PRIMARY KEY, seconds REAL NOT NULL) WITHOUT ROWID",
 )
 
 
@@ -87,30 +88,38 @@ class ArrayStore:
             self.damaged |= _not_ours(error) and self._index.stat().st_size > 0
             return {}
 
-    def put(self, arrays: Mapping[str, Array]) -> bool:
+    def seconds(self, keys: Iterable[str]) -> dict[str, float]:
+        """Return what those of `keys` cost of which that is kept."""
+        with contextlib.suppress(OSError, *_DAMAGE), closing(self._connect("ro")) as index:
+            asked = "SELECT key, seconds FROM costs WHERE key = ?"
+            rows = [index.execute(asked, (key,)).fetchone() for key in keys]
+            return {str(row[0]): float(row[1]) for row in rows if row}
+        return {}
+
+    def put(self, arrays: Mapping[str, Array], seconds: Mapping[str, float] | None = None) -> bool:
         """Keep `arrays`, those whose key is kept already excepted; False where the disk refuses.
 
-        Raises `TypeError` for an array of Python objects.
+        `seconds` are what they cost, by key. Raises `TypeError` for an array of Python objects.
         """
         own = {key: np.asarray(array, order="C") for key, array in arrays.items()}
         if any(array.dtype.hasobject for array in own.values()):
             raise TypeError("arrays of Python objects cannot be mapped")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if not self._appended(own):
+            if not self._appended(own, seconds or {}):
                 for name in (self._index.name, f"{self._index.name}-journal"):
                     (self.folder / name).unlink(missing_ok=True)
-                self._append(own)
+                self._append(own, seconds or {})
         except (OSError, sqlite3.Error) as error:
             self.refusal = getattr(error, "strerror", None) or str(error)
             return False
         self.refusal = ""
         return True
 
-    def _appended(self, arrays: Mapping[str, Array]) -> bool:
+    def _appended(self, arrays: Mapping[str, Array], seconds: Mapping[str, float]) -> bool:
         """Append, and return whether all can be found; a damaged index may lose them unsaid."""
         try:
-            self._append(arrays)
+            self._append(arrays, seconds)
         except _DAMAGE as error:
             if not _not_ours(error):
                 raise
@@ -174,7 +183,7 @@ class ArrayStore:
             self._mapped = (name, data.view(np.ndarray))
         return self._mapped[1]
 
-    def _append(self, arrays: Mapping[str, Array]) -> None:
+    def _append(self, arrays: Mapping[str, Array], seconds: Mapping[str, float]) -> None:
         with closing(self._connect("rwc")) as index:
             index.execute("BEGIN IMMEDIATE")
             for table in _TABLES:
@@ -201,6 +210,8 @@ class ArrayStore:
                 file.flush()
                 os.fsync(file.fileno())
             index.executemany("INSERT OR REPLACE INTO arrays VALUES (?, ?, ?, ?, ?)", rows)
+            costs = [(row[0], seconds[row[0]]) for row in rows if row[0] in seconds]
+            index.executemany("INSERT OR REPLACE INTO costs VALUES (?, ?)", costs)
             index.execute("COMMIT")
 
     def _data(self, index: sqlite3.Connection) -> tuple[Path, int]:
@@ -217,6 +228,7 @@ class ArrayStore:
         place.touch(exist_ok=False)
         index.execute("DELETE FROM arrays")
         index.execute("DELETE FROM data")
+        index.execute("DELETE FROM costs")
         index.execute("INSERT INTO data VALUES (?)", (place.name,))
         for other in self.folder.glob("arrays-*.bin"):
             if other != place:

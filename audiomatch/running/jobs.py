@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from audiomatch import plugins
 from audiomatch.clips import Clips
 from audiomatch.contract import fit_matcher, predict_matches
+from audiomatch.cost import FeatureSeconds
 from audiomatch.errors import PluginError, UserError
 from audiomatch.hookspecs import DISTRIBUTION
-from audiomatch.machine import peak_memory_mb, reset_peak_memory
+from audiomatch.machine import base_memory_mb, peak_memory_mb, reset_peak_memory
 from audiomatch.matcher import Kind, Matcher, Run
 from audiomatch.model import load_model
 from audiomatch.offers import Plugin
@@ -170,14 +171,18 @@ def run_job(job: Job, progress: Progress | None = None) -> FoldResult:
 
     Whatever the matcher raises, but for an interrupt, becomes a failed result.
     """
-    run = replace(job.run, progress=progress or QuietProgress(), notes={})
+    features = FeatureSeconds()
+    shown = progress or QuietProgress()
+    run = replace(job.run, progress=shown, notes={}, feature_seconds=features)
     gc.collect()
-    reset_peak_memory()
     try:
         if job.entrant.fault:
             raise PluginError(job.entrant.fault)
         start = time.perf_counter()
-        matcher = _fitted(job, run)
+        matcher = plugins.registry().create(job.entrant.spec)
+        base = base_memory_mb()  # with the matcher's code, before its first fold
+        reset_peak_memory()
+        matcher = _fitted(matcher, job, run)
         fitted = time.perf_counter()
         p_match = predict_matches(matcher, job.held_out, run)
         predicted = time.perf_counter()
@@ -186,6 +191,9 @@ def run_job(job: Job, progress: Progress | None = None) -> FoldResult:
             run.notes,
             seconds_fit=fitted - start,
             seconds_predict=predicted - fitted,
+            seconds_features=features.computed,
+            seconds_cached=features.cached,
+            base_memory_mb=base,
             peak_memory_mb=peak_memory_mb(),
         )
     except KeyboardInterrupt:
@@ -194,10 +202,9 @@ def run_job(job: Job, progress: Progress | None = None) -> FoldResult:
         return job.failed(error, run.notes)
 
 
-def _fitted(job: Job, run: Run) -> Matcher:
+def _fitted(matcher: Matcher, job: Job, run: Run) -> Matcher:
     if job.train_size == 0:
         return load_model(Path(job.entrant.spec.name + READY), plugins.registry())[0]
-    matcher = plugins.registry().create(job.entrant.spec)
     fit_matcher(matcher, job.train, run)
     return matcher
 

@@ -150,9 +150,11 @@ def _row(
         warnings=tuple(sorted({fold.warning for fold in folds if fold.warning})),
         seconds_fit=_sum(fold.seconds_fit for fold in done),
         seconds_predict=predict,
+        seconds_cached=_cached(done),
         side_by_side=any(fold.side_by_side for fold in done),
         clips_per_second=predicted / predict if predicted and predict else None,
         peak_memory_mb=_max(fold.peak_memory_mb for fold in done),
+        own_memory_mb=_max(fold.own_memory_mb for fold in done),
         peak_gpu_memory_mb=_max(fold.peak_gpu_memory_mb for fold in done),
         weights=", ".join(weights) or None,
         by_fold=tuple(
@@ -163,6 +165,15 @@ def _row(
         calibrated=table.calibrated(matcher, [f.calibration for f in done if f.calibration]),
         operating=tuple(table.operating(matcher)) if done else (),
     )
+
+
+def _cached(folds: Sequence[FoldSummary]) -> float:
+    """Return what a matcher's features took beside its own seconds.
+
+    Every fold uses those of all clips, so the most of a fold is what all of them took.
+    """
+    every = max((fold.seconds_features + fold.seconds_cached for fold in folds), default=0.0)
+    return max(0.0, every - sum(fold.seconds_features for fold in folds))
 
 
 def _status(folds: list[FoldSummary], done: int, every: int) -> RowStatus:
@@ -180,6 +191,8 @@ def _fold(fold: FoldSummary, table: ClipTable) -> FoldScores:
         **dict(table.score(fold.matcher, held_out)),
         seconds_fit=fold.seconds_fit,
         seconds_predict=fold.seconds_predict,
+        seconds_features=fold.seconds_features,
+        seconds_cached=fold.seconds_cached,
         peak_memory_mb=fold.peak_memory_mb,
         replayed=fold.replayed,
         error=fold.error,

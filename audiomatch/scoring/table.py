@@ -30,6 +30,7 @@ ALL_HEADERS = (
     *_LAST,
 )
 SIDE_BY_SIDE = "folds ran side by side: seconds do not compare with those of one after another"
+WARM = "some features were in the cache: their seconds are counted, as they were when computed"
 # What a narrow terminal does without, the first first.
 _DROPPED = ("seconds", "folds", "skill", "AUROC", "tier", "95 % interval")
 _NAME = 14  # columns that a matcher's name has at least
@@ -43,7 +44,8 @@ class LeaderboardTable:
     Columns for which there is no place are left out, the least wanted first, and named below: a
     number loses no digit. Floors are marked and dim, rows without a finished fold red with the
     first line of the error. `~` marks a matcher that is not told apart from the best, `=` one that
-    is equivalent to it. `seconds` are those of fitting and predicting, summed over folds.
+    is equivalent to it. `seconds` are those of fitting and predicting, summed over folds,
+    those of features that the cache had (`w`) included.
     """
 
     def __init__(self, leaderboard: Leaderboard, title: str | None = None) -> None:
@@ -191,6 +193,8 @@ def notes(leaderboard: Leaderboard) -> list[str]:
         )
     if any(row.side_by_side for row in scored):
         lines.append(f"* {SIDE_BY_SIDE}")
+    if any(row.warm for row in scored):
+        lines.append(f"w {WARM}")
     return lines
 
 
@@ -242,9 +246,13 @@ def _cells(rank: int, row: Row) -> dict[str, str]:
         _number(row.recall_at_precision, 2),
         row.tier or "-",
         _folds(row),
-        _number(total, 1 if total is not None and total < 100 else 0) + "*" * row.side_by_side,
+        _number(total, 1 if total is not None and total < 100 else 0) + _timing(row),
     )
     return dict(zip(ALL_HEADERS, values, strict=True))
+
+
+def _timing(row: Row) -> str:
+    return "w" * row.warm + "*" * row.side_by_side
 
 
 def _folds(row: Row) -> str:

@@ -5,6 +5,7 @@ The head of every fit starts from it, and without epochs it is all that is compu
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import numpy as np
@@ -48,8 +49,10 @@ class KeptEvidence:
 
     def compute(self, pipeline: Pipeline) -> NDArray[np.float64]:
         """Compute the evidence of a pipeline's clips, and keep it for others."""
+        start = time.perf_counter()
         found = pipeline.features("features")
-        self._cache.keep(dict(zip(_keys(pipeline.clips), found, strict=True)))
+        seconds = time.perf_counter() - start
+        self._cache.keep(dict(zip(_keys(pipeline.clips), found, strict=True)), seconds)
         return found
 
 
