@@ -65,9 +65,9 @@ class Run:
     def note(self, **facts: Any) -> None:
         """Record JSON-able facts with the fold's result.
 
-        Known names: `weights` (what was loaded, or `scratch`), `weights_digest`,
-        `peak_gpu_memory_mb`, `warning`. Any other name is kept as it is. Numbers and arrays of
-        NumPy become those of JSON. Raises `PluginError` for what is no JSON.
+        Known names: `weights` (what was loaded, or `scratch`), `weights_digest`, `weights_commit`
+        (of the hub), `peak_gpu_memory_mb`, `warning`. Any other name is kept as it is. Numbers and
+        arrays of NumPy become those of JSON. Raises `PluginError` for what is no JSON.
         """
         for name, value in facts.items():
             self.notes[name] = _as_json(name, value)

@@ -90,7 +90,7 @@ def _training(card: ModelCard, fit: FitRecord) -> Iterator[tuple[str, object]]:
     yield "SHA-256 of the clips", fit.data_digest
     yield "mismatches made of matches", ", ".join(fit.negatives) or "none"
     yield "kept together in inner splits", fit.group
-    for name in ("weights", "weights_digest"):
+    for name in ("weights", "weights_commit", "weights_digest"):
         if fit.notes.get(name):
             yield name.replace("_", " "), fit.notes[name]
     yield "seed", fit.seed

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -164,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
         if repo is None or (repo.private and not self.may_write()):
             self.refuse(404, "RepoNotFound")
             return None, None
-        commit = repo.resolve(revision)
+        commit = repo.resolve(unquote(revision))
         if commit is None:
             self.refuse(404, "RevisionNotFound")
         return repo, commit

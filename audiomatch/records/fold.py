@@ -79,8 +79,8 @@ class FoldSummary(Record):
     )
     notes: dict[str, JsonValue] = Field(
         default={},
-        description="what the matcher noted: `weights`, `weights_digest`, `peak_gpu_memory_mb`, "
-        "`warning`, and its own",
+        description="what the matcher noted: `weights`, `weights_digest`, `weights_commit`, "
+        "`peak_gpu_memory_mb`, `warning`, and its own",
     )
     calibration: CalibrationRecord | None = Field(
         default=None, description="what was learned of its probabilities; null where nothing was"

@@ -39,7 +39,9 @@ class FitRecord(Record):
     precision: str = Field(description="`auto`, `fp32`, `bf16` or `fp16`")
     seconds: float = Field(description="what fitting took")
     notes: dict[str, JsonValue] = Field(
-        default={}, description="what the matcher noted: `weights`, `weights_digest` and its own"
+        default={},
+        description="what the matcher noted: `weights`, `weights_digest`, "
+        "`weights_commit` and its own",
     )
 
 

@@ -42,7 +42,7 @@ def track_fit(folder: Path, card: ModelCard) -> None:
     track(write)
 
 
-_NOTES = ("weights", "weights_digest", "warning")
+_NOTES = ("weights", "weights_commit", "weights_digest", "warning")
 
 
 def _params(folder: Path, fit: FitRecord) -> dict[str, str | int | None]:

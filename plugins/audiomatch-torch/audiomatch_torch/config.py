@@ -55,7 +55,8 @@ def weights_option(auto: str, also: str = "") -> Any:
     return Field(
         "auto",
         min_length=1,
-        description=f"A Hugging Face folder, a hub id, {also}scratch, or auto: {auto}.",
+        description=f"A Hugging Face folder, a hub id (owner/name, owner/name#revision), {also}"
+        f"scratch, or auto: {auto}.",
     )
 
 

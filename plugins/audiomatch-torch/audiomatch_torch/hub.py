@@ -16,16 +16,22 @@ NO_ANSWER = "not in the hub's cache, and the hub is not reachable"
 _silent: dict[str, str] = {}  # why a hub gave no answer; it is not waited for again
 
 
-def cached_snapshot(hub_id: str, patterns: Sequence[str]) -> Path | None:
+def cached_snapshot(
+    hub_id: str, patterns: Sequence[str], revision: str | None = None
+) -> Path | None:
     """Return the folder of the hub's cache that holds files of these patterns, None if none does.
 
-    It may lack some of them.
+    It may lack some of them. Its name is the commit of the revision, else of the main branch.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=list(patterns), local_files_only=True))
+        return Path(
+            snapshot_download(
+                hub_id, revision=revision, allow_patterns=list(patterns), local_files_only=True
+            )
+        )
     except (LocalEntryNotFoundError, ValueError):  # not there, or no hub id at all
         return None
 
@@ -41,18 +47,25 @@ def hub_folder(hub_id: str, file: str) -> Path:
     return folder
 
 
-def fetched_snapshot(hub_id: str, patterns: Sequence[str]) -> Path:
+def fetched_snapshot(hub_id: str, patterns: Sequence[str], revision: str | None = None) -> Path:
     """Fetch the files of these patterns into the hub's cache; raises `WeightsError`."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
     problem = unreachable(hub_id)
     if problem:
         raise WeightsError(f"weights {hub_id!r}: {problem}")
     try:
         return Path(
-            snapshot_download(hub_id, allow_patterns=list(patterns), etag_timeout=HUB_SECONDS)
+            snapshot_download(
+                hub_id,
+                revision=revision,
+                allow_patterns=list(patterns),
+                etag_timeout=HUB_SECONDS,
+            )
         )
+    except RevisionNotFoundError:
+        raise WeightsError(f"weights {hub_id!r}: has no revision {revision!r}") from None
     except HfHubHTTPError as error:
         raise WeightsError(f"weights {hub_id!r}: {_refusal(error)}") from None
 

@@ -156,9 +156,11 @@ class TorchMatcher(Matcher, Generic[Model]):
         """Keep what was loaded with the results."""
         own = list(self.weights.values()) or [Weights(SCRATCH)]
         digests = [weights.digest for weights in own if weights.digest]
+        commits = [weights.commit for weights in own if weights.commit]
         run.note(
             weights=" + ".join(weights.name for weights in own),
             weights_digest=" ".join(digests),
+            **({"weights_commit": " ".join(commits)} if commits else {}),
         )
         warnings = [weights.warning for weights in own if weights.warning]
         if warnings:

