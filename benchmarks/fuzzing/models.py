@@ -49,7 +49,9 @@ def ctranslate2_weights(place: Path, kind: str) -> Path:
 def torch_matchers(place: Path) -> dict[str, str]:
     """Write small weights, and return how each torch matcher is named to be fitted on them."""
     place.mkdir()
-    hubert = _tests_of("hubert")["write_checkpoint"](place / "hubert", "hubert")
+    write_ctc = _tests_of("ctc")["write_checkpoint"]
+    hubert, phones = (write_ctc(place / kind, kind) for kind in ("hubert", "wav2vec2-phones"))
+    parakeet = write_ctc(place / "parakeet", "parakeet")
     bert = place / "bert"
     bert.mkdir()
     _tests_of("two-tower")["write_minilm"](bert)
@@ -58,6 +60,8 @@ def torch_matchers(place: Path) -> dict[str, str]:
         "whisper": f"whisper@weights={whisper}@epochs=1",
         "hubert-ctc": f"hubert-ctc@weights={hubert}@epochs=1@freeze=encoder",
         "hubert-ctc-scratch": "hubert-ctc@weights=scratch@epochs=1@ctc_epochs=0@scratch_width=16",
+        "ctc-phones": f"ctc@weights={phones}@epochs=1@freeze=encoder",
+        "ctc-parakeet": f"ctc@weights={parakeet}@epochs=1@freeze=encoder",
         "clap": "clap@weights=scratch@epochs=1",
         "two-tower": f"two-tower@epochs=1@text_weights={bert}",
         "two-tower-whisper": "two-tower@epochs=1@audio=transformer"

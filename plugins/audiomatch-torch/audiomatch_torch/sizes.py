@@ -17,6 +17,7 @@ Network = TypeVar("Network", bound=nn.Module)
 Shape = TypeVar("Shape")
 
 PREPROCESSOR = "preprocessor_config.json"
+_PROCESSOR = "processor_config.json"  # since transformers 5
 _ROOM = 2**20  # what a config may say in any case, and numbers that no file holds
 # The most that a feature extractor of speech has; of any other number of its file `_ROOM`.
 _MOST = {
@@ -34,11 +35,11 @@ _MOST = {
 
 
 def check_preprocessor(folder: Path) -> dict[str, Any]:
-    """Return what preprocessor_config.json holds.
+    """Return what preprocessor_config.json holds, or processor_config.json of the same.
 
     Raises `WeightsError` where it is missing, or asks for more than any extractor of speech has.
     """
-    known = read_config(folder, PREPROCESSOR)
+    known = _preprocessor(folder)
     for name, number in _numbers(known):
         most = _MOST.get(name, _ROOM)
         if not abs(number) <= most or (name in _MOST and number <= 0):
@@ -49,6 +50,14 @@ def check_preprocessor(folder: Path) -> dict[str, Any]:
         if isinstance(known[name], bool) or not isinstance(known[name], int | float):
             raise WeightsError(f"{folder / PREPROCESSOR}: {name} must be a number")
     return known
+
+
+def _preprocessor(folder: Path) -> dict[str, Any]:
+    if not (folder / PREPROCESSOR).is_file() and (folder / _PROCESSOR).is_file():
+        nested = read_config(folder, _PROCESSOR).get("feature_extractor")
+        if isinstance(nested, dict):
+            return nested
+    return read_config(folder, PREPROCESSOR)
 
 
 def check_config(folder: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -1,12 +1,11 @@
-"""Texts as ids of the characters that a CTC model knows."""
+"""Texts as characters."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-import numpy as np
-from numpy.typing import NDArray
+from audiomatch_ctc.units import Spelling
 
 
 class Alphabet:
@@ -17,26 +16,26 @@ class Alphabet:
         self.ids = {token: i for token, i in vocabulary.items() if len(token) == 1}
         self.delimiter = self.ids.pop(delimiter, None) if delimiter else None
         self.delimiter = self.ids.pop(" ", None) if self.delimiter is None else self.delimiter
+        self.names = {i: token for token, i in self.ids.items()}
 
     @property
     def letters(self) -> int:
         """How many letters it knows."""
         return sum(character.isalpha() for character in self.ids)
 
-    def encode(self, text: str) -> NDArray[np.int64]:
-        """Return the ids of the text's known characters, words parted by the delimiter.
+    def encode(self, text: str) -> Spelling:
+        """Return the text's known characters, words parted by the delimiter.
 
         A character of a normal form is taken as it is, else in upper case, else by what Unicode's
         compatible decomposition leaves of it without its marks. What is still unknown (digits,
         other scripts) is left out; so the result may be empty.
         """
-        spelt = [ids for word in text.split() if (ids := list(self._word(word)))]
-        out: list[int] = []
-        for ids in spelt:
-            if out and self.delimiter is not None:
-                out.append(self.delimiter)
-            out.extend(ids)
-        return np.array(out, dtype=np.int64)
+        return Spelling.of([[*self._word(word)] for word in text.split()], self.delimiter)
+
+    def joined(self, ids: Iterable[int]) -> str:
+        """Return the characters as a text."""
+        written = "".join(" " if i == self.delimiter else self.names.get(i, "") for i in ids)
+        return " ".join(written.split()).lower()
 
     def _word(self, word: str) -> Iterable[int]:
         for character in word:

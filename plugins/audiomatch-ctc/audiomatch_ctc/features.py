@@ -8,13 +8,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2FeatureExtractor
+from transformers import (
+    ParakeetFeatureExtractor,
+    SeamlessM4TFeatureExtractor,
+    Wav2Vec2FeatureExtractor,
+)
 
 from audiomatch.audio import SAMPLE_RATE, map_audio
 from audiomatch.clips import Clips
 from audiomatch.matcher import Run
 
-Extractor: TypeAlias = Wav2Vec2FeatureExtractor | SeamlessM4TFeatureExtractor
+Extractor: TypeAlias = (
+    Wav2Vec2FeatureExtractor | SeamlessM4TFeatureExtractor | ParakeetFeatureExtractor
+)
 
 STEP_SECONDS = 0.5
 # A shorter clip is followed by silence up to this: the convolutions need 25 ms for one frame.
@@ -27,7 +33,10 @@ def extract(audio: NDArray[np.float32], extractor: Extractor) -> NDArray[np.floa
     wave = np.zeros(max(len(audio), LEAST_SAMPLES), dtype=np.float32)
     wave[: len(audio)] = audio
     out = extractor(wave, sampling_rate=SAMPLE_RATE, return_tensors="np", **_unpadded(extractor))
-    return np.asarray(out[extractor.model_input_names[0]][0], dtype=np.float32)
+    found = np.asarray(out[extractor.model_input_names[0]][0], dtype=np.float32)
+    if isinstance(extractor, ParakeetFeatureExtractor):
+        return found[: int(out["attention_mask"][0].sum())]  # without what its last frame pads
+    return found
 
 
 def _unpadded(extractor: Extractor) -> dict[str, Any]:
@@ -38,6 +47,8 @@ def _unpadded(extractor: Extractor) -> dict[str, Any]:
 
 def _samples_a_step(extractor: Extractor) -> int:
     """How many samples the smallest piece of input holds: one, or those of stacked frames."""
+    if isinstance(extractor, ParakeetFeatureExtractor):
+        return int(extractor.hop_length)
     mel = isinstance(extractor, SeamlessM4TFeatureExtractor)
     return _HOP * int(getattr(extractor, "stride", 1)) if mel else 1
 
@@ -52,16 +63,17 @@ class Sounds:
     Attributes:
         sizes: samples or frames of each clip before padding, int64 (n,).
         seconds: how long each clip is with its padding, float64 (n,).
+        rate: samples or frames a second.
     """
 
     def __init__(self, clips: Clips, extractor: Extractor, run: Run) -> None:
         """Load and transform every clip; raises `ClipError` with the clip's row."""
         self._own = map_audio(clips, lambda audio: extract(audio, extractor), run, "read")
-        rate = SAMPLE_RATE / _samples_a_step(extractor)
-        step = max(1, round(STEP_SECONDS * rate))
+        self.rate = SAMPLE_RATE / _samples_a_step(extractor)
+        step = max(1, round(STEP_SECONDS * self.rate))
         self.sizes = np.array([len(own) for own in self._own], dtype=np.int64)
         self._padded = -(-self.sizes // step) * step
-        self.seconds = self._padded / rate
+        self.seconds = self._padded / self.rate
         self._masked = bool(extractor.return_attention_mask)
 
     def __call__(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor | None]:

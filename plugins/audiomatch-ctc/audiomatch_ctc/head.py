@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from audiomatch_hubert.ctc import NAMES
+from audiomatch_ctc.ctc import NAMES
 
 LEAST_SLOPE = 1e-4
 # Nats. Evidence that hardly differs must not be blown up until the rounding of a batch shows.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import pytest
-from audiomatch_hubert.alphabet import Alphabet
+from audiomatch_ctc.alphabet import Alphabet
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +16,7 @@ LOWER = {t: i for i, t in enumerate(["|", *"abcdefghijklmnopqrstuvwxyzäöüß",
 
 def spelt(text, vocabulary=UPPER, delimiter="|"):
     back = {i: t for t, i in vocabulary.items()}
-    return "".join(back[i] for i in Alphabet(vocabulary, delimiter).encode(text))
+    return "".join(back[i] for i in Alphabet(vocabulary, delimiter).encode(text).ids)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,10 @@ def test_without_a_delimiter_words_run_together():
 
 @given(st.text())
 def test_any_text_gives_known_ids_and_lone_delimiters(text):
-    ids = Alphabet(UPPER, "|").encode(text).tolist()
+    spelling = Alphabet(UPPER, "|").encode(text)
+    ids = spelling.ids.tolist()
     assert all(i >= UPPER["|"] for i in ids)
     words = "".join("|" if i == UPPER["|"] else "x" for i in ids)
     assert words == words.strip("|") and "||" not in words
+    parted = [list(own) for place, own in groupby(spelling.words) if place >= 0]
+    assert len(parted) == len(text.split()) - len(spelling.left_out(text))

@@ -11,14 +11,19 @@ import pytest
 import safetensors.torch
 import soundfile
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCTC,
     HubertConfig,
+    ParakeetCTCConfig,
+    ParakeetFeatureExtractor,
+    ParakeetTokenizer,
     SeamlessM4TFeatureExtractor,
     Wav2Vec2BertConfig,
     Wav2Vec2Config,
     Wav2Vec2CTCTokenizer,
     Wav2Vec2FeatureExtractor,
+    Wav2Vec2PhonemeCTCTokenizer,
     WavLMConfig,
 )
 
@@ -27,6 +32,10 @@ from audiomatch.clips import Clips
 from audiomatch.datasets.manifest import open_manifest
 
 TOKENS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
+# Of facebook/wav2vec2-lv-60-espeak-cv-ft, which has 392.
+IPA = """n s t ə l a i k d m ɛ ɾ e ɪ p o ɐ z ð f j v b ɹ ʁ ʊ r w ʌ u ɡ æ ʃ h ɔ ŋ ɚ ɜ ɑ θ x
+    iː aɪ ɑː eɪ uː oʊ aʊ ɔɪ ɔː ɜː tʃ dʒ ʒ əl ɑːɹ ɔːɹ oːɹ ɛɹ ɪɹ ʊɹ"""
+PHONES = [*TOKENS[:4], *IPA.split()]
 # As published: base sizes normalise over time and use no mask, large ones the other way round.
 LARGE = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
 SHAPES = {
@@ -37,33 +46,44 @@ SHAPES = {
 
 
 def write_checkpoint(folder: Path, kind: str, *, pickled: bool = False, ctc: bool = True) -> Path:
-    """Write config, processor and weights of a tiny CTC model, as the hub holds them."""
+    """Write config, processor and weights of a tiny CTC model, as the hub holds them.
+
+    `kind` is an architecture, with `-phones` where it writes phones. Without `ctc` it is an encoder
+    that was pretrained and no more.
+    """
     folder.mkdir(parents=True)
     torch.manual_seed(0)
+    tokens = PHONES if kind.endswith("-phones") else TOKENS
+    kind = kind.removesuffix("-phones")
     if kind == "wav2vec2-bert":
         config = Wav2Vec2BertConfig(
-            vocab_size=len(TOKENS), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+            vocab_size=len(tokens), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
             intermediate_size=16, feature_projection_input_dim=160, pad_token_id=0,
         )  # fmt: skip
         SeamlessM4TFeatureExtractor().save_pretrained(folder)
+    elif kind == "parakeet":
+        config = parakeet(folder)
     else:
         shape, options = SHAPES[kind]
         config = shape(
-            vocab_size=len(TOKENS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+            vocab_size=len(tokens), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
             intermediate_size=32, conv_dim=(8,) * 7, num_conv_pos_embeddings=16,
             num_conv_pos_embedding_groups=2, pad_token_id=0, **options,
         )  # fmt: skip
         Wav2Vec2FeatureExtractor(
             return_attention_mask=options["feat_extract_norm"] == "layer"
         ).save_pretrained(folder)
-    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(TOKENS)}))
-    Wav2Vec2CTCTokenizer(str(folder / "vocab.json")).save_pretrained(folder)
+    if kind != "parakeet" and ctc:
+        (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+        code = Wav2Vec2PhonemeCTCTokenizer if tokens is PHONES else Wav2Vec2CTCTokenizer
+        code(str(folder / "vocab.json")).save_pretrained(folder)
     model = AutoModelForCTC.from_config(config).eval()
     config.architectures = [type(model).__name__]
     config.save_pretrained(folder)
     tensors = {}
-    for name, tensor in model.state_dict().items():
-        if name.endswith("masked_spec_embed") or (not ctc and name.startswith("lm_head")):
+    own = model if ctc else getattr(model, model.base_model_prefix)
+    for name, tensor in own.state_dict().items():
+        if name.endswith("masked_spec_embed"):
             continue  # as in facebook/wav2vec2-base-960h
         name = name.replace("parametrizations.weight.original0", "weight_g")
         name = name.replace("parametrizations.weight.original1", "weight_v")
@@ -73,6 +93,30 @@ def write_checkpoint(folder: Path, kind: str, *, pickled: bool = False, ctc: boo
     else:
         safetensors.torch.save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     return folder
+
+
+def parakeet(folder: Path) -> ParakeetCTCConfig:
+    """Write the processor of a Parakeet, with pieces of words; returns a tiny shape."""
+    words = [" moon", " paper boat", " soup", " chav", " green hat", " ten"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=48, special_tokens=["<unk>"], show_progress=False, initial_alphabet=["▁"]
+    )
+    inner = Tokenizer(models.BPE(unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Metaspace()
+    inner.decoder = decoders.Metaspace()
+    inner.train_from_iterator(words * 5, trainer)
+    inner.add_special_tokens(["<pad>"])
+    tokenizer = ParakeetTokenizer(
+        tokenizer_object=inner, unk_token="<unk>", pad_token="<pad>", padding_side="right"
+    )
+    tokenizer.save_pretrained(folder)
+    ParakeetFeatureExtractor().save_pretrained(folder)
+    encoder = {
+        "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "intermediate_size": 32, "subsampling_conv_channels": 8,
+    }  # fmt: skip
+    pad = tokenizer.pad_token_id
+    return ParakeetCTCConfig(vocab_size=pad + 1, pad_token_id=pad, encoder_config=encoder)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The matcher `hubert-ctc`."""
+"""The matchers `ctc` and `hubert-ctc`."""
 
 from __future__ import annotations
 
@@ -22,29 +22,36 @@ from torch import Tensor
 from torch.nn import functional
 
 from audiomatch.clips import Clips
+from audiomatch.explanation import Explanation
 from audiomatch.folds import inner_split
-from audiomatch_hubert.config import HubertCTCConfig
-from audiomatch_hubert.loading import find, load
-from audiomatch_hubert.scorer import CTCScorer, ScoredClips
+from audiomatch.matcher import Run
+from audiomatch_ctc.config import CTCConfig, HubertCTCConfig
+from audiomatch_ctc.explain import explain
+from audiomatch_ctc.loading import LETTERS_ID, PHONES_ID, find, load
+from audiomatch_ctc.scorer import CTCScorer, ScoredClips
 
 HEAD = "head.safetensors"
+NEW_HEAD_LR = 1e-3
 Rows = NDArray[np.int64]
 
 
-class HubertCTCMatcher(TorchMatcher[CTCScorer]):
+class CTCMatcher(TorchMatcher[CTCScorer]):
     """P(match) from the CTC likelihood of the expected text against the best free path."""
 
-    Config = HubertCTCConfig
-    config: HubertCTCConfig
+    Config = CTCConfig
+    HUB_ID = PHONES_ID
+    config: CTCConfig
 
     def sources(self) -> dict[str, Weights]:
         """Find the weights of the CTC model."""
-        return {"weights": find(self.config.weights)}
+        return {"weights": find(self.config.weights, self.HUB_ID)}
 
     def start(self) -> CTCScorer:
         """Make the CTC model and a head that has not been fitted."""
         config = self.config
-        return CTCScorer(load(self.weights["weights"], config.scratch_width, config.scratch_layers))
+        shape = config.scratch_width, config.scratch_layers
+        phones = config.units == "phones"
+        return CTCScorer(load(self.weights["weights"], *shape, phones=phones))
 
     def place(self, model: CTCScorer, compute: Compute) -> CTCScorer:
         """Move the CTC model to the device; the head stays on the CPU."""
@@ -82,6 +89,13 @@ class HubertCTCMatcher(TorchMatcher[CTCScorer]):
         with torch.inference_mode():
             return np.asarray(model.head(found).numpy())
 
+    def explain(self, clips: Clips, run: Run) -> list[Explanation]:
+        """Return each clip's words with their units, times by alignment, and what was heard."""
+        p_match = self.predict(clips, run)
+        with self.computing(run) as (model, compute):
+            own = ScoredClips(model, clips, self.config.seconds_at_once, compute)
+            return explain(own, clips, p_match, self.calibration)
+
     def write(self, model: CTCScorer, folder: Path) -> None:
         """Write a Hugging Face folder with the CTC model, and head.safetensors."""
         model.model.save(folder)
@@ -95,6 +109,13 @@ class HubertCTCMatcher(TorchMatcher[CTCScorer]):
         return scorer
 
 
+class HubertCTCMatcher(CTCMatcher):
+    """The same that starts from a HuBERT."""
+
+    Config = HubertCTCConfig
+    HUB_ID = LETTERS_ID
+
+
 class _Training:
     """CTC alone on the matches, then the objective."""
 
@@ -103,7 +124,7 @@ class _Training:
         scorer: CTCScorer,
         clips: ScoredClips,
         match: NDArray[np.int8],
-        config: HubertCTCConfig,
+        config: CTCConfig,
         *,
         scratch: bool,
     ) -> None:
@@ -120,7 +141,8 @@ class _Training:
             clip_norm=config.clip_norm,
             average_last=config.average_last,
         )
-        default = 20 if scratch else 0
+        self.fresh = scorer.model.fresh and not scratch
+        default = 20 if scratch else 10 if self.fresh else 0
         self.ctc_epochs = default if config.ctc_epochs is None else config.ctc_epochs
 
     def run(self) -> None:
@@ -146,7 +168,8 @@ class _Training:
         return losses
 
     def _train(self, losses: Callable[[Rows], Tensor], rows: Rows, epochs: int, label: str) -> None:
-        trainable = [p for p in self.scorer.ctc.parameters() if p.requires_grad]
+        new = {*self.scorer.model.head.parameters()} if self.fresh else set()
+        trainable = [p for p in self.scorer.ctc.parameters() if p.requires_grad and p not in new]
         head = list(self.scorer.head.parameters())
         train(
             self.scorer,
@@ -156,6 +179,7 @@ class _Training:
             self.clips.compute,
             groups=[
                 {"params": trainable},
+                {"params": [*new], "lr": max(self.options.lr, NEW_HEAD_LR)},
                 {"params": head, "lr": self.config.head_lr, "weight_decay": 0.0},
             ],
             label=label,

@@ -9,23 +9,35 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2CTCTokenizer
+from transformers import (
+    PreTrainedTokenizerBase,
+    SeamlessM4TFeatureExtractor,
+    Wav2Vec2BertConfig,
+    Wav2Vec2CTCTokenizer,
+    Wav2Vec2PhonemeCTCTokenizer,
+)
 
+from audiomatch_ctc.phones import ARPABET
+
+SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
 # The order of facebook's English checkpoints.
-VOCABULARY = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
+VOCABULARY = (*SPECIAL, "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
 MEL_BINS = 80
 # Frames of 10 ms that are stacked into one.
 STACKED = 4
 
 
 def scratch_parts(
-    width: int, layers: int
-) -> tuple[Wav2Vec2BertConfig, SeamlessM4TFeatureExtractor, Wav2Vec2CTCTokenizer]:
-    """Return shape, feature extractor and tokenizer; see `VOCABULARY` for what it writes."""
+    width: int, layers: int, *, phones: bool
+) -> tuple[Wav2Vec2BertConfig, SeamlessM4TFeatureExtractor, PreTrainedTokenizerBase]:
+    """Return shape, feature extractor and tokenizer, of letters (`VOCABULARY`) or phones."""
+    tokenizer = phone_tokenizer() if phones else _tokenizer(Wav2Vec2CTCTokenizer, VOCABULARY)
     config = Wav2Vec2BertConfig(
-        vocab_size=len(VOCABULARY),
+        vocab_size=len(tokenizer.get_vocab()),
         hidden_size=width,
         num_hidden_layers=layers,
         num_attention_heads=4,
@@ -47,8 +59,17 @@ def scratch_parts(
     extractor = SeamlessM4TFeatureExtractor(
         feature_size=MEL_BINS, num_mel_bins=MEL_BINS, stride=STACKED
     )
+    return config, extractor, tokenizer
+
+
+def phone_tokenizer() -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a model that writes ARPAbet."""
+    return _tokenizer(Wav2Vec2PhonemeCTCTokenizer, (*SPECIAL, *ARPABET), do_phonemize=False)
+
+
+def _tokenizer(kind: Any, vocabulary: Iterable[str], **options: Any) -> PreTrainedTokenizerBase:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "vocab.json"
-        file.write_text(json.dumps({token: i for i, token in enumerate(VOCABULARY)}))
-        tokenizer = Wav2Vec2CTCTokenizer(str(file))
-    return config, extractor, tokenizer
+        file.write_text(json.dumps({token: i for i, token in enumerate(vocabulary)}))
+        made: PreTrainedTokenizerBase = kind(str(file), **options)
+    return made

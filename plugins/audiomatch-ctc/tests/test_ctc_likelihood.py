@@ -8,7 +8,7 @@ from math import comb
 import numpy as np
 import pytest
 import torch
-from audiomatch_hubert.ctc import FLOOR, best_path, evidence, log_likelihood
+from audiomatch_ctc.ctc import FLOOR, best_path, evidence, log_likelihood
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -1,4 +1,4 @@
-"""The options of `hubert-ctc`."""
+"""The options of `ctc` and `hubert-ctc`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from audiomatch_torch import TorchConfig, option, weights_option
 from pydantic import Field
 
 
-class HubertCTCConfig(TorchConfig):
+class CTCConfig(TorchConfig):
     """What to start from, what to train on, and how."""
 
     weights: str = weights_option(
-        "facebook/hubert-large-ls960-ft where the hub or its cache has it, else scratch; any CTC "
-        "model will do (HuBERT, wav2vec 2.0, WavLM, ...)"
+        "facebook/wav2vec2-lv-60-espeak-cv-ft, which writes phones, where the hub or its cache has "
+        "it, else scratch; any CTC model will do (wav2vec 2.0, WavLM, w2v-BERT, Parakeet, ...)"
+    )
+    units: Literal["auto", "phones"] = Field(
+        "auto",
+        description="auto: what the weights write (letters, pieces of words, phones); phones: a "
+        "model that does not write phones, or has no CTC head, learns to, from the matches' "
+        "pronunciations.",
     )
     objective: Literal["both", "binary", "ctc"] = Field(
         "both",
@@ -28,7 +34,8 @@ class HubertCTCConfig(TorchConfig):
         ge=0,
         le=1000,
         description="Passes over the matches with CTC alone before the epochs; where not given 20 "
-        "from scratch, 0 from pretrained weights. None with objective=binary.",
+        "from scratch, 10 with a new CTC head, 0 from pretrained weights. None with "
+        "objective=binary.",
     )
     epochs: int | None = option(
         "epochs", None, "where not given 5 from scratch, 2 from pretrained weights"
@@ -57,3 +64,12 @@ class HubertCTCConfig(TorchConfig):
         96, ge=16, le=2048, multiple_of=16, description="Width of the model from scratch."
     )
     scratch_layers: int = Field(2, ge=1, le=48, description="Layers of the model from scratch.")
+
+
+class HubertCTCConfig(CTCConfig):
+    """The same that starts from a HuBERT."""
+
+    weights: str = weights_option(
+        "facebook/hubert-large-ls960-ft where the hub or its cache has it, else scratch; any CTC "
+        "model will do (HuBERT, wav2vec 2.0, WavLM, ...)"
+    )

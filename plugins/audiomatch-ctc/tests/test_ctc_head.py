@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from audiomatch_hubert.head import EvidenceHead
+from audiomatch_ctc.head import EvidenceHead
 
 
 def make(rows, signal, seed=0):
