@@ -8,7 +8,7 @@ from audiomatch import WeightsError
 from audiomatch.plugins import registry
 from audiomatch.testing import check_matcher
 
-FAST = {"audiomatch-boosting"}
+FAST = {"audiomatch-boosting", "audiomatch-phones"}
 
 
 def matchers() -> list[object]:

@@ -31,6 +31,25 @@ class TokenEvidence:
 
 
 @dataclass(frozen=True)
+class PhoneEvidence:
+    """A phone of a word.
+
+    Attributes:
+        phone: its name in ARPAbet.
+        probability: that the speech says it in this place, in [0, 1].
+        start: where it begins, in seconds.
+        end: where it ends, at or after `start`; there where it was not found.
+        heard: the phones in its place of what the matcher heard.
+    """
+
+    phone: str
+    probability: float
+    start: float
+    end: float
+    heard: str
+
+
+@dataclass(frozen=True)
 class WordEvidence:
     """A word of the expected text.
 
@@ -41,9 +60,11 @@ class WordEvidence:
         log_prob: sum over its tokens.
         start: where it begins, in seconds from the start of the clip.
         end: where it ends, at or after `start`.
-        tokens: what it is made of; their text, joined, is the word in its normal form.
+        tokens: what it is made of; their text, joined, is the word in its normal form. None from a
+            matcher that goes by phones.
         heard: the words in its place of what the matcher heard; empty where it heard none.
         rather: what the matcher would rather put after the text before it.
+        phones: what it sounds like, from a matcher that goes by phones.
     """
 
     word: str
@@ -54,6 +75,7 @@ class WordEvidence:
     tokens: tuple[TokenEvidence, ...]
     heard: str
     rather: str
+    phones: tuple[PhoneEvidence, ...] = ()
 
 
 @dataclass(frozen=True)

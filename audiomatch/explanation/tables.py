@@ -31,7 +31,8 @@ def explanation_table(one: Explanation) -> Table:
         title_style="",
         pad_edge=False,
     )
-    for name in ("word", "P(said)", "", "seconds", "heard", "would rather", "tokens", ""):
+    parts = "phones" if any(word.phones for word in one.words) else "tokens"
+    for name in ("word", "P(said)", "", "seconds", "heard", "would rather", parts, ""):
         table.add_column(name, justify="right" if name in ("P(said)", "seconds") else "left")
     for i, word in enumerate(one.words):
         colour = colour_of(word.probability)
@@ -49,7 +50,9 @@ def explanation_table(one: Explanation) -> Table:
 
 
 def _tokens(word: WordEvidence) -> str:
-    return " ".join(f"{t.token.strip() or '·'} {math.exp(t.log_prob):.2f}" for t in word.tokens)
+    """Return the probabilities of its tokens, or of its phones."""
+    tokens = [f"{t.token.strip() or '·'} {math.exp(t.log_prob):.2f}" for t in word.tokens]
+    return " ".join([*tokens, *(f"{p.phone} {p.probability:.2f}" for p in word.phones)])
 
 
 def write_explanations(path: Path, found: Sequence[Explanation]) -> None:

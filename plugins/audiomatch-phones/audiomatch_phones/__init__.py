@@ -1,0 +1,29 @@
+"""Matcher `phones`: how well the speech fits the phones of the text, by a small acoustic model.
+
+A clip goes one way. `front_end` makes its features, `acoustics` scores every senone of the model
+that `model_files` reads, and `loop` finds the free phones; `pronouncing` says the text (by
+`letters` where CMUdict has a word not), `alignment` finds its phones in the clip, `evidence` their
+goodness. `norms`, `features` and `head` make P(match) of it, `explaining` P(said). What stands
+further down this list may import what stands above it. No torch.
+"""
+
+from __future__ import annotations
+
+from audiomatch import hookimpl
+from audiomatch.matcher import MatcherInfo
+
+__version__ = "0.2.0"
+
+
+@hookimpl
+def audiomatch_matchers() -> list[MatcherInfo]:
+    """Offer `phones`."""
+    return [
+        MatcherInfo(
+            name="phones",
+            summary="goodness of pronunciation: how well the speech fits the text's phones",
+            load="audiomatch_phones.matcher:PhonesMatcher",
+            explains=True,
+            member="default",
+        )
+    ]
