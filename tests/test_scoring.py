@@ -24,6 +24,7 @@ from audiomatch.scoring import (
     brier,
     build_leaderboard,
     calibration_error,
+    html_table,
     leaderboard_table,
     log_loss,
     markdown_table,
@@ -487,6 +488,36 @@ def test_tables_fit_and_name_every_row():
     assert len(lines) == 2 + len(board.rows)
     assert {line.count("|") for line in lines} == {15}
     assert "base-rate (floor)" in markdown and name in markdown
+
+
+def test_a_matcher_that_had_no_weights_is_named_below_the_table():
+    predictions, results = table({"b": 1.0, "c": 0.5, "base-rate": 0.0, "tower": 0.0})
+    warning = {"weights": "scratch", "warning": "no weights here; give weights=FOLDER"}
+    results = [
+        one.model_copy(update={"notes": warning}) if one.matcher == "tower" else one
+        for one in results
+    ]
+    board = build_leaderboard(predictions, results)
+    text = shown(board, 200)
+    head, _, below = text.partition("base-rate (floor)")
+    assert "tower" not in head
+    assert "not shown, for want of pretrained weights: tower (all rows: " in below
+    assert "tower: no weights here; give weights=FOLDER" in below
+    assert "tower (scratch) had no pretrained weights here, and 200 clips are too few" in below
+    assert "tower (scratch) learned nothing" not in below and "tower (scratch) is" not in below
+    assert "<td>tower" not in html_table(board) and "give weights=FOLDER" in html_table(board)
+    assert "tower (scratch)" in markdown_table(board)
+
+
+def test_a_matcher_without_weights_is_shown_where_it_was_named_so_or_learned_or_is_alone():
+    for skills in ({"b": 1.0, "tower": 0.5}, {"tower": 0.0, "base-rate": 0.0}):
+        assert "tower (scratch)" in shown(build_leaderboard(*table(skills)), 200)
+    predictions, results = table({"b": 1.0, "tower": 0.0, "base-rate": 0.0})
+    named = {"tower": "tower@weights=scratch"}
+    predictions["matcher"] = predictions["matcher"].replace(named)
+    results = [one.model_copy(update={"matcher": named.get(one.matcher, one.matcher)})
+               for one in results]  # fmt: skip
+    assert "tower@weights=scratch" in shown(build_leaderboard(predictions, results), 200)
 
 
 @pytest.mark.parametrize("width", [40, 60, 70, 80, 100])

@@ -21,10 +21,32 @@ def summary(leaderboard: Leaderboard, *, failures: bool = True) -> list[str]:
     return [*lines, *_of_training(leaderboard, whole), *_of_floors(scored), *failed]
 
 
-def _of_matchers(board: Leaderboard, rows: Sequence[Row]) -> list[str]:
+def without_weights(board: Leaderboard) -> list[Row]:
+    """Return the rows that say nothing of what their matchers can do.
+
+    Those that had to start from scratch for want of pretrained weights, and are no better than the
+    floors. None where no other matcher has scores, nor one that was named so (`weights=scratch`).
+    """
+    matchers = [row for row in board.rows if row.kind == "matcher" and row.n]
+    found = [
+        row
+        for row in matchers
+        if row.label.endswith("(scratch)") and "scratch" not in row.matcher and not row.beats_floors
+    ]
+    return found if len(found) < len(matchers) and matchers[0] not in found else []
+
+
+def _of_matchers(board: Leaderboard, every: Sequence[Row]) -> list[str]:
+    weightless = without_weights(board)
+    rows = [row for row in every if row not in weightless]
     nothing = [row for row in rows if row.learned_nothing == row.folds_done]
     learned = [row for row in rows if row not in nothing]
-    lines = _ranking(board, learned, nothing) if learned else []
+    lines = _ranking(board, learned, [*nothing, *weightless]) if learned else []
+    if weightless:
+        lines.append(
+            f"{_list(weightless)} had no pretrained weights here, and {_clips(board)} clips are "
+            "too few to start from nothing: what they do with weights is not measured."
+        )
     if nothing:
         lines.append(f"{_list(nothing)} learned nothing: hardly more than one base rate.")
     partly = [row for row in learned if row.learned_nothing]
@@ -67,6 +89,11 @@ def _ranking(board: Leaderboard, rows: Sequence[Row], nothing: Sequence[Row]) ->
         said = [f"{row.label} is worse by {_gap(pair)}" for row, pair in found["worse"]]
         lines.append("; ".join(said) + ".")
     return lines
+
+
+def _clips(board: Leaderboard) -> int:
+    """Return how many clips a fold learns from, about."""
+    return round(board.n * (1 - 1 / max(board.folds, 2)))
 
 
 def _gap(pair: Difference) -> str:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from audiomatch.errors import printable
 from audiomatch.records import Leaderboard, Row
-from audiomatch.scoring.summary import summary
+from audiomatch.scoring.summary import summary, without_weights
 
 _FIRST = ("#", "matcher", "log loss", "95 % interval", "skill", "AUROC")
 _LAST = ("tier", "folds", "seconds")
@@ -41,18 +41,20 @@ _MARKS = {"undecided": "~", "equivalent": "="}
 class LeaderboardTable:
     """The leaderboard as rich shows it, in whatever width there is.
 
-    Columns for which there is no place are left out, the least wanted first, and named below: a
-    number loses no digit. Floors are marked and dim, rows without a finished fold red with the
-    first line of the error. `~` marks a matcher that is not told apart from the best, `=` one that
-    is equivalent to it. `seconds` are those of fitting and predicting, summed over folds,
-    those of features that the cache had (`w`) included.
+    Rows that had to do without pretrained weights (`without_weights`) are left out, and named below
+    with how to have them. Columns for which there is no place are left out, the least wanted first,
+    and named below: a number loses no digit. Floors are marked and dim, rows without a finished
+    fold red with the first line of the error. `~` marks a matcher that is not told apart from the
+    best, `=` one that is equivalent to it. `seconds` are those of fitting and predicting, summed
+    over folds, those of features that the cache had (`w`) included.
     """
 
     def __init__(self, leaderboard: Leaderboard, title: str | None = None) -> None:
         self._board, self._title = leaderboard, title
+        self._rows = _shown(leaderboard)
         self._cells = [
             {name: printable(cell) for name, cell in _marked(rank, row).items()}
-            for rank, row in enumerate(leaderboard.rows, start=1)
+            for rank, row in self._rows
         ]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -79,13 +81,14 @@ class LeaderboardTable:
             table.add_column(
                 name, justify="left" if text else "right", no_wrap=not text, overflow="fold"
             )
-        for rank, (row, cells) in enumerate(zip(self._board.rows, self._cells, strict=True), 1):
+        for (rank, row), cells in zip(self._rows, self._cells, strict=True):
             style = "dim" if row.kind == "floor" else "bold" if rank == 1 else ""
             style = "red" if row.status in _EMPTY else style
             table.add_row(*(Text(cells[name]) for name in names), style=style)
         hidden = [name for name in HEADERS if name not in names]
         said = [*summary(self._board, failures=False), *notes(self._board)]
         said += [f"no place for: {', '.join(hidden)}"] if hidden else []
+        said += _not_shown(self._board)
         below = [Text(printable(line)) for line in said]
         below += [Text(printable(line), "red") for line in _failures(self._board)]
         table.caption = Text("\n").join(below) if below else None
@@ -96,6 +99,25 @@ class LeaderboardTable:
 def leaderboard_table(leaderboard: Leaderboard, title: str | None = None) -> LeaderboardTable:
     """Return the leaderboard for a terminal; see `LeaderboardTable`."""
     return LeaderboardTable(leaderboard, title)
+
+
+def _shown(leaderboard: Leaderboard) -> list[tuple[int, Row]]:
+    """Return the rows to show, each with its rank among all."""
+    left_out = without_weights(leaderboard)
+    return [(i, row) for i, row in enumerate(leaderboard.rows, start=1) if row not in left_out]
+
+
+def _not_shown(leaderboard: Leaderboard) -> list[str]:
+    """Say which rows are not shown, and how to have their weights."""
+    rows = without_weights(leaderboard)
+    if not rows:
+        return []
+    named = ", ".join(row.matcher for row in rows)
+    lines = [
+        f"not shown, for want of pretrained weights: {named} "
+        "(all rows: audiomatch leaderboard RUN --format md)"
+    ]
+    return lines + [f"{row.matcher}: {row.warnings[0]}" for row in rows if row.warnings]
 
 
 def _marked(rank: int, row: Row) -> dict[str, str]:
@@ -157,13 +179,13 @@ def html_table(leaderboard: Leaderboard) -> str:
     """Return the leaderboard as HTML, as `leaderboard_table` shows it; for notebooks."""
     head = "".join(f"<th>{escape(name)}</th>" for name in HEADERS)
     body = []
-    for rank, row in enumerate(leaderboard.rows, start=1):
+    for rank, row in _shown(leaderboard):
         style = "opacity: .6" if row.kind == "floor" else "font-weight: bold" if rank == 1 else ""
         known = _marked(rank, row)
         cells = "".join(f"<td>{escape(known[name])}</td>" for name in HEADERS)
         body.append(f'<tr style="{style}">{cells}</tr>')
     said = summary(leaderboard, failures=False)
-    below = [*said, *notes(leaderboard), *_failures(leaderboard)]
+    below = [*said, *notes(leaderboard), *_not_shown(leaderboard), *_failures(leaderboard)]
     lines = "".join(f"<div>{escape(line)}</div>" for line in below)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{lines}"
 
