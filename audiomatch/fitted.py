@@ -91,7 +91,10 @@ class Model:
         run: where and how it computes.
         name: `NAME:ready` or `hf:owner/name@COMMIT` where it was loaded as that, else its matcher
             as it was named.
+        sample: some clips that it learned from; None where it was loaded.
     """
+
+    sample: Clips | None = None
 
     def __init__(
         self,
@@ -110,6 +113,18 @@ class Model:
 
     def __repr__(self) -> str:
         return f"<audiomatch.Model {self.name}>"
+
+    def learned_nothing(self) -> bool | None:
+        """Tell whether it gives clips that it learned from hardly more than one probability.
+
+        None where it was loaded. It predicts: save the model before.
+        """
+        if self.sample is None:
+            return None
+        from audiomatch.scoring.metrics import says_nothing
+
+        with caller_state(), self.predicted(self.sample) as p_match:
+            return says_nothing(p_match)
 
     def predict(
         self,

@@ -29,6 +29,8 @@ from audiomatch.running.design import Design, Reading
 from audiomatch.spec import MatcherSpec, parse_matcher
 from audiomatch.verdicts import LISTEN_COST, thresholds, thresholds_at_precision
 
+_SAMPLE = 100  # clips by which is told whether a model learned anything
+
 
 def fit(
     matcher: str | MatcherSpec,
@@ -110,7 +112,10 @@ def fit(
         notes=run.notes,
     )
     offer = plugins.registry().offer(spec)
-    return Model(made, card_of(spec, offer, made, record, at, calibration), run)
+    model = Model(made, card_of(spec, offer, made, record, at, calibration), run)
+    some = np.sort(np.random.default_rng(run.seed).permutation(len(train))[:_SAMPLE])
+    model.sample = train.take(some).unlabelled()
+    return model
 
 
 def _by_held_out(

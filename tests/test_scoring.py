@@ -34,7 +34,7 @@ from audiomatch.scoring import (
     skill,
 )
 from audiomatch.scoring.clusters import Clusters
-from audiomatch.scoring.comparisons import compare_all, letters
+from audiomatch.scoring.comparisons import compare_all, letters, power_line, spread_between
 from audiomatch.scoring.metrics import clip_losses
 from benchmarks import claims
 
@@ -259,6 +259,24 @@ def test_rows_of_one_probability_a_fold_are_not_judged_against_one_another():
     clusters = Clusters(np.arange(200))
     assert compare_all(losses, clusters)[0].verdict == "better"
     assert compare_all(losses, clusters, flat=losses)[0].verdict is None
+
+
+def test_what_a_run_can_show_is_said_by_earlier_matchers_or_guessed():
+    predictions, results = table({"a": 1.0, "b": 0.5, "base-rate": 0.0})
+    spread = spread_between(build_leaderboard(predictions, results))
+    losses = [
+        clip_losses(*(part[name].to_numpy(float) for name in ("match", "p_match")))
+        for _, part in predictions[predictions.matcher != "base-rate"].groupby("matcher")
+    ]
+    groups = predictions[predictions.matcher == "a"].group.to_numpy()
+    pair = compare_all(dict(zip("ab", losses, strict=True)), Clusters(groups))[0]
+    assert spread == pytest.approx(pair.standard_error * np.sqrt(30))
+    assert f"{spread:.2g} from group to group (as between" in power_line(30, 2, spread)
+    assert "a guess" in power_line(30, 2)
+    _, results = table({"a": 1.0})
+    assert (
+        spread_between(build_leaderboard(predictions[predictions.matcher == "a"], results)) is None
+    )
 
 
 def test_compact_letters():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,10 @@ from audiomatch.commands.options import (
 from audiomatch.commands.output import print_json
 from audiomatch.commands.paths import OutputFolder
 from audiomatch.commands.stopping import NOTHING, check_started_once, if_stopped
+from audiomatch.errors import UserError
+
+if TYPE_CHECKING:
+    from audiomatch.fitted import Model
 
 
 @click.command(cls=MatcherCommand)
@@ -69,7 +73,22 @@ def fit(matcher: str, data: str | None, out: Path, as_json: bool, **how: Any) ->
     assert model.card.fit is not None
     if as_json:
         facts = model.card.fit.model_dump(mode="json")
-        print_json({"model": str(out), "matcher": str(spec), **facts})
+        nothing = _learned_nothing(model)
+        print_json({"model": str(out), "matcher": str(spec), **facts, "learned_nothing": nothing})
     else:
         done = model.card.fit
         click.echo(f"{spec}: fitted on {done.clips} clips in {done.seconds:.1f} s, saved in {out}")
+        if _learned_nothing(model):
+            click.echo(
+                f"{spec} learned nothing: it gives hardly more than one base rate, also to clips "
+                "that it learned from"
+            )
+
+
+def _learned_nothing(model: Model) -> bool | None:
+    """Ask a model that is saved; None, with a line, where it cannot predict."""
+    try:
+        return model.learned_nothing()
+    except UserError as error:
+        click.echo(f"the model is saved, but does not predict: {error}", err=True)
+        return None

@@ -36,7 +36,7 @@ from audiomatch.running.splits import Split, smaller_splits, whole_splits
 from audiomatch.scoring import MATTERS
 from audiomatch.scoring.behaviours import behaviours_of
 from audiomatch.scoring.clip_table import BY_GROUP, clusters_by
-from audiomatch.scoring.comparisons import power_line
+from audiomatch.scoring.comparisons import power_line, spread_between
 from audiomatch.scoring.whole import of_first, whole_leaderboard
 
 if TYPE_CHECKING:
@@ -84,14 +84,17 @@ def run_comparison(
     ]
     smaller = smaller_splits(folds, train_sizes, run.seed)
     run.progress.say(_headline(entrants, folds, groups, run))
-    if only is None:
-        run.progress.say(power_line(groups, len(entrants)))
     if 0 in train_sizes:
         _say_not_ready(entrants, run)
     score = partial(whole_leaderboard, cluster=cluster, matters=matters, seed=run.seed)
     with only_writer(path, shared=only is not None):
+        folder = RunFolder(path, run.progress.say)
+        folder.claim(_record_of(folds))
+        if only is None:
+            spread = _known_spread(path, cluster)
+            run.progress.say(power_line(groups, len(entrants), spread))
         return _compare(
-            *(registry, entrants, folds, data, run, path, executor, only, whole, smaller),
+            *(registry, entrants, folds, data, run, folder, executor, only, whole, smaller),
             *(probes, score, calibrate, asked or {}),
         )
 
@@ -105,6 +108,15 @@ def _headline(entrants: Sequence[Entrant], folds: Folds, groups: int, run: Run) 
         f"{clips:,} clips of {groups:,} groups, {folds.k} {'folds' if folds.k > 1 else 'split'}, "
         f"{run.device_list}: {', '.join(named)}{' and ' * bool(named)}floors {', '.join(floors)}"
     )
+
+
+def _known_spread(path: Path, cluster: str) -> float | None:
+    """Return how much matchers of the last run into this folder differ from group to group."""
+    try:
+        board = Leaderboard.read(path / "leaderboard.json")
+    except UserError:
+        return None
+    return spread_between(board) if board.cluster == cluster else None
 
 
 def _say_not_ready(entrants: Sequence[Entrant], run: Run) -> None:
@@ -136,7 +148,7 @@ def _compare(
     folds: Folds,
     data: Sequence[DataRecord],
     run: Run,
-    path: Path,
+    folder: RunFolder,
     executor: Executor,
     only: int | None,
     whole: Sequence[Split],
@@ -146,9 +158,7 @@ def _compare(
     calibrate: bool,
     asked: Mapping[str, Any],
 ) -> Comparison:
-    folder = RunFolder(path, run.progress.say)
-    folder.claim(_record_of(folds))
-    started = time.time()
+    path, started = folder.path, time.time()
     problems = [] if probes is None else probes.problems
 
     def fold_done(result: FoldResult) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from audiomatch.records import Difference
+from audiomatch.records import Difference, Leaderboard
 from audiomatch.records.base import Verdict
 from audiomatch.scoring.clusters import CONFIDENCE, LEAST_GROUPS, Array, Clusters, as_columns
 from audiomatch.scoring.metrics import checked, clip_losses
@@ -119,15 +119,38 @@ def letters(names: Sequence[str], comparisons: Sequence[Difference]) -> dict[str
     }
 
 
-def power_line(groups: int, rows: int) -> str:
-    """Return, before a run, what it can show: one line."""
+def power_line(groups: int, rows: int, spread: float | None = None) -> str:
+    """Return, before a run, what it can show: one line.
+
+    `spread` is what `spread_between` gives of earlier matchers; without it there is a guess.
+    """
     if groups < LEAST_GROUPS:
         return f"{groups} groups: no intervals and no verdicts, at least {LEAST_GROUPS} are needed"
-    least = expected_detectable(SPREAD, groups, max(rows, 2))
+    least = expected_detectable(spread or SPREAD, groups, max(rows, 2))
+    whence = (
+        "as between the matchers of the last run here"
+        if spread
+        else "a guess: matchers that are alike differ by less, one that learned and one that did "
+        "not by more"
+    )
     return (
         f"with {groups} groups a difference of {least:.2g} nats is found in 80 % of runs, where it "
-        f"varies by {SPREAD:g} from group to group (a guess: of matchers that are alike)"
+        f"varies by {spread or SPREAD:.2g} from group to group ({whence})"
     )
+
+
+def spread_between(board: Leaderboard) -> float | None:
+    """Return the standard deviation of a difference from group to group: the median over pairs.
+
+    None where no two matchers of the table were judged.
+    """
+    matchers = {row.matcher for row in board.rows if row.kind == "matcher"}
+    found = [
+        pair.standard_error * np.sqrt(pair.groups)
+        for pair in board.comparisons
+        if {pair.a, pair.b} <= matchers and pair.standard_error
+    ]
+    return float(np.median(found)) if found else None
 
 
 def expected_detectable(spread: float, groups: int, matchers: int) -> float:
