@@ -400,6 +400,6 @@ def test_members_that_are_not_named_are_those_that_offer_themselves(plugin: Plug
 
 
 @pytest.mark.plugins
-def test_with_our_plugins_the_members_are_these_three() -> None:
+def test_with_our_plugins_the_members_are_these() -> None:
     members = registry().create(parse_matcher("ensemble")).config.members
-    assert set(members) == {"whisper:quick", "xgboost", "lightgbm"}
+    assert set(members) == {"whisper:quick", "phones", "xgboost", "lightgbm"}

@@ -1,6 +1,7 @@
-"""Texts as phones: CMUdict's pronunciations in the symbols that a model was trained on.
+"""Texts as phones, in the symbols that a model was trained on.
 
-CMUdict is in ARPAbet without stress. A model writes ARPAbet too, in upper or lower case, or the
+Words are said as `phones` says them (`audiomatch_phones`): by CMUdict, else by their letters, in
+ARPAbet without stress. A model writes ARPAbet too, in upper or lower case, or the
 symbols of the IPA as espeak writes American English (Xu, Baevski and Auli, 2021), or other symbols
 of the IPA that stand for the same phones.
 """
@@ -9,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
-from unicodedata import combining, normalize
+
+from audiomatch_phones.pronouncing import pronunciations
 
 from audiomatch.errors import WeightsError
-from audiomatch.pronunciations import dictionary
 from audiomatch_ctc.units import Spelling
 
 # By phone, what may stand for it: symbols, the likeliest first, as several where they are apart.
@@ -50,8 +51,9 @@ class Phones:
             )
 
     def encode(self, text: str) -> Spelling:
-        """Return the phones of the text; a word that CMUdict does not have is left out."""
-        return Spelling.of([self._word(_sound(word)) for word in text.lower().split()])
+        """Return the phones of the text; a word of another script is left out."""
+        ways = [pronunciations(word) for word in text.lower().split()]
+        return Spelling.of([self._word(way[0]) if way else [] for way in ways])
 
     def joined(self, ids: Iterable[int]) -> str:
         """Return the phones with spaces between."""
@@ -78,13 +80,6 @@ class Phones:
             if ids and None not in ids:
                 return [i for i in ids if i is not None]
         return []
-
-
-def _sound(word: str) -> list[str]:
-    """Return the usual pronunciation of a word in lower case, empty where there is none."""
-    said = dictionary()
-    plain = "".join(c for c in normalize("NFKD", word) if not combining(c))  # naïve
-    return next((said[form][0].split() for form in (word, plain) if form in said), [])
 
 
 def writes_phones(vocabulary: Mapping[str, int]) -> bool:
