@@ -10,6 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from audiomatch.errors import DataWarning
+from audiomatch.explanation import Explanation, WordEvidence
+from audiomatch.explanation.tables import write_explanations
 from audiomatch.private import hider, relative_link
 from audiomatch.records import DataRecord, FoldsMade, FoldSummary, RunRecord
 from audiomatch.records.behaviour import Behaviour
@@ -18,6 +21,7 @@ from audiomatch.report import write_report
 from audiomatch.report.curves import frontier, operating, ratios, reliability, thinned
 from audiomatch.report.listening import listed
 from audiomatch.report.page import clip_table
+from audiomatch.report.words import EXPLANATIONS, read_words
 from audiomatch.scoring import build_leaderboard
 from audiomatch.scoring.summary import summary
 
@@ -270,6 +274,29 @@ def test_paths_are_shortened_and_other_words_are_not():
     hide = hider(["/data/kids", "mini-screener"])
     assert hide("/data/kids/a.wav and 1/2 of data/kids") == "kids/a.wav and 1/2 of data/kids"
     assert hide("mini-screener, /homely/x") == "mini-screener, /homely/x"
+
+
+def test_words_are_those_of_this_text_and_of_a_file_that_can_be_read(tmp_path):
+    predictions, results = made(("whisper",))
+    predictions["expected_text"] = "the moon"
+    said = WordEvidence("the moon", 0.5, -1.0, 0.0, 0.5, (), "", "")
+    file = tmp_path / EXPLANATIONS
+    own = predictions["id"].tolist()
+    found = [Explanation(own[0], "the moon", 0.5, "", (said,)),
+             Explanation(own[1], "the sun", 0.5, "", (said,))]  # fmt: skip
+    write_explanations(file, found)
+    _, _, page = report(tmp_path, predictions, results)
+    words = {row["id"]: row["words"] for row in page.data["clips"]["rows"]}
+    assert [name for name, one in words.items() if one] == [own[0]]
+    assert words[own[0]]["words"][0]["at"] == "0.00–0.50 s" and "P(said)" in page.text
+
+    for content in (b"{}\n", b"\xff", b'{"id": 3}'):
+        file.write_bytes(content)
+        with pytest.warns(DataWarning, match=r"explanations.jsonl: is not what"):
+            assert read_words(tmp_path) == {}
+    file.unlink()
+    assert read_words(tmp_path) == {}
+    assert "P(said)" not in report(tmp_path, predictions, results)[2].text
 
 
 def test_reliability_holds_every_clip_once_and_its_band_the_share():

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from audiomatch.audio import SAMPLE_RATE, recordings
 from audiomatch.clips import Clips
 from audiomatch.errors import ClipError
+from audiomatch.explanation import Explanation
 from audiomatch.private import relative_link
+from audiomatch.report.words import words_of
 from audiomatch.scoring.clip_table import ClipTable
 from audiomatch.scoring.clusters import Array
 
@@ -33,11 +35,13 @@ class Heard(NamedTuple):
         sounds: embedded sound, as base64.
         addresses: where else it is.
         marks: the clips whose label was marked as wrong.
+        words: what is known of their words.
     """
 
     sounds: Mapping[str, str]
     addresses: Mapping[str, str]
     marks: Collection[str]
+    words: Mapping[str, Explanation]
 
 
 def worst_of(pooled: ClipTable, matchers: Sequence[str], most: int) -> list[int]:
@@ -139,10 +143,16 @@ def clip_list(
             "sound": heard.sounds.get(ids[i], ""),
             "link": heard.addresses.get(ids[i], ""),
             "marked": ids[i] in heard.marks,
+            "words": _words(heard.words.get(ids[i]), columns[text][i]),
         }
         for i in listed(pooled, matchers, most)
     ]
     return {"rows": rows, "all": len(ids), "matchers": list(matchers)}
+
+
+def _words(known: Explanation | None, text: str) -> dict[str, Any] | None:
+    """Return what is shown of a clip's words; None where nothing is known of this text."""
+    return None if known is None or known.text != text else words_of(known)
 
 
 def scatter(pooled: ClipTable, hide: Callable[[str], str]) -> dict[str, Any]:

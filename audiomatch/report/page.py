@@ -14,6 +14,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from audiomatch.clips import Clips
+from audiomatch.explanation import Explanation
 from audiomatch.files import atomic_file
 from audiomatch.private import hider
 from audiomatch.records import Leaderboard, RunRecord
@@ -21,6 +22,7 @@ from audiomatch.report import listening
 from audiomatch.report.content import asked, content_of
 from audiomatch.report.drawing import CONFIG
 from audiomatch.report.vega import vega_script
+from audiomatch.report.words import read_words
 from audiomatch.scoring.clip_table import ClipTable
 
 SECTIONS = {
@@ -62,7 +64,7 @@ def write_report(
     if clips is not None:
         worst = listening.embedded(pooled, clips, asked(leaderboard.rows, pooled))
         heard = {"sounds": worst, "addresses": listening.links(clips, folder)}
-    page = report_page(leaderboard, pooled, run, **heard)
+    page = report_page(leaderboard, pooled, run, words=read_words(folder), **heard)
     with atomic_file(folder / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
 
@@ -83,6 +85,7 @@ def report_page(
     addresses: Mapping[str, str] | None = None,
     most: int = listening.LISTED,
     marks: Collection[str] | None = None,
+    words: Mapping[str, Explanation] | None = None,
 ) -> str:
     """Return the page.
 
@@ -95,11 +98,12 @@ def report_page(
         most: how many clips are listed.
         marks: ids of clips whose label was marked as wrong; None where there is no server to take
             marks.
+        words: what is known of the words of clips, by their ids.
     """
     content = content_of(leaderboard, pooled, run)
     hide = hider([one.source for one in (run.data, run.test) if one])
     matchers = [row.matcher for row in leaderboard.rows if row.matcher in pooled.p]
-    heard = listening.Heard(sounds or {}, addresses or {}, marks or ())
+    heard = listening.Heard(sounds or {}, addresses or {}, marks or (), words or {})
     listed = listening.clip_list(pooled, matchers, heard, hide, most)
     data = {
         "charts": content["specs"],
@@ -118,6 +122,7 @@ def report_page(
         listed=listed,
         sounds=len(sounds or {}),
         linked=bool(addresses),
+        explained=any(row["words"] for row in listed["rows"]),
         sections=_sections(content, listed),
         marking=marks is not None,
     )

@@ -118,12 +118,30 @@
     return cell;
   }
 
+  function textOf(clip) {
+    const cell = make("td", clip.text, { className: "left text" });
+    if (!clip.words) return cell;
+    const details = make("details");
+    const words = make("ol", "", { className: "words" });
+    for (const { word, p, at, heard, back, ink } of clip.words.words) {
+      const item = make("li", word);
+      Object.assign(item.style, { background: back, color: ink });
+      item.append(make("small", `${p.toFixed(2)} · ${at}`));
+      if (heard !== null) item.append(make("small", `heard: ${heard || "nothing"}`));
+      words.append(item);
+    }
+    const said = `Heard in all: ${clip.words.heard || "nothing"}`;
+    details.append(make("summary", "Words"), words, make("p", said, { className: "note" }));
+    cell.append(details);
+    return cell;
+  }
+
   function rowOf(clip) {
     const row = make("tr");
     row.append(
       soundOf(clip),
       make("th", clip.id, { scope: "row" }),
-      make("td", clip.text, { className: "left text" }),
+      textOf(clip),
       make("td", clip.task, { className: "left" }),
       make("td", label(clip.match), { className: "left" }),
       make("td", shown(clip.p[matcher()])),
@@ -195,7 +213,10 @@
   }
 
   // --- any two matchers
-  const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(3);
+  const signed = (value) => {
+    const size = Math.abs(value).toFixed(3);
+    return (value < 0 && Number(size) ? "−" : "+") + size; // no minus before a zero
+  };
 
   function pairWords(a, b) {
     const [one, other] = [data.labels[a], data.labels[b]];

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Container, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -16,6 +17,7 @@ from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch.records import Leaderboard, RunRecord
 from audiomatch.report.page import clip_table, report_page
+from audiomatch.report.words import read_words
 from audiomatch.scoring.runs import open_run
 from audiomatch_serve.guard import POLICY, Guard
 from audiomatch_serve.marking import Marks
@@ -74,10 +76,11 @@ def view_app(
     addresses = _addresses(clips.ids, table.clips["id"])
     marks = Marks(labels, dict(zip(table.clips["id"], table.clips["match"], strict=True)))
     sounds, decoding = recordings(clips), asyncio.Semaphore(DECODING)
+    shown = partial(report_page, addresses=addresses, words=read_words(folder), most=LISTED)
 
     def report() -> Response:
         marked = frozenset(marks.rows)
-        page = report_page(leaderboard, table, run, addresses=addresses, most=LISTED, marks=marked)
+        page = shown(leaderboard, table, run, marks=marked)
         return HTMLResponse(page, headers={"Content-Security-Policy": PAGE_POLICY})
 
     def clip_id(number: int, known: Container[str] = clips.ids) -> str:
