@@ -120,8 +120,8 @@ def _figures(card: ModelCard) -> str:
     if calibration is not None:
         gained = calibration.difference
         by = "" if gained is None else f"; log loss changes by {gained:+.4f} on held-out clips"
-        tried = calibration.tried or calibration.method
-        lines.append(f"- Calibration: {calibration.method}; best of those tried: {tried}{by}")
+        parted = f" by {calibration.by}" if calibration.by else ""
+        lines.append(f"- Calibration: {calibration.method}{parted}{by}")
     return "\n".join(lines) or "None were taken when it was fitted."
 
 

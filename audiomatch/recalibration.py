@@ -1,12 +1,14 @@
 """Calibration as a stage after any matcher: learned from its own out-of-fold predictions.
 
-Where a calibration surely lowers the log loss of predictions that it has not seen, it is kept;
-a matcher whose probabilities are good is left alone.
+Platt's curve, with a slope and an offset of its own for nonwords and for each task, drawn to the
+matcher's own probabilities as far as the clips do not speak against them. Where it does not lower
+the log loss of predictions that it has not seen, the matcher is left alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -14,109 +16,56 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from audiomatch.calibration import Calibration, logits_of
+from audiomatch.calibration import logits_of
 from audiomatch.clips import Clips
 from audiomatch.folds import inner_folds
 from audiomatch.lexicon import with_nonword
 from audiomatch.records import CalibrationRecord, CurveRecord
-from audiomatch.records.calibration import Method, Parting
+from audiomatch.records.calibration import Column
 
 Array = NDArray[np.float64]
-Numbers = tuple[float, ...]
+Part = tuple[Column, str]  # a column and its value; ("", "") are all clips
 
 INNER_FOLDS = 3  # of the training part: what a calibration is learned from
 SMALLEST = 1e-6  # keeps logits finite
 _CHOOSING_FOLDS = 5
-_LEAST = 10  # matches, and mismatches, of a part with a curve of its own
-_PRIOR = 2.5  # standard deviation of Kull's a and b around 1
-
-
-class _Family(NamedTuple):
-    fit: Callable[[Array, Array, NDArray[np.object_]], Numbers]  # of p, labels and groups, (n,)
-    give: Callable[[Array, Numbers], Array]
-
-
-def _fit_platt(p: Array, y: Array, groups: NDArray[np.object_]) -> Numbers:
-    made = Calibration.fit(logits_of(p, SMALLEST), y, groups=groups)
-    return made.slope, made.offset
-
-
-def _give_platt(p: Array, numbers: Numbers) -> Array:
-    return Calibration(*numbers)(logits_of(p, SMALLEST))
-
-
-def _fit_beta(p: Array, y: Array, _groups: NDArray[np.object_]) -> Numbers:
-    """Return a, b and c of sigmoid(a ln p - b ln(1 - p) + c), a and b at least 0 (Kull, 2017)."""
-    x = _beta_terms(p)
-
-    def loss(at: Array) -> tuple[float, Array]:
-        z, apart = x @ at, (at - 1) * [1, 1, 0] / _PRIOR**2
-        value = np.sum(np.logaddexp(0, z) - y * z) + 0.5 * _PRIOR**2 * (apart**2).sum()
-        return float(value), x.T @ (expit(z) - y) + apart
-
-    bounds = [(0, None), (0, None), (None, None)]
-    found = minimize(loss, np.array([1.0, 1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
-    return tuple(found.x.tolist())
-
-
-def _give_beta(p: Array, numbers: Numbers) -> Array:
-    return np.asarray(expit(_beta_terms(p) @ numbers), np.float64)
-
-
-def _beta_terms(p: Array) -> Array:
-    q = np.clip(p, SMALLEST, 1 - SMALLEST)
-    return np.stack([np.log(q), -np.log1p(-q), np.ones(len(q))], axis=1)  # (n, 3)
-
-
-def _fit_isotonic(p: Array, y: Array, _groups: NDArray[np.object_]) -> Numbers:
-    """Return the knots of the isotonic regression, kept from 0 and 1 as n clips allow."""
-    from sklearn.isotonic import IsotonicRegression
-
-    least = 1 / (len(p) + 2)  # the rule of succession
-    fitted = IsotonicRegression(y_min=least, y_max=1 - least).fit(p, y)
-    return (*fitted.X_thresholds_.tolist(), *fitted.y_thresholds_.tolist())
-
-
-def _give_isotonic(p: Array, numbers: Numbers) -> Array:
-    return np.asarray(np.interp(p, *np.reshape(numbers, (2, -1))), np.float64)
-
-
-FAMILIES: dict[Method, _Family] = {
-    "platt": _Family(_fit_platt, _give_platt),
-    "beta": _Family(_fit_beta, _give_beta),
-    "isotonic": _Family(_fit_isotonic, _give_isotonic),
-}
+_LEAST = 10  # matches, and mismatches, of a part with numbers of its own
+_ALL: Part = ("", "")
+# Standard deviations of the priors of slopes, around 1, and of offsets, around 0, in logits.
+_STRENGTHS = ((0.0, 0.0), (0.1, 0.3), (0.3, 1.0))
 
 
 def fit_calibration(p_match: Array, clips: Clips, folds: int, seed: int = 0) -> CalibrationRecord:
-    """Choose and learn the calibration of a matcher.
+    """Learn the calibration of a matcher.
 
-    Of Platt's, the beta and the isotonic calibration (Platt, 1999; Kull, Silva Filho and Flach,
-    2017; Zadrozny and Elkan, 2002), each for all clips, by task, and by whether the text holds a
-    nonword, the one with the least cross-validated log loss is tried. It is kept where it gains
-    more than a standard error over groups (Breiman et al., 1984); with fewer than ten groups
-    nothing is. A part has a curve of its own where it has ten matches and ten mismatches; the
-    others share that of all clips.
+    P(match) = sigmoid(a logit p + b) (Platt, 1999), where a and b are sums: of numbers for all
+    clips, for texts that hold a nonword, and for the clip's task. All of them have normal priors
+    that leave p as it is. The curve is the mean over three strengths of each of these priors, one
+    of which lets nothing change. Each weighs as much as its cross-validated likelihood (pseudo
+    Bayesian model averaging: Geisser and Eddy, 1979), of as many clips as they are worth where
+    those of a group miss together (Liang and Zeger, 1986); as much weight as all others have
+    before is given to no change. The curve is kept where it has a lower cross-validated log loss
+    than p itself; with fewer than ten groups it is not.
 
     Args:
         p_match: P(match) by models that did not learn from the clip or its group, shape (n,).
-        clips: with labels and groups.
+        clips: with labels and groups. A task, or nonwords, need ten matches and ten mismatches.
         folds: how many inner folds gave these predictions.
-        seed: of the folds that choose.
+        seed: of the folds that judge.
     """
     from audiomatch.scoring.comparisons import paired_difference
 
-    y = clips.labels.astype(np.float64)
-    groups = np.asarray(clips.groups, dtype=object)
-    best = min(_candidates(p_match, clips, seed), key=lambda one: one.loss)
-    found = paired_difference(y, best.p_match, p_match, groups)
-    error = found.standard_error  # none where groups are too few
-    kept = found.difference is not None and error is not None and found.difference < -error
+    y, groups = clips.labels.astype(np.float64), np.asarray(clips.groups, dtype=object)
+    parts = _parts(clips)
+    mean = _mean(p_match, clips, parts, seed)
+    found = paired_difference(y, mean.held_out, p_match, groups)
+    enough = found.standard_error is not None
+    kept = enough and found.difference is not None and found.difference < 0
     return CalibrationRecord(
-        method=best.method if kept else "none",
-        by=best.by if kept else "",
-        curves=_curves(best.method, best.by, p_match, clips) if kept else (),
-        tried=best.method + (f" by {best.by}" if best.by else ""),
+        method="platt" if kept else "none",
+        by="+".join(dict.fromkeys(column for column, _ in parts[1:])) if kept else "",
+        curves=_curves(parts, mean.numbers) if kept else (),
+        unchanged=mean.unchanged,
         difference=found.difference,
         low=found.low,
         high=found.high,
@@ -129,73 +78,123 @@ def calibrated(p_match: Array, clips: Clips, by: CalibrationRecord | None) -> Ar
     """Return the calibrated P(match) of clips, shape (n,)."""
     if by is None or by.method == "none":
         return p_match
-    give, numbers = FAMILIES[by.method].give, {one.part: one.numbers for one in by.curves}
-    parts = _parts(by.by, clips)
-    found = np.empty(len(p_match))
-    for part in set(parts):
-        own = parts == part
-        found[own] = give(p_match[own], numbers.get(part, numbers[""]))
-    return np.clip(found, 0, 1)
+    numbers = np.array([(one.slope, one.offset) for one in by.curves]).ravel()
+    return _given(_terms(p_match, clips, [(one.column, one.part) for one in by.curves]), numbers)
 
 
 def without_own(p_match: Array, clips: Clips, by: CalibrationRecord | None, seed: int) -> Array:
     """Return the probabilities that `by` was learned from, by curves learned without each group."""
     if by is None or by.method == "none":
         return p_match
-    return _crossed(by.method, by.by, p_match, clips, seed)
+    return _mean(p_match, clips, _parts(clips), seed).held_out
 
 
-class _Candidate(NamedTuple):
-    method: Method
-    by: Parting
-    p_match: Array  # (n,), by curves that were learned without the clip's group
-    loss: float
+class _Mean(NamedTuple):
+    numbers: Array  # (2 * parts,): the slope and offset of each part
+    held_out: Array  # (n,): probabilities by curves that were learned without the clip's group
+    unchanged: float  # the weight of no change
 
 
-def _candidates(p_match: Array, clips: Clips, seed: int) -> Iterable[_Candidate]:
-    from audiomatch.scoring.metrics import log_loss
+def _mean(p_match: Array, clips: Clips, parts: Sequence[Part], seed: int) -> _Mean:
+    """Average the curves of all strengths of the priors."""
+    y, groups = clips.labels.astype(np.float64), np.asarray(clips.groups, dtype=object)
+    terms = _terms(p_match, clips, parts)  # (n, 2 * parts)
+    worth = 1 / _design_effect(y - p_match, groups)
+    columns = list(dict.fromkeys(column for column, _ in parts))
+    choices = [dict(zip(columns, one, strict=True)) for one in _strengths(len(columns))]
+    priors = [np.array([choice[column] for column, _ in parts]).ravel() for choice in choices]
+    folds = inner_folds(clips, _CHOOSING_FOLDS, seed)
+    held_out = np.empty((len(priors), len(y)))  # in logits
+    for rest, own in folds:
+        for i, prior in enumerate(priors):
+            held_out[i, own] = _logits(terms[own], _fitted(terms[rest], y[rest], prior, worth))
+    losses = (np.logaddexp(0, held_out) - y * held_out).sum(axis=1)
+    weights = np.exp((losses.min() - losses) * worth)
+    weights[0] *= len(priors) - 1  # no change, the first, against all others
+    weights /= weights.sum()
+    numbers = weights @ [_fitted(terms, y, prior, worth) for prior in priors]
+    return _Mean(numbers, expit(weights @ held_out), float(weights[0]))
 
-    partings: tuple[Parting, ...] = ("", "nonword", "task")
-    for by in partings:
-        if by and len(_own_curve(by, clips)) < 2:
-            continue
-        for method in FAMILIES:
-            out = _crossed(method, by, p_match, clips, seed)
-            yield _Candidate(method, by, out, log_loss(clips.labels, out) or 0.0)
+
+def _strengths(columns: int) -> list[tuple[tuple[float, float], ...]]:
+    return list(product(_STRENGTHS, repeat=columns))
 
 
-def _crossed(method: Method, by: Parting, p_match: Array, clips: Clips, seed: int) -> Array:
-    """Return calibrated probabilities, each by curves that were learned without its group."""
-    out = np.empty(len(p_match))
-    for rest, held_out in inner_folds(clips, _CHOOSING_FOLDS, seed):
-        curves = _curves(method, by, p_match[rest], clips.take(rest))
-        made = CalibrationRecord(method=method, by=by, curves=curves)
-        out[held_out] = calibrated(p_match[held_out], clips.take(held_out), made)
-    return out
+def _fitted(terms: Array, y: Array, deviations: Array, worth: float) -> Array:
+    """Return the numbers of greatest posterior density, shape (2 * parts,)."""
+    numbers = np.zeros(terms.shape[1])
+    numbers[0] = 1
+    free = deviations > 0
+    if not free.any():
+        return numbers
+    x, base, precision = terms[:, free], terms @ numbers, deviations[free] ** -2.0
+
+    def loss(change: Array) -> tuple[float, Array]:
+        z = base + x @ change
+        value = worth * np.sum(np.logaddexp(0, z) - y * z) + 0.5 * (precision * change**2).sum()
+        return float(value), worth * (x.T @ (expit(z) - y)) + precision * change
+
+    def curvature(change: Array) -> Array:
+        p = expit(base + x @ change)
+        return np.asarray(worth * (x.T * (p * (1 - p))) @ x + np.diag(precision))
+
+    start = np.zeros(int(free.sum()))
+    found = minimize(loss, start, jac=True, hess=curvature, method="trust-exact")
+    numbers[free] += found.x
+    return numbers
 
 
-def _curves(method: Method, by: Parting, p_match: Array, clips: Clips) -> tuple[CurveRecord, ...]:
-    y, parts = clips.labels.astype(np.float64), _parts(by, clips)
-    groups = np.asarray(clips.groups, dtype=object)
-    held = {"": np.ones(len(y), bool)} | {name: parts == name for name in _own_curve(by, clips)}
-    fit = FAMILIES[method].fit
+def _given(terms: Array, numbers: Array) -> Array:
+    return np.asarray(expit(_logits(terms, numbers)), np.float64)
+
+
+def _logits(terms: Array, numbers: Array) -> Array:
+    """Return calibrated logits, shape (n,); no slope is below 0, so that the order is kept."""
+    of_one = np.where(terms[:, 1::2] != 0, numbers[0::2], 0).sum(axis=1)  # (n,)
+    logits = terms[:, 0]
+    return np.asarray(terms @ numbers + np.maximum(-of_one, 0) * logits, np.float64)
+
+
+def _terms(p_match: Array, clips: Clips, parts: Sequence[Part]) -> Array:
+    """Return what slope and offset of each part are multiplied with, shape (n, 2 * parts)."""
+    z = logits_of(p_match, SMALLEST)
+    values = {column: _values(column, clips) for column, _ in parts}
+    own = [np.asarray(values[column] == part, np.float64) for column, part in parts]
+    return np.stack([term for one in own for term in (z * one, one)], axis=1)
+
+
+def _design_effect(misses: Array, groups: NDArray[np.object_]) -> float:
+    """Return how much more the sum of misses varies than if clips missed one by one; at least 1."""
+    _, group = np.unique(groups.astype(str), return_inverse=True)
+    single = (misses**2).sum()
+    return max(1.0, float((np.bincount(group, misses) ** 2).sum() / single)) if single else 1.0
+
+
+def _curves(parts: Sequence[Part], numbers: Array) -> tuple[CurveRecord, ...]:
+    pairs = numbers.reshape(-1, 2).tolist()
     return tuple(
-        CurveRecord(part=name, numbers=fit(p_match[own], y[own], groups[own]))
-        for name, own in held.items()
+        CurveRecord(column=column, part=part, slope=slope, offset=offset)
+        for (column, part), (slope, offset) in zip(parts, pairs, strict=True)
     )
 
 
-def _own_curve(by: Parting, clips: Clips) -> list[str]:
-    """Name the parts that have enough clips of both labels."""
-    parts, y = _parts(by, clips), clips.labels
-    counts = {part: np.bincount(y[parts == part], minlength=2).min() for part in sorted(set(parts))}
-    return [part for part, least in counts.items() if part and least >= _LEAST]
+def _parts(clips: Clips) -> list[Part]:
+    """Return all clips, and the parts that differ from others with enough clips of both labels."""
+    found = [_ALL]
+    columns: tuple[Column, ...] = ("nonword", "task")
+    for column in columns:
+        values, y = _values(column, clips), clips.labels
+        counts = {v: np.bincount(y[values == v], minlength=2).min() for v in sorted(set(values))}
+        enough = [value for value, least in counts.items() if least >= _LEAST]
+        if len(enough) > 1:
+            found += [(column, value) for value in enough if value]
+    return found
 
 
-def _parts(by: Parting, clips: Clips) -> NDArray[np.object_]:
-    """Return the part of each clip."""
-    if by == "nonword":
-        return np.where(with_nonword(clips.texts), "nonword", "words").astype(object)
-    if by == "task" and "task" in clips.frame:
+def _values(column: Column, clips: Clips) -> NDArray[np.object_]:
+    """Return what each clip has in a column; words, tasks that are not told and all are empty."""
+    if column == "nonword":
+        return np.where(with_nonword(clips.texts), "nonword", "").astype(object)
+    if column == "task" and "task" in clips.frame:
         return clips["task"].fillna("").astype(str).to_numpy(object)
     return np.full(len(clips), "", dtype=object)

@@ -13,74 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import expit
 
 import audiomatch
 from audiomatch import Run
 from audiomatch.clips import Clips
 from audiomatch.explanation import Explanation, TokenEvidence, WordEvidence
 from audiomatch.lexicon import with_nonword
-from audiomatch.recalibration import FAMILIES, calibrated, fit_calibration
+from audiomatch.recalibration import calibrated, fit_calibration
 from audiomatch.records import CalibrationRecord, CurveRecord
 from audiomatch.scoring import log_loss
 from tests.toys import Toy, leave_out_slow_floors, toy_plugin
 
-properties = settings(deadline=None, max_examples=30)
 WORDS = ["dog", "ran", "over", "hill", "cat", "tree", "house", "river", "stone", "bird"]
-
-
-@st.composite
-def sample(draw: st.DrawFn) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    n = draw(st.integers(4, 60))
-    grid = st.integers(0, 20).map(lambda i: i / 20)
-    p = draw(st.lists(grid | st.floats(0, 1), min_size=n, max_size=n))
-    y = draw(st.lists(st.integers(0, 1), min_size=n, max_size=n))
-    return np.array(p), np.array([0.0, 1.0, *y[2:]])
-
-
-@properties
-@given(case=sample(), method=st.sampled_from(sorted(FAMILIES)))
-def test_a_curve_never_falls_and_stays_between_0_and_1(case: Any, method: Any) -> None:
-    p, y = case
-    numbers = FAMILIES[method].fit(p, y, np.arange(len(p)).astype(object))
-    asked = np.linspace(0, 1, 101)
-    found = FAMILIES[method].give(asked, numbers)
-    assert np.isfinite(numbers).all() and (np.diff(found) >= -1e-12).all()
-    assert found.min() >= 0 and found.max() <= 1
-    assert log_loss(y, FAMILIES[method].give(p, numbers)) < 5, "no curve is sure of what it learned"
-
-
-@properties
-@given(case=sample(), scale=st.floats(0.2, 5), offset=st.floats(-2, 2))
-def test_to_scale_and_move_all_logits_changes_nothing_for_platt(
-    case: Any, scale: float, offset: float
-) -> None:
-    p, y = np.clip(case[0], 0.05, 0.95), case[1]
-    groups = np.arange(len(p)).astype(object)
-    family, moved = FAMILIES["platt"], expit(scale * logit(p) / 4 + offset)
-    one = family.give(p, family.fit(p, y, groups))
-    other = family.give(moved, family.fit(moved, y, groups))
-    np.testing.assert_allclose(one, other, atol=1e-3)
-
-
-@properties
-@given(case=sample(), seed=st.integers(0, 9))
-def test_curves_do_not_know_the_order_of_clips(case: Any, seed: int) -> None:
-    p, y = case
-    order = np.random.default_rng(seed).permutation(len(p))
-    groups = np.arange(len(p)).astype(object)
-    for family in FAMILIES.values():
-        one, other = family.fit(p, y, groups), family.fit(p[order], y[order], groups[order])
-        np.testing.assert_allclose(family.give(p, one), family.give(p, other), atol=1e-3)
-
-
-def test_beta_undoes_what_it_is_made_for() -> None:
-    rng = np.random.default_rng(0)
-    p = rng.uniform(0.01, 0.99, 20_000)
-    truth = expit(0.4 * np.log(p) - 1.5 * np.log1p(-p) + 0.3)
-    y = (rng.random(20_000) < truth).astype(float)
-    found = FAMILIES["beta"].fit(p, y, np.arange(20_000).astype(object))
-    np.testing.assert_allclose(found, [0.4, 1.5, 0.3], atol=0.1)
 
 
 def world(n: int = 360, groups: int = 60, seed: int = 0) -> tuple[NDArray[np.float64], Clips]:
@@ -103,17 +48,26 @@ def world(n: int = 360, groups: int = 60, seed: int = 0) -> tuple[NDArray[np.flo
     return z, Clips(frame).with_groups([str(i) for i in g])
 
 
-def test_good_probabilities_are_left_alone_and_bad_ones_are_not() -> None:
-    z, clips = world()
+def test_good_probabilities_stay_as_they_are_and_bad_ones_do_not() -> None:
+    z, clips = world(600, 100)
     good = fit_calibration(expit(z), clips, 3)
-    assert (good.method, good.curves, good.clips, good.folds) == ("none", (), 360, 3)
-    assert good.tried and calibrated(expit(z), clips, good) is not None
-    np.testing.assert_array_equal(calibrated(expit(z), clips, good), expit(z))
+    assert (good.clips, good.folds) == (600, 3) and good.unchanged > 0.2
+    assert np.abs(calibrated(expit(z), clips, good) - expit(z)).max() < 0.08
     sure = fit_calibration(expit(3 * z), clips, 3)
-    assert sure.method != "none" and sure.high < 0
+    assert sure.method == "platt" and sure.high < 0 and sure.unchanged < 0.01
     others, unseen = world(2000, 300, seed=1)
     after = log_loss(unseen.labels, calibrated(expit(3 * others), unseen, sure))
-    assert after == pytest.approx(log_loss(unseen.labels, expit(others)), abs=0.02)
+    assert after == pytest.approx(log_loss(unseen.labels, expit(others)), abs=0.01)
+
+
+def test_what_does_not_help_on_inner_folds_is_not_kept() -> None:
+    z, clips = world(3000, 500, seed=3)
+    shift = np.where(np.arange(3000) % 2, 1e-3, -1e-3)
+    found = [fit_calibration(expit(z + k * shift), clips, 3) for k in range(3)]
+    assert all((one.method == "none") == (one.difference >= 0) for one in found)
+    left = next(one for one in found if one.method == "none")
+    assert (left.curves, left.by) == ((), "")
+    np.testing.assert_array_equal(calibrated(expit(z), clips, left), expit(z))
 
 
 def test_too_few_groups_leave_a_matcher_alone() -> None:
@@ -132,20 +86,47 @@ def test_nonwords_of_which_a_matcher_knows_nothing_have_a_curve_of_their_own(tas
     if not task:
         clips = Clips(clips.frame.drop(columns="task")).with_groups(clips.groups)
     found = fit_calibration(p, clips, 3)
-    assert found.by == "nonword" or (task and found.by == "task")
+    assert found.by == ("nonword+task" if task else "nonword")
     after = calibrated(p, clips, found)
-    assert np.abs(after[nonword] - 0.5).max() < 0.25 < np.ptp(after[~nonword])
+    assert np.abs(after[nonword] - 0.5).max() < 0.3 < np.ptp(after[~nonword])
     swapped = clips.take(np.flatnonzero(nonword)).unlabelled()
     np.testing.assert_allclose(calibrated(p[nonword], swapped, found), after[nonword])
 
 
+@settings(deadline=None, max_examples=10)
+@given(seed=st.integers(0, 99), scale=st.floats(-2, 4), groups=st.integers(2, 40))
+def test_a_calibration_keeps_the_order_within_a_part(seed: int, scale: float, groups: int) -> None:
+    z, clips = world(120, groups, seed)
+    found = fit_calibration(expit(scale * z), clips, 3)
+    p = np.linspace(0, 1, 120)
+    made = calibrated(p, clips, found)
+    assert np.isfinite(made).all() and made.min() >= 0 and made.max() <= 1
+    for nonword in (True, False):
+        own = with_nonword(clips.texts) == nonword
+        assert (np.diff(made[own]) >= -1e-12).all()
+
+
+def test_a_calibration_does_not_know_the_order_of_clips() -> None:
+    z, clips = world()
+    order = np.random.default_rng(0).permutation(len(z))
+    one = fit_calibration(expit(3 * z), clips, 3)
+    other = fit_calibration(expit(3 * z[order]), clips.take(order), 3)
+    p = calibrated(expit(z), clips, one)
+    np.testing.assert_allclose(calibrated(expit(z), clips, other), p, atol=0.03)
+
+
 def test_a_part_that_was_not_learned_from_has_the_curve_of_all() -> None:
-    curves = (CurveRecord(part="", numbers=(1, 1)), CurveRecord(part="blending", numbers=(1, 0)))
-    made = CalibrationRecord(method="platt", by="task", curves=curves)
-    frame = {"id": ["a", "b"], "audio": "x.wav", "expected_text": "dog", "match": 1}
-    clips = Clips(pd.DataFrame(frame | {"task": ["blending", "deletion"]}))
-    found = calibrated(np.array([0.5, 0.5]), clips, made)
-    assert found.tolist() == pytest.approx([0.5, expit(1)])
+    curves = (
+        CurveRecord(slope=1, offset=1),
+        CurveRecord(column="nonword", part="nonword", slope=0, offset=-2),
+        CurveRecord(column="task", part="blending", slope=0, offset=-1),
+    )
+    made = CalibrationRecord(method="platt", by="nonword+task", curves=curves)
+    texts = ["dog", "dog", "zoonimap", "zoonimap"]
+    frame = {"id": list("abcd"), "audio": "x.wav", "expected_text": texts, "match": 1}
+    clips = Clips(pd.DataFrame(frame | {"task": ["blending", "deletion"] * 2}))
+    found = calibrated(np.full(4, 0.5), clips, made)
+    assert found.tolist() == pytest.approx(expit([0, 1, -2, -1]).tolist())
 
 
 def test_a_nonword_is_a_word_that_english_does_not_have() -> None:
@@ -259,7 +240,7 @@ def test_a_model_keeps_its_calibration(command: Callable, corpus: Path, tmp_path
     model = audiomatch.load(folder)
     p_match = model.predict(corpus)
     labels = pd.read_csv(corpus)["match"].to_numpy()
-    assert p_match[labels == 1].min() > 0.7 and p_match[labels == 0].max() < 0.3
+    assert p_match[labels == 1].min() > 0.6 and p_match[labels == 0].max() < 0.4
     assert [one.p_match for one in model.explain(corpus)] == pytest.approx(p_match.tolist())
     scored = json.loads(command("evaluate", folder, corpus, "--json")[1])["rows"][0]
     assert scored["log_loss"] == pytest.approx(log_loss(labels, p_match))

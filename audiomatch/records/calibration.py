@@ -8,33 +8,34 @@ from pydantic import Field
 
 from audiomatch.records.base import Record
 
-Method = Literal["none", "platt", "beta", "isotonic"]
-Parting = Literal["", "nonword", "task"]
+Method = Literal["none", "platt"]
+Column = Literal["", "nonword", "task"]
 
 
 class CurveRecord(Record):
-    """From P(match) to a probability, for the clips of one part."""
+    """What one part of the clips adds to the slope and the offset of a calibration."""
 
-    part: str = Field(
-        description="the part: a task, `nonword` or `words`; empty for the clips of every other"
+    column: Column = Field(
+        default="", description="what parts the clips: `task`, `nonword`; empty for all clips"
     )
-    numbers: tuple[float, ...] = Field(
-        description="of `platt` slope and offset, of `beta` a, b and c, of `isotonic` first the "
-        "P(match) and then the probability of each knot"
-    )
+    part: str = Field(default="", description="the part: a task, or `nonword`; empty for all clips")
+    slope: float = Field(description="added to that of the logit of P(match)")
+    offset: float = Field(description="added to the logit")
 
 
 class CalibrationRecord(Record):
-    """A calibration, and what it gained on clips that were held out when it was chosen."""
+    """A calibration, and what it gained on clips that were held out when it was learned."""
 
-    method: Method = Field(
-        description="`platt`, `beta` or `isotonic`; `none` where none surely helps"
+    method: Method = Field(description="`platt`; `none` where it does not help")
+    by: str = Field(
+        default="", description="what parts the clips: `nonword`, `task`, both with a +, or nothing"
     )
-    by: Parting = Field(
-        default="", description="what parts the clips: `task`, `nonword`, or nothing"
+    curves: tuple[CurveRecord, ...] = Field(
+        default=(), description="their sums are a clip's slope and offset"
     )
-    curves: tuple[CurveRecord, ...] = Field(default=(), description="one a part")
-    tried: str = Field(default="", description="the calibration that did best, kept or not")
+    unchanged: float = Field(
+        default=0.0, description="how much the probabilities as they were weigh in the mean"
+    )
     difference: float | None = Field(
         default=None,
         description="its log loss minus the raw one, cross-validated over held-out predictions",
@@ -51,7 +52,7 @@ class Calibrated(Record):
     method: Method = Field(
         description="that of most folds in which one was kept; `none` where none was"
     )
-    by: Parting = Field(default="", description="what parts the clips there")
+    by: str = Field(default="", description="what parts the clips there")
     log_loss: float = Field(description="of the calibrated probabilities")
     low: float | None = Field(
         default=None, description="the lower end of its interval; null without one"

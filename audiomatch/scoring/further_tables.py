@@ -44,7 +44,7 @@ def calibration_table(leaderboard: Leaderboard) -> Table:
         cells = f"{one.log_loss - one.difference:.3f} → {one.log_loss:.3f}", difference, how
         rows.append([row.label, *cells, f"{one.kept_folds}/{one.folds}"])
     heads = ["matcher", "log loss → calibrated", "difference", "how", "kept in folds"]
-    notes = ["kept where it gained more than a standard error on inner folds; else left as it was"]
+    notes = ["kept where it has a lower log loss on inner folds; else left as it was"]
     return _table("calibration", heads, rows, notes)
 
 
