@@ -276,6 +276,14 @@ def test_paths_are_shortened_and_other_words_are_not():
     assert hide("mini-screener, /homely/x") == "mini-screener, /homely/x"
 
 
+def test_the_page_begins_with_a_matcher_that_learned_something_though_a_floor_is_better(tmp_path):
+    predictions, results = made(("base-rate", "whisper", "tower"))
+    floor = predictions["matcher"] == "base-rate"
+    predictions.loc[floor, "p_match"] = 0.02 + 0.96 * predictions["match"]
+    board, _, page = report(tmp_path, predictions, results)
+    assert board.rows[0].matcher == "base-rate" and page.data["worth"] == ["whisper", "tower"]
+
+
 def test_words_are_those_of_this_text_and_of_a_file_that_can_be_read(tmp_path):
     predictions, results = made(("whisper",))
     predictions["expected_text"] = "the moon"

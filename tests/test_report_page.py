@@ -198,3 +198,26 @@ def test_what_bench_writes_can_be_heard(tmp_path):
     assert all(row["link"].startswith("../../data/") for row in rows)
     assert 0 < np.sum([bool(row["sound"]) for row in rows]) <= CLIPS
     assert str(tmp_path) not in page
+
+
+def test_a_run_on_the_corpus_that_ships_is_read_without_an_error(browser, tmp_path):
+    audiomatch.compare(
+        "mini-screener", "ensemble@members=(prior,pace)", folds=2, limit=60, floors="base-rate",
+        out=tmp_path, executor="inline", cache=tmp_path / "cache",
+    )  # fmt: skip
+    browser.get((tmp_path / "report.html").as_uri())
+    chosen = Select(find(browser, "of-matcher"))
+    assert chosen.first_selected_option.text.startswith("ensemble"), "and no floor"
+    button = browser.find_element(By.CSS_SELECTOR, "#clip-table tbody tr:first-child .play")
+    button.send_keys(Keys.ENTER)
+    wait(browser, lambda: button.get_attribute("aria-pressed") == "false")
+    assert find(browser, "sound-problem").text == ""
+    chosen.select_by_visible_text("base-rate")
+    task = Select(find(browser, "of-task")).options[1].text
+    Select(find(browser, "of-task")).select_by_visible_text(task)
+    Select(find(browser, "of-label")).select_by_visible_text("mismatch")
+    sort_by(browser, "text")
+    shown = listed(browser)
+    assert shown and {(row[3], row[4]) for row in shown} == {(task, "mismatch")}
+    assert [row[2] for row in shown] == sorted((row[2] for row in shown), key=str.lower)
+    assert requests_of(browser) <= {"file", "data"}

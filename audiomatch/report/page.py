@@ -110,6 +110,7 @@ def report_page(
         "config": CONFIG,
         "clips": listed,
         "labels": content["names"],
+        "worth": asked(leaderboard.rows, pooled),
         "pairs": [pair.model_dump() for pair in leaderboard.comparisons],
         "scatter": listening.scatter(pooled, hide),
         "marking": marks is not None,

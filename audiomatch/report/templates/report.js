@@ -196,6 +196,7 @@
 
   if (table) {
     fill(find("of-matcher"), named);
+    if (data.worth.length) find("of-matcher").value = data.worth[0]; // its worst can be heard
     const tasks = [...new Set(data.clips.rows.map((clip) => clip.task))].filter(Boolean).sort();
     fill(find("of-task"), [["", "any"], ...tasks.map((task) => [task, task])]);
     find("of-task").parentElement.hidden = tasks.length < 2;
@@ -254,7 +255,10 @@
   if (find("pair-form")) {
     fill(find("pair-a"), named);
     fill(find("pair-b"), named);
-    find("pair-b").selectedIndex = Math.min(1, named.length - 1);
+    const ranked = data.clips.matchers;
+    const [first, second] = new Set([...data.worth, ...ranked]);
+    find("pair-a").value = first;
+    find("pair-b").value = second ?? first;
     onChange(find("pair-form"), compareTwo);
     compareTwo();
   }
