@@ -124,14 +124,22 @@ class Comparison(Evaluation):
 
     @property
     def problems(self) -> list[str]:
-        """A line for each fold that failed, matcher skipped, and plugin's listener that failed."""
+        """A line for each fold that failed or is not calibrated, and all else that went wrong.
+
+        That is a matcher that was skipped, and a plugin's listener that failed.
+        """
         failed = [
             f"{result.matcher} fold {result.fold + 1}{result.which}: {result.error}"
             if result.status == "failed"
             else f"{result.matcher}: skipped: {result.error}"
             for result in self.run.failures
         ]
-        return [*failed, *self.run.listener_errors]
+        uncalibrated = [
+            f"{one.matcher} fold {one.fold + 1}{one.which}: not calibrated: {one.uncalibrated}"
+            for one in self.run.results
+            if one.uncalibrated
+        ]
+        return [*failed, *uncalibrated, *self.run.listener_errors]
 
     def notes(self) -> list[str]:
         """Return what to know of the table, and where the run folder is."""

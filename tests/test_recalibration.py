@@ -198,6 +198,13 @@ def test_bench_shows_calibrated_beside_raw(
     again = json.loads(command("leaderboard", tmp_path / "run", "--json")[1])["rows"]
     assert again == rows
     assert "log loss → calibrated" in command("leaderboard", tmp_path / "run")[1]
+    asked = command("operating", tmp_path / "run", "--calibrated", "--json")
+    points = json.loads(asked[1])["points"]
+    wrong = next(one for one in points if one["kind"] == "cost" and one["target"] == 0.5)
+    rounded = own["p_calibrated"] >= 0.5
+    assert wrong["value"] == pytest.approx((rounded != own["match"]).mean())
+    code, _, said = command("operating", tmp_path / "run", "base-rate", "--calibrated")
+    assert code == 2 and "has no calibrated probabilities of base-rate" in said
     page = (tmp_path / "run" / "report.html").read_text()
     assert '<h2 id="calibration">' in page and f"<td>{found['log_loss']:.3f}</td>" in page
 
@@ -220,8 +227,15 @@ def test_inner_folds_are_kept_and_replayed_as_others_are(bench: Callable, tmp_pa
 def test_an_inner_fold_that_fails_leaves_its_fold_raw(bench: Callable, tmp_path: Path) -> None:
     Biased.stops_at = {4: ValueError("no")}
     code, _, said = bench("--calibrate")
-    assert code == 0 and "toy fold 1/2: not calibrated, for an inner fold failed" in said
+    assert code == 1 and "toy fold 1/2: not calibrated: inner fold 2/3 failed" in said
     assert "inner fold 2/3: failed: ValueError: no" in said
+    why = "inner fold 2/3 failed: ValueError: no"
+    results = json.loads((tmp_path / "run" / "run.json").read_text())["results"]
+    of_toy = [one["uncalibrated"] for one in results if one["matcher"] == "toy"]
+    assert of_toy == [why, None]
+    rows = json.loads((tmp_path / "run" / "leaderboard.json").read_text())["rows"]
+    (row,) = [row for row in rows if row["matcher"] == "toy"]
+    assert row["warnings"] == [f"fold 1: not calibrated: {why}"]
     table = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
     own = table[table["matcher"] == "toy"]
     assert (own["p_calibrated"].isna() == (own["fold"] == 0)).all()

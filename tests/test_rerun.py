@@ -95,6 +95,37 @@ def test_data_that_moved_are_named_by_the_user(command: Command, run: Path, corp
     assert command("rerun", run, "--data", moved)[0] == 0
 
 
+class Elsewhere(Toy):
+    """Reads a file by a path that is relative to the working folder."""
+
+    def fit(self, train: Clips, run: Run) -> None:
+        assert Path("near", "manifest.csv").is_file()
+        super().fit(train, run)
+
+
+def test_a_run_is_repeated_from_elsewhere_and_where_all_moved_together(
+    command: Command,
+    corpus: Path,
+    tmp_path: Path,
+    plugin: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    leave_out_slow_floors(plugin(toy=toy_plugin(Elsewhere)), monkeypatch)
+    home = tmp_path / "home"
+    home.mkdir()
+    corpus.parent.rename(home / "near")
+    monkeypatch.chdir(home)
+    made = command("bench", "near/manifest.csv", "--matchers", "toy", "--folds", 2, "--out", "run")
+    assert made[0] == 0
+    moved = home.rename(tmp_path / "moved")
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.chdir(other)
+    status, out, err = command("rerun", moved / "run", "--out", "again")
+    assert status == 0 and "equal" in out, err
+    assert (other / "again" / "run.json").is_file() and Path.cwd() == other
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -22,9 +22,18 @@ _SHOWN_BY = (0.95, 0.05)  # targets shown of each part; the JSON has all
 @click.argument("matcher", required=False)
 @click.option("--by", metavar="COLUMN", help="Also for each value of this column of the data.")
 @cluster_option
+@click.option(
+    "--calibrated", is_flag=True, help="By the probabilities that `bench --calibrate` calibrated."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def operating(
-    run: Path, matcher: str | None, by: str | None, cluster: str, *, as_json: bool
+    run: Path,
+    matcher: str | None,
+    by: str | None,
+    cluster: str,
+    *,
+    calibrated: bool,
+    as_json: bool,
 ) -> None:
     """Tell what MATCHER, a row of RUN, does where P(match) becomes a verdict; else the first.
 
@@ -37,13 +46,14 @@ def operating(
     from audiomatch.spec import parse_matcher
 
     asked = str(parse_matcher(matcher)) if matcher else None
-    named, points = operating_of(open_run(run), asked, by, cluster)
+    named, points = operating_of(open_run(run), asked, by, cluster, calibrated=calibrated)
     if as_json:
-        print_json({"matcher": named, "by": by, "points": [one.model_dump() for one in points]})
+        facts = {"matcher": named, "by": by, "calibrated": calibrated}
+        print_json({**facts, "points": [one.model_dump() for one in points]})
         return
     shown = [one for one in points if not by or one.target in _SHOWN_BY]
     rows = [_row(one, by) for one in shown]
-    show_rows(named, list(rows[0]), rows, as_json=False)
+    show_rows(named + ", calibrated" * calibrated, list(rows[0]), rows, as_json=False)
 
 
 def _row(point: OperatingPoint, by: str | None) -> dict[str, Any]:

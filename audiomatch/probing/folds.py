@@ -40,13 +40,19 @@ class FoldProbes:
         return self.planted.clips.take(self.of == fold)
 
     def apart(self, result: FoldResult) -> FoldResult:
-        """Return a fold's result without the clips that were planted; its seconds are of all."""
+        """Return a fold's result without the clips that were planted.
+
+        Of the seconds that predicting took its clips have their share.
+        """
         own = [not one for one in pd.Index(result.ids).isin(self.planted.clips.ids)]
         kept = {
             name: tuple(one for one, is_own in zip(values, own, strict=True) if is_own)
             for name, values in (("ids", result.ids), ("p_match", result.p_match))
         }
-        return result.model_copy(update=kept)
+        share = sum(own) / max(len(own), 1)
+        seconds = None if result.seconds_predict is None else result.seconds_predict * share
+        facts = {"clips_predict": sum(own), "seconds_predict": seconds} if result.done else {}
+        return result.model_copy(update={**kept, **facts})
 
     def predictions(self, results: Sequence[FoldResult]) -> pd.DataFrame:
         """Return what matchers gave of the planted clips: a row a clip and matcher.

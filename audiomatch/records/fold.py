@@ -85,6 +85,9 @@ class FoldSummary(Record):
     calibration: CalibrationRecord | None = Field(
         default=None, description="what was learned of its probabilities; null where nothing was"
     )
+    uncalibrated: str | None = Field(
+        default=None, description="why it could not be calibrated, where that was asked for"
+    )
     error: str | None = Field(default=None, description="why it failed or was skipped, in one line")
     traceback: str | None = Field(default=None, description="where it failed")
 

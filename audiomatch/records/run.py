@@ -37,6 +37,9 @@ class DataRecord(Record):
 
     dataset: str = Field(description="the layout that the data was read by")
     source: str = Field(description="the path of the data, or the name of what ships with it")
+    beside: str = Field(
+        default="", description="the path as seen from the run folder; empty where it is none"
+    )
     digest: str = Field(description="SHA-256 of the clips, audio by content")
     clips: int = Field(description="clips that can be used")
     seconds_of_audio: float = Field(description="how long they are together")
@@ -112,6 +115,9 @@ class RunRecord(FileRecord):
     command: tuple[str, ...] = Field(
         default=(),
         description="the command as it was typed, a word each; empty where Python called `compare`",
+    )
+    working_folder: str = Field(
+        default="", description="where it was asked, as seen from the run folder"
     )
     arguments: dict[str, JsonValue] = Field(
         default={},

@@ -37,7 +37,7 @@ def with_calibrated(
 
     The inner folds of each training part are folds like any others: `executor` computes them, and
     `folder` keeps and replays each. Those of other folds than `only`, and of `kept` matchers, are
-    replayed alone. Where one fails, the fold stays as it is; `run.progress` hears why.
+    replayed alone. Where one fails, the fold stays as it is, and says why.
     """
     found = list(results)
     for split in splits:
@@ -68,8 +68,15 @@ def with_calibrated(
             if len(own) == inner.k:
                 found[place] = _calibrated(results[place], own, train, held_out, split.seed)
             elif name in [one.label for one in asked]:
-                run.progress.say(f"{name} {who}: not calibrated, for an inner fold failed")
+                why = _failure([one for one in of_inner if one.matcher == name], inner.k)
+                run.progress.say(f"{name} {who}: not calibrated: {why}")
+                found[place] = results[place].model_copy(update={"uncalibrated": why})
     return found
+
+
+def _failure(results: Sequence[FoldResult], k: int) -> str:
+    one = next(result for result in results if not result.done)
+    return f"inner fold {one.fold + 1}/{k} failed: {one.error}"
 
 
 def _inner(train: Clips, split: Split) -> Folds:

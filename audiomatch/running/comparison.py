@@ -31,7 +31,7 @@ from audiomatch.running.crossval import cross_validate, pooled_predictions, spli
 from audiomatch.running.entrants import ALL_FLOORS, enter_kept, with_kinds
 from audiomatch.running.folder import RunFolder, only_writer
 from audiomatch.running.jobs import Entrant
-from audiomatch.running.provenance import provenance
+from audiomatch.running.provenance import provenance, seen_from
 from audiomatch.running.splits import Split, smaller_splits, whole_splits
 from audiomatch.scoring import MATTERS
 from audiomatch.scoring.behaviours import behaviours_of
@@ -201,9 +201,11 @@ def _compare(
     if complete:
         folder.write_predictions(detailed, less, planted)
         leaderboard.write(path / "leaderboard.json")
+    data = [one.model_copy(update={"beside": seen_from(path, one.source)}) for one in data]
     record = RunRecord(
         data=data[0],
         test=data[1] if len(data) > 1 else None,
+        working_folder=seen_from(path, str(Path.cwd())),
         folds=FoldsMade(
             k=folds.k,
             group=folds.group,

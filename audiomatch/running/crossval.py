@@ -90,7 +90,7 @@ class _Work:
         fold_done: Callable[[FoldResult], None] | None,
     ) -> None:
         self.results: dict[tuple[str, int, int, int], FoldResult] = {}
-        self._waiting: dict[Future[FoldResult], tuple[Job, FoldKey]] = {}
+        self._waiting: dict[Future[FoldResult], tuple[Job, FoldKey, Split]] = {}
         self._side_by_side: set[Future[FoldResult]] = set()
         self._folder, self._executor, self._progress = folder, executor, run.progress
         self._settings = replace(run, progress=QuietProgress(), notes={})
@@ -104,7 +104,7 @@ class _Work:
             return
         with self._progress.task(entrant.label, total=len(splits), unit="folds") as task:
             for split in splits:
-                self._begin(*self._job(entrant, split))
+                self._begin(*self._job(entrant, split), split)
                 task.advance()
 
     def replay(self, entrant: Entrant, splits: Sequence[Split]) -> bool:
@@ -122,10 +122,10 @@ class _Work:
         job = Job(entrant, split.fold, *split.parts, settings, split.train_size, split.repeat)
         return job, _key(job, *split.digests)
 
-    def _begin(self, job: Job, key: FoldKey) -> None:
+    def _begin(self, job: Job, key: FoldKey, split: Split) -> None:
         found = self._folder.replay(key, job.held_out)
         if found is None:
-            self._waiting[self._submit(job)] = job, key
+            self._waiting[self._submit(job)] = job, key, split
         else:
             self._finish(found.model_copy(update=job.place))
         under_way = [future for future in self._waiting if not future.done()]
@@ -139,7 +139,8 @@ class _Work:
         if not self._waiting:
             return
         sizes = {
-            future: len(job.train) + len(job.held_out) for future, (job, _) in self._waiting.items()
+            future: len(job.train) + len(job.held_out)
+            for future, (job, *_) in self._waiting.items()
         }
         with self._progress.task("whole run", total=sum(sizes.values())) as task:
             for future in as_completed(sizes):
@@ -155,7 +156,7 @@ class _Work:
             return refused
 
     def _gather(self, future: Future[FoldResult]) -> None:
-        job, key = self._waiting.pop(future)
+        job, key, split = self._waiting.pop(future)
         try:
             result = future.result()
         except Exception as error:  # noqa: BLE001 - whatever an executor lost it by
@@ -164,6 +165,9 @@ class _Work:
             result = result.model_copy(update={"side_by_side": True})
         if result.done:
             self._folder.keep(key, result)
+        if result.done and split.probes is not None:  # of use to a run without them, too
+            plain = self._job(job.entrant, replace(split, probes=None))[1]
+            self._folder.keep(plain, split.probes.apart(result))
         self._finish(result)
 
     def _finish(self, result: FoldResult) -> None:

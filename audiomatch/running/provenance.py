@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -36,6 +38,15 @@ def provenance(asked: Mapping[str, Any], modules: Iterable[str]) -> dict[str, An
         "command": typed_command(),
         "arguments": {name: _plain(asked[name]) for name in asked if name not in _ASIDE},
     }
+
+
+def seen_from(folder: Path, place: str) -> str:
+    """Return a path as seen from a run folder; empty where it is none, or on another drive."""
+    if not Path(place).is_absolute():
+        return ""
+    with contextlib.suppress(ValueError):
+        return Path(os.path.relpath(place, folder.resolve())).as_posix()
+    return ""
 
 
 def typed_command() -> tuple[str, ...]:

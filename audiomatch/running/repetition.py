@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, chdir, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from pydantic import Field
 
 import audiomatch
 from audiomatch.errors import UserError
-from audiomatch.files import Place
+from audiomatch.files import Place, user_path
 from audiomatch.progress import Progress
 from audiomatch.records import ALL, DataRecord, RunRecord
 from audiomatch.records.base import Record
@@ -99,18 +100,22 @@ def repeat_run(
     if out.resolve() == folder.resolve():
         raise UserError(f"--out {out}: is the run itself; name another folder")
     arguments = _arguments(before, folder)
-    found = audiomatch.compare(
-        _place(before.data, data, folder, "--data"),
-        _matchers(before),
-        test=_place(before.test, test, folder, "--test") if before.test else None,
-        dataset=None if data else before.data.dataset,
-        device=device or before.device,
-        out=out,
-        cache=cache,
-        executor=executor,
-        progress=progress,
-        **arguments,
-    )
+    places: dict[str, Any] = {
+        "data": _place(before.data, data, folder, "--data"),
+        "test": _place(before.test, test, folder, "--test") if before.test else None,
+        "out": out.resolve(),
+        "cache": None if cache is None else user_path(cache).resolve(),
+    }
+    with _working_folder(before, folder):
+        found = audiomatch.compare(
+            matchers=_matchers(before),
+            dataset=None if data else before.data.dataset,
+            device=device or before.device,
+            executor=executor,
+            progress=progress,
+            **places,
+            **arguments,
+        )
     return Repetition(
         run=str(folder),
         out=str(out),
@@ -139,15 +144,29 @@ def _arguments(run: RunRecord, folder: Path) -> dict[str, Any]:
 
 
 def _place(data: DataRecord, given: str | None, folder: Path, option: str) -> Path | None:
-    """Return where data are; None for those that ship with their plugin."""
+    """Return where data are; None for those that ship with their plugin.
+
+    Where they are gone they are looked for as they were seen from the run folder: both may have
+    moved together.
+    """
     if given is not None:
-        return Path(given)
+        place = user_path(given)
+        return place.resolve() if place.exists() else Path(given)
     if data.dataset in _IN_MEMORY:
         raise UserError(
             f"{folder}: was made of data in memory ({data.dataset}), which are not kept; "
             f"give {option}"
         )
-    return None if data.source == data.dataset else Path(data.source)
+    if data.source == data.dataset:
+        return None
+    place, moved = Path(data.source), (folder / data.beside).resolve()
+    return moved if data.beside and moved.exists() and not place.exists() else place
+
+
+def _working_folder(run: RunRecord, folder: Path) -> AbstractContextManager[None]:
+    """Work where the run did, for relative paths such as those of weights; here if that is gone."""
+    there = folder.resolve() / run.working_folder
+    return chdir(there) if run.working_folder and there.is_dir() else nullcontext()
 
 
 def _matchers(run: RunRecord) -> list[str]:

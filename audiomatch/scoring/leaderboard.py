@@ -147,7 +147,7 @@ def _row(
         errors=tuple(
             FoldError(fold=f.fold, repeat=f.repeat, error=f.error) for f in folds if f.error
         ),
-        warnings=tuple(sorted({fold.warning for fold in folds if fold.warning})),
+        warnings=_warnings(folds),
         seconds_fit=_sum(fold.seconds_fit for fold in done),
         seconds_predict=predict,
         seconds_cached=_cached(done),
@@ -165,6 +165,15 @@ def _row(
         calibrated=table.calibrated(matcher, [f.calibration for f in done if f.calibration]),
         operating=tuple(table.operating(matcher)) if done else (),
     )
+
+
+def _warnings(folds: Sequence[FoldSummary]) -> tuple[str, ...]:
+    said = {fold.warning for fold in folds if fold.warning}
+    return (
+        *sorted(said),
+        *(f"fold {f.fold + 1}{f.which}: not calibrated: {f.uncalibrated}" for f in folds
+          if f.uncalibrated),
+    )  # fmt: skip
 
 
 def _cached(folds: Sequence[FoldSummary]) -> float:

@@ -156,18 +156,24 @@ def compare_rows(
 
 
 def operating_of(
-    run: KeptRun, matcher: str | None = None, by: str | None = None, cluster: str = BY_GROUP
+    run: KeptRun,
+    matcher: str | None = None,
+    by: str | None = None,
+    cluster: str = BY_GROUP,
+    *,
+    calibrated: bool = False,
 ) -> tuple[str, list[OperatingPoint]]:
     """Return the operating points of a row, else of the first matcher, and its name.
 
-    With `by` also for each value of that column. Raises `UserError` for a row or column that is not
-    there.
+    With `by` also for each value of that column; `calibrated` for those of calibrated
+    probabilities. Raises `UserError` for a row, column or calibration that is not there.
     """
     for name in (*cluster.split("+"), *([by] if by else [])):
         _check_column(run, "--by" if name == by else "--cluster", name)
     if run.predictions.empty:
         raise UserError(f"{run.source}: no row has a finished fold")
-    table = ClipTable(run.predictions, cluster)
+    predictions = _calibrated(run, matcher) if calibrated else run.predictions
+    table = ClipTable(predictions, cluster)
     if matcher is None:
         floors = {result.matcher for result in run.results if result.kind == "floor"}
         losses = {name: float(np.nanmean(table.losses(name))) for name in table.p}
@@ -175,6 +181,20 @@ def operating_of(
     elif matcher not in table.p:
         raise unknown("row", matcher, sorted(table.p))
     return matcher, table.operating(matcher, [by] if by else [])
+
+
+def _calibrated(run: KeptRun, matcher: str | None) -> pd.DataFrame:
+    """Return the predictions with calibrated probabilities in the place of others."""
+    own = run.predictions
+    if "p_calibrated" in own:
+        own = own[own["p_calibrated"].notna()]
+        own = own.assign(p_match=own["p_calibrated"])
+        if matcher in (None, *own["matcher"]) and len(own):
+            return own
+    raise UserError(
+        f"{run.source}: has no calibrated probabilities{f' of {matcher}' if matcher else ''}; "
+        "`bench --calibrate` adds them to those of matchers"
+    )
 
 
 def _check_column(run: KeptRun, option: str, name: str) -> None:
