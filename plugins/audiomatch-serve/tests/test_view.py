@@ -22,6 +22,8 @@ from starlette.testclient import TestClient
 
 import audiomatch
 from audiomatch.errors import UserError
+from audiomatch.explanation import Explanation, WordEvidence
+from audiomatch.explanation.tables import write_explanations
 from audiomatch.records import RunRecord
 
 CLIPS = 30
@@ -32,7 +34,11 @@ def run(tmp_path_factory):
     """Give the folder of a run on a few clips of mini-screener."""
     place = tmp_path_factory.mktemp("run")
     how = {"folds": 2, "limit": CLIPS, "executor": "inline", "cache": place / "cache"}
-    audiomatch.compare("mini-screener", "base-rate", out=place / "run", **how)
+    done = audiomatch.compare("mini-screener", "base-rate", out=place / "run", **how)
+    first = done.predictions.iloc[0]
+    word = WordEvidence(first["expected_text"], 0.25, -1.4, 0.0, 0.5, (), "", "")
+    one = Explanation(first["id"], word.word, 0.5, "something else", (word,))
+    write_explanations(place / "run" / "explanations.jsonl", [one])
     return place / "run"
 
 
@@ -51,6 +57,7 @@ def test_only_clips_of_the_data_are_given_and_only_by_our_name(app, tmp_path):
             page.status_code == 200
             and "default-src 'none'" in page.headers["content-security-policy"]
         )
+        assert '"heard":"something else"' in page.text, "what is known of a clip's words"
         samples, rate = soundfile.read(io.BytesIO(client.get("/clips/0").content))
         assert rate == 16_000 and len(samples) > 1000
         for path in ("/clips/100000", "/clips/-1"):
