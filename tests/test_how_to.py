@@ -36,7 +36,7 @@ PAGES = (
     "weights",
     "combine",
 )
-STAND_INS = ("whisper", "xgboost", "lightgbm")
+STAND_INS = ("whisper", "xgboost", "lightgbm", "ctc")
 
 
 class AnyOption(ToyConfig):
@@ -61,7 +61,7 @@ def stand_ins(ready: ReadyModel | None) -> list[MatcherInfo]:
             name,
             "stands in",
             lambda: StandIn,
-            presets={"quick": {}},
+            presets={"quick": {}, "phones": {}},
             explains=True,
             flags=(Flag("warm-up", "warm_up", "DATA", "Speech to learn from first."),),
             ready=ready if name == "whisper" else None,
