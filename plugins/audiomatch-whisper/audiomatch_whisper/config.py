@@ -28,7 +28,12 @@ class WhisperConfig(TorchConfig):
         description="same-position: the sigmoid of the mean logit of each token at its own "
         "position; head: a logistic over that and what the next-token log probabilities say, given "
         "the speech and given silence; complete: the product of that, of a logistic that each word "
-        "was reached, and of one that nothing was left of the speech.",
+        "was reached, and of two that nothing else was said, after the text or before and within.",
+    )
+    expect: Literal["exact", "contains"] = Field(
+        "exact",
+        description="With score=complete: exact: a match says the text and nothing else, be it "
+        "twice; contains: more may be said, as `audiomatch probe --expect` has it.",
     )
     prompt: Literal["own", "four"] = Field(
         "own",
@@ -93,9 +98,10 @@ class WhisperConfig(TorchConfig):
         0.1,
         ge=0,
         le=10,
-        description="Weight, beside the training part, of answers planted in its matches, with "
-        "score=complete: speech that breaks off, and texts with last words left out, words put in "
-        "at the end, a word replaced, two neighbours swapped.",
+        description="Weight, beside the training part, of answers planted in its matches, by which "
+        "score=complete learns what speaks against a match beside its words: speech that breaks "
+        "off, another answer before or after, and texts with words left out, put in at the end, "
+        "replaced or swapped.",
     )
     augment: float = Field(
         0.0,

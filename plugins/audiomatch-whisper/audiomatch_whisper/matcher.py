@@ -38,6 +38,7 @@ from audiomatch_whisper.net.weights import (
     packaged_whisper,
     read_text_side,
 )
+from audiomatch_whisper.score.head import ProductHead
 from audiomatch_whisper.score.kept import KeptEvidence
 from audiomatch_whisper.score.pipeline import Pipeline
 from audiomatch_whisper.score.scorer import Scorer, prompt_of
@@ -45,7 +46,7 @@ from audiomatch_whisper.score.targets import refused_texts, too_long
 from audiomatch_whisper.sound.speech_check import SpeechCheck
 from audiomatch_whisper.train import lora
 from audiomatch_whisper.train.fine_tune import fine_tune
-from audiomatch_whisper.train.planted import Planted, plant
+from audiomatch_whisper.train.planted import plant
 from audiomatch_whisper.train.transcribe_first import (
     corpus_of,
     further_matches,
@@ -129,30 +130,54 @@ class WhisperMatcher(TorchMatcher[Scorer]):
         further = further_matches(config, compute.run)
         model.freeze(embeddings=config.embeddings == "trained")
         merge = lora.add_adapters(model, config.lora) if config.lora else None
-        planted = self._plant(model, train, compute.run)
-        pipeline = Pipeline(model, planted.clips, config, compute)
+        pipeline = Pipeline(model, train, config, compute)
         pipeline.keep_frozen()
         if config.transcribe_first:
             self._transcribe_first(pipeline, further)
+        evidence = None
         if model.head is not None:
             own = config.transcribe_first or compute.ranks.devices
-            found = pipeline.features("features") if own else self._kept(compute).compute(pipeline)
-            model.head.fit(found, planted.clips.labels, planted.weights)
-        fine_tune(pipeline, planted, config, self._options(pipeline))
+            kept = self._kept(compute)
+            evidence = pipeline.features("features") if own else kept.compute(pipeline)
+            model.head.fit(evidence, train.labels)
+        fine_tune(pipeline, config, self._options(pipeline))
         if merge is not None:
             merge()
+        if isinstance(model.head, ProductHead):
+            self._complete(pipeline, model.head, None if config.epochs else evidence)
 
     def _kept(self, compute: Compute) -> KeptEvidence:
         return KeptEvidence(self.config, self._untrained or self.fingerprint(), compute)
 
-    def _plant(self, scorer: Scorer, train: Clips, run: Run) -> Planted:
-        """Plant answers where the score can tell them."""
-        if not (scorer.complete and self.config.planted):
-            return Planted(train, len(train))
+    def _complete(
+        self, pipeline: Pipeline, head: ProductHead, evidence: NDArray[np.float64] | None
+    ) -> None:
+        """Fit what the head asks beside the words, with answers planted in the matches.
+
+        Args:
+            pipeline: of what was learned from.
+            head: with its first part.
+            evidence: of the clips; computed where None.
+        """
+        scorer, train, compute = pipeline.scorer.eval(), pipeline.clips, pipeline.compute
+        if evidence is None:
+            evidence = pipeline.features("features")
+        labels, weights = train.labels, np.ones(len(train))
+        planted = self._plant(scorer, train, compute.run)
+        if planted is not None:
+            found = Pipeline(scorer, planted, self.config, compute).features("planted answers")
+            weight = self.config.planted * len(train) / len(planted)
+            evidence = np.concatenate([evidence, found])
+            labels = np.concatenate([labels, planted.labels])
+            weights = np.append(weights, np.full(len(planted), weight))
+        head.fit_others(evidence, labels, weights, len(train))
+
+    def _plant(self, scorer: Scorer, train: Clips, run: Run) -> Clips | None:
+        if not self.config.planted:
+            return None
         room, tokenizer = scorer.room, scorer.whisper.tokenizer
-        return plant(
-            train, self.config.planted, run.seed, lambda t: too_long(t, tokenizer, room) is None
-        )
+        exact = self.config.expect == "exact"
+        return plant(train, run, lambda t: too_long(t, tokenizer, room) is None, exact=exact)
 
     def _hold_out(self, train: Clips, run: Run) -> tuple[Clips, Clips | None]:
         """Split off the clips that calibrate; none where they would leave only one label."""

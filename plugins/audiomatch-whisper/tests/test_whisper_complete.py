@@ -1,4 +1,4 @@
-"""Whether a text was said to its end, and nothing after it: planted answers and what shows them."""
+"""Whether all of a text was said, and nothing else: planted answers and what shows them."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,8 @@ from audiomatch_whisper.score.alignment import FollowingHeads, cross_attention, 
 from audiomatch_whisper.score.head import ProductHead
 from audiomatch_whisper.sound.log_mel import log_mel, mel_bounds
 from audiomatch_whisper.sound.speech import speech_bounds
-from audiomatch_whisper.train.planted import KINDS, SHARES, plant
+from audiomatch_whisper.train import planted as module
+from audiomatch_whisper.train.planted import BESIDE, FEWER, SHARES, WORDS, plant
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import median_filter
@@ -38,42 +39,45 @@ def test_what_one_part_says_against_a_match_the_other_cannot_outweigh():
     generator = np.random.default_rng(0)
     holds = generator.random((400, 2)) < 0.7
     evidence = 4 * (holds - 0.5) + generator.standard_normal((400, 2))
+    labels = holds.all(1).astype(np.int8)
     head = ProductHead([1, 1])
-    head.fit(evidence, holds.all(1).astype(np.int8))
+    head.fit(evidence, labels)
+    head.fit_others(evidence, labels, np.ones(400), 400)
     with torch.no_grad():
         logits = head(torch.tensor([[9.0, -3.0], [-3.0, 9.0], [3.0, 3.0]]))
-    assert logits[0] < -1 and logits[1] < -1 and logits[2] > 1
+    assert logits[0] < 0 and logits[1] < -1 and logits[2] > 1
 
 
-def test_answers_of_little_weight_move_little():
+def test_planted_answers_fall_and_leave_the_words_as_they_are():
     generator = np.random.default_rng(1)
-    labels = np.arange(200) % 2
-    evidence = np.column_stack([labels, np.zeros(200)]) + generator.standard_normal((200, 2))
-    planted = np.column_stack([np.ones(200), np.full(200, -4.0)])
-    both = np.concatenate([evidence, planted]), np.repeat([*labels, 0], [*[1] * 200, 200])
-    found = []
-    for weight in (1e-9, 1.0):
-        head = ProductHead([1, 1])
-        head.fit(*both, np.repeat([1.0, weight], 200))
-        with torch.no_grad():
-            found.append(head(torch.tensor(planted[:1], dtype=torch.float32)).item())
-    assert found[1] < -2 < 0 < found[0]
+    labels = (np.arange(400) % 2 * (np.arange(400) < 200)).astype(np.int8)
+    evidence = np.column_stack([np.arange(400) % 2 * 3.0, np.zeros(400)])
+    evidence += generator.standard_normal((400, 2))
+    evidence[200:] += [3.0, -4.0]  # which the second number tells
+    rows = torch.from_numpy(evidence).float()
+    head = ProductHead([1, 1])
+    head.fit(evidence[:200], labels[:200])
+    with torch.no_grad():
+        before = head.words(rows)
+        head.fit_others(evidence, labels, np.repeat([1.0, 0.3], 200), 200)
+        assert torch.equal(head.words(rows), before)
+        p, words = head(rows).sigmoid(), before.sigmoid()
+    assert words[200:].mean() > 0.7 and p[200:].mean() < 0.1
+    assert (words - p)[:200].mean() < 0.05
 
 
-def test_planted_answers_are_mismatches_of_the_matches(corpus):
-    def planted_in(clips, most=8):
-        found = plant(clips, 0.1, 0, lambda text: text != "the dog", most)
-        own = len(clips)
-        assert found.own == own and found.clips.take(np.arange(own)).ids == clips.ids
-        assert found.weights[own:].sum() == pytest.approx(0.1 * own)
-        return found.clips.take(np.arange(own, len(found.clips)))
+def test_planted_answers_are_mismatches_of_the_matches(corpus, run, monkeypatch):
+    def planted_in(clips, most=8, exact=True):
+        monkeypatch.setattr(module, "MOST", most)
+        return plant(clips, run, lambda text: text != "the dog", exact=exact)
 
     planted = planted_in(corpus)
     assert set(planted.labels) == {0} and len(set(planted.ids)) == len(planted)
     assert "the dog" not in planted.texts
     matches = {one: i for i, one in enumerate(corpus.ids) if corpus.labels[i]}
     kinds = {name.partition("#")[2] for name in planted.ids}
-    assert kinds == {"cut", *(kind.name.lower() for kind in KINDS)}
+    changed = {kind.name.lower() for kind in WORDS}
+    assert kinds == {"cut", *BESIDE, *changed, *(kind.name.lower() for kind in FEWER)}
     for i, name in enumerate(planted.ids):
         whole, _, kind = name.partition("#")
         row = matches[whole]
@@ -82,11 +86,23 @@ def test_planted_answers_are_mismatches_of_the_matches(corpus):
             assert len(corpus.texts[row].split()) > 1 and planted.texts[i] == corpus.texts[row]
             assert SHARES[0] * 0.9 < len(own) / len(full) < SHARES[1] + 0.1
             np.testing.assert_array_equal(own, full[: len(own)])
+        elif kind in BESIDE:
+            assert planted.texts[i] == corpus.texts[row]
+            there = own[-len(full) :] if kind == "sentence-before" else own[: len(full)]
+            assert len(own) > len(full)
+            np.testing.assert_allclose(there, full, atol=1e-4)
         else:
             assert planted.texts[i] != corpus.texts[row] and len(own) == len(full)
     again = planted_in(corpus)
-    assert again.texts == planted.texts and again.digests == planted.digests
-    assert len(set(planted_in(corpus, most=1).digests)) <= 2
+    assert again.texts == planted.texts and again.sounds == planted.sounds
+    kinds = {name.partition("#")[2] for name in planted_in(corpus, exact=False).ids}
+    assert kinds == {"cut", *changed}
+
+
+def test_of_one_text_no_other_is_planted_beside_it(corpus, run):
+    alike = corpus.with_column("expected_text", ["the dog ran"] * len(corpus))
+    planted = plant(alike, run, lambda _: True, exact=True)
+    assert not any("sentence" in name for name in planted.ids)
 
 
 def test_the_attention_of_clips_together_is_that_of_each_alone(helpers):

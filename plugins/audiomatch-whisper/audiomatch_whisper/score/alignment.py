@@ -103,6 +103,14 @@ def token_starts(
     return starts
 
 
+def mean_places(weights: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return where on average the heads look at each position: (heads, t, s) to seconds, (t,)."""
+    mean = weights.mean(axis=0, dtype=np.float64)  # (t, s)
+    at = np.arange(mean.shape[1]) * FRAME_SECONDS
+    places: NDArray[np.float64] = mean @ at / np.maximum(mean.sum(axis=1), 1e-9)
+    return places
+
+
 def smoothed(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the median of each value and three on either side, along the last axis.
 

@@ -35,21 +35,12 @@ class Head(nn.Module):
             logits: Tensor = self.linear((evidence.float() - self.mean) / self.scale)
             return logits.squeeze(1)
 
-    def fit(
-        self,
-        evidence: NDArray[np.float64],
-        labels: NDArray[np.int8],
-        weights: NDArray[np.float64] | None = None,
-    ) -> None:
-        """Start from the logistic regression on the evidence of the untrained model.
-
-        The arguments are those of `ProductHead.fit`.
-        """
+    def fit(self, evidence: NDArray[np.float64], labels: NDArray[np.int8]) -> None:
+        """Start from the logistic regression on the evidence, (n, width), by labels, (n,)."""
         from sklearn.linear_model import LogisticRegression  # seconds, which predicting has not
 
-        mean, scale = _standard(evidence, weights)
-        logistic = LogisticRegression(max_iter=1000)
-        fitted = logistic.fit((evidence - mean) / scale, labels, sample_weight=weights)
+        mean, scale = _standard(evidence)
+        fitted = LogisticRegression(max_iter=1000).fit((evidence - mean) / scale, labels)
         self.put(mean, scale, fitted.coef_[0], float(fitted.intercept_[0]))
 
     @torch.no_grad()
@@ -64,7 +55,9 @@ class Head(nn.Module):
 class ProductHead(nn.Module):
     """The probability that several things hold: the product of a logistic for each.
 
-    What one logistic says against a match, the others cannot outweigh.
+    What one logistic says against a match, the others cannot outweigh. The first, of the words, is
+    what a Whisper is trained by, and is fitted on answers as they are. The others are fitted beside
+    it on planted answers too, which then cannot move what it says.
 
     Attributes:
         parts: each of some columns of the evidence, side by side.
@@ -74,44 +67,65 @@ class ProductHead(nn.Module):
         super().__init__()
         self.widths = list(widths)
         self.parts = nn.ModuleList(Head(width) for width in widths)
+        self.parts[1:].requires_grad_(requires_grad=False)
 
     def forward(self, evidence: Tensor) -> Tensor:
-        """Evidence (n, sum of widths) to logits of the product, (n,)."""
-        columns = evidence.split(self.widths, dim=1)
-        parts = [part(own) for part, own in zip(self.parts, columns, strict=True)]
+        """Evidence (n, sum of widths) to logits, (n,); of the first part's alone, to its logits."""
+        if evidence.shape[1] == self.widths[0]:
+            return self.words(evidence)
         with without_autocast(evidence.device):
-            return _logit_of_product(torch.stack(parts)).float()
+            return _logit_of_product(self._each(evidence)).float()
 
-    def fit(
-        self,
-        evidence: NDArray[np.float64],
-        labels: NDArray[np.int8],
-        weights: NDArray[np.float64] | None = None,
+    def words(self, evidence: Tensor) -> Tensor:
+        """Return the logits of the first part, (n,)."""
+        logits: Tensor = self.parts[0](evidence[:, : self.widths[0]])
+        return logits
+
+    def only_more(self, evidence: Tensor) -> Tensor:
+        """Say where the words fit and the product does not: (n,) of bool."""
+        more: Tensor = (self.words(evidence) > 0) & (self(evidence) < 0)
+        return more
+
+    def _each(self, evidence: Tensor) -> Tensor:
+        """Return the logits of each part, (parts, n)."""
+        columns = evidence.split(self.widths, dim=1)
+        return torch.stack([part(own) for part, own in zip(self.parts, columns, strict=True)])
+
+    def fit(self, evidence: NDArray[np.float64], labels: NDArray[np.int8]) -> None:
+        """Fit the first part, as `Head.fit` does, on evidence of all."""
+        first = self.parts[0]
+        assert isinstance(first, Head)
+        first.fit(evidence[:, : self.widths[0]], labels)
+
+    @torch.no_grad()
+    def fit_others(
+        self, evidence: Vector, labels: NDArray[np.int8], weights: Vector, own: int
     ) -> None:
-        """Fit all parts together, by the log likelihood of `labels` and a prior.
+        """Fit the other parts beside the first, by the log likelihood of `labels` and a prior.
 
         Args:
             evidence: (n, sum of widths).
             labels: 0 or 1, (n,).
-            weights: of each row, (n,); 1 where None.
+            weights: of each row, (n,).
+            own: how many of the rows, the first ones, are answers as they are.
         """
-        weights = np.ones(len(labels)) if weights is None else weights
-        mean, scale = _standard(evidence, weights)
-        cuts = np.cumsum(self.widths)[:-1]
-        x = np.split((evidence - mean) / scale, cuts, axis=1)
-        slopes, biases = _fit_product(x, labels.astype(np.float64), weights)
+        device = next(self.parameters()).device
+        logits = self.words(torch.from_numpy(evidence).float().to(device))  # (n,)
+        rest = evidence[:, self.widths[0] :]
+        mean, scale = _standard(rest[:own])
+        cuts = np.cumsum(self.widths[1:])[:-1]
+        x = np.split((rest - mean) / scale, cuts, axis=1)
+        first = logits.double().cpu().numpy()
+        slopes, biases = _fit_product(x, labels.astype(np.float64), weights, first)
         values = (np.split(mean, cuts), np.split(scale, cuts), slopes, biases.tolist())
-        for part, *own in zip(self.parts, *values, strict=True):
+        for part, *found in zip(self.parts[1:], *values, strict=True):
             assert isinstance(part, Head)
-            part.put(*own)
+            part.put(*found)
 
 
-def _standard(
-    evidence: NDArray[np.float64], weights: NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _standard(evidence: Vector) -> tuple[Vector, Vector]:
     """Return mean and scale of each column, (width,) each."""
-    mean = np.average(evidence, axis=0, weights=weights)
-    scale = np.sqrt(np.average((evidence - mean) ** 2, axis=0, weights=weights))
+    mean, scale = evidence.mean(axis=0), evidence.std(axis=0)
     return mean, np.where(scale < 1e-6, 1.0, scale)
 
 
@@ -122,7 +136,7 @@ def _logit_of_product(logits: Tensor) -> Tensor:
 
 
 def _fit_product(
-    x: Sequence[Vector], labels: Vector, weights: Vector
+    x: Sequence[Vector], labels: Vector, weights: Vector, first: Vector
 ) -> tuple[list[Vector], Vector]:
     """Return the slopes of each part, (width,) each, and their biases, by maximum a posteriori.
 
@@ -130,16 +144,18 @@ def _fit_product(
         x: standardised evidence of each part, (n, width) each.
         labels: 0 or 1, (n,).
         weights: of each row, (n,).
+        first: logits of a part that stays as it is, (n,).
     """
     from scipy.optimize import minimize  # seconds, which predicting has not
     from scipy.special import expit
 
     count, cuts = len(x), np.cumsum([own.shape[1] for own in x])
+    given = np.logaddexp(0, -first)
 
     def loss(at: Vector) -> tuple[float, Vector]:
         slopes, bias = np.split(at[: cuts[-1]], cuts[:-1]), at[cuts[-1] :]
         z = np.array([own @ w + b for own, w, b in zip(x, slopes, bias, strict=True)])
-        against = np.maximum(np.logaddexp(0, -z).sum(0), 1e-12)  # -log of the product
+        against = np.maximum(given + np.logaddexp(0, -z).sum(0), 1e-12)  # -log of the product
         each = labels * against - (1 - labels) * np.log(-np.expm1(-against))
         slope = weights * (labels - (1 - labels) / np.expm1(np.minimum(against, 700)))
         by_part = -slope * expit(-z)  # (parts, n)
@@ -147,6 +163,6 @@ def _fit_product(
         penalty = PRIOR / 2 * float(np.square(at[: cuts[-1]]).sum())
         return float(weights @ each) + penalty, np.concatenate([*gradient, by_part.sum(1)])
 
-    start = np.concatenate([np.zeros(cuts[-1]), [0.0], np.full(count - 1, SURE)])
+    start = np.concatenate([np.zeros(cuts[-1]), np.full(count, SURE)])
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000}).x
     return np.split(found[: cuts[-1]], cuts[:-1]), found[cuts[-1] :]

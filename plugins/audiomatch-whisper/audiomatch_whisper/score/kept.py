@@ -21,7 +21,7 @@ from audiomatch_whisper.score.scorer import Scorer
 
 # What decides the evidence of an untrained Whisper, beside its weights.
 _DECIDES = {
-    *("score", "prompt", "language", "spelling", "encoder_layers", "bf16", "embeddings"),
+    *("score", "expect", "prompt", "language", "spelling", "encoder_layers", "bf16", "embeddings"),
     *("lora", "pad", "trim", "margin"),
 }
 

@@ -45,10 +45,10 @@ def prompt_of(config: WhisperConfig, tokenizer: WhisperTokenizer) -> tuple[int, 
     return tokenizer.own_prompt if config.prompt == "own" else tokenizer.prompt
 
 
-def _head_of(score: str) -> Head | ProductHead | None:
-    if score == "complete":
-        return ProductHead(WIDTHS)
-    return Head(len(ScoreFeatures._fields)) if score == "head" else None
+def _head_of(config: WhisperConfig) -> Head | ProductHead | None:
+    if config.score == "complete":
+        return ProductHead(WIDTHS if config.expect == "exact" else WIDTHS[:2])
+    return Head(len(ScoreFeatures._fields)) if config.score == "head" else None
 
 
 class Scorer(nn.Module):
@@ -59,7 +59,6 @@ class Scorer(nn.Module):
         model: its network.
         head: the logistic over `ScoreFeatures`, or the product over `complete_features`; None
             where the score is same-position.
-        complete: whether it is the latter.
         prompt: the ids before every text.
         spell: finds the other spellings of a text's words; None where it is read as it is written.
         frozen_layers: how many of the encoder's first layers are not trained, with the convolutions
@@ -74,8 +73,7 @@ class Scorer(nn.Module):
         super().__init__()
         self.whisper = whisper
         self.model = whisper.model
-        self.head = _head_of(config.score)
-        self.complete = config.score == "complete"
+        self.head = _head_of(config)
         tokenizer = whisper.tokenizer
         self.prompt = prompt_of(config, tokenizer)
         by_sound = config.spelling == "sound" and config.language == ENGLISH
@@ -92,6 +90,15 @@ class Scorer(nn.Module):
         self._normaliser: QuantisedNormaliser | None = None
         self._may_bf16 = config.bf16 == "auto"
         self._matrix_is_trained = config.embeddings == "trained"
+
+    @property
+    def complete(self) -> bool:
+        """Whether the head is the product, and all of it is asked.
+
+        With gradients it is the words' part alone: a Whisper that is trained by planted answers
+        tells others worse.
+        """
+        return isinstance(self.head, ProductHead) and not torch.is_grad_enabled()
 
     @property
     def room(self) -> int:
@@ -232,7 +239,8 @@ class Scorer(nn.Module):
             lead = end_logit_lead(self.model, hidden, batch)
             times = speaking_times(following, targets, batch, cache)
             complete = complete_features(features, reading.log_p, silent, lead, times, batch)
-            return complete, reading.likeliest
+            assert isinstance(self.head, ProductHead)
+            return complete[:, : sum(self.head.widths)], reading.likeliest
 
     def forward(
         self,
@@ -241,6 +249,22 @@ class Scorer(nn.Module):
         owner: NDArray[np.int64] | None = None,
         silent: Tensor | None = None,
     ) -> Tensor:
-        """Return the logit of match of each text, (n,); see `features`."""
+        """Return the logit of match of each text, (n,); see `features`.
+
+        Where all that speaks against a text is that more was said, it may have been said twice: it
+        is read as such too, and the likelier counts.
+        """
         found = self.features(cache, targets, owner, silent)
-        return found if self.head is None else self.head(found)
+        if self.head is None:
+            return found
+        logits: Tensor = self.head(found)
+        if not (self.complete and isinstance(self.head, ProductHead)):
+            return logits
+        rows = torch.nonzero(self.head.only_more(found))[:, 0].tolist()
+        rows = [i for i in rows if 2 * len(targets[i].tokens) < self.room]
+        if not rows:
+            return logits
+        owner = np.arange(len(targets)) if owner is None else owner
+        twice, _ = self.read(cache, [targets[i].twice() for i in rows], owner[rows])
+        at = torch.tensor(rows).to(logits.device)
+        return logits.index_copy(0, at, torch.maximum(logits[at], self.head(twice)))

@@ -65,6 +65,17 @@ class Target:
         others = tuple(ids[:i] + ids[i + 1 :] for ids, i in zip(known, choice, strict=True))
         return Target(self.prompt, tokens, words, others, self.letters)
 
+    def twice(self) -> Target:
+        """Return the target with its text said twice."""
+        text, words = self.tokens[:-1], int(self.words[-1]) + 1
+        return Target(
+            self.prompt,
+            (*text, *text, self.tokens[-1]),
+            np.concatenate([self.words, self.words + words]),
+            2 * self.spellings,
+            2 * self.letters,
+        )
+
     def _written(self) -> list[Ids]:
         """Return the tokens of each word that may be spelled otherwise."""
         edges = np.searchsorted(self.words, np.arange(len(self.spellings) + 1)).tolist()

@@ -1,72 +1,48 @@
 """Answers planted in matches: what people say and do not say, and a corpus has little of.
 
 A corpus of swapped and edited texts does not teach that a text was not said to its end, or that
-more was said. Of matches such answers can be made: by cutting the sound, and by changing the text.
+more was said. Of matches such answers can be made: by cutting the sound, by another answer before
+or after it, and by changing the text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audiomatch.audio import SAMPLE_RATE, load_clip
 from audiomatch.clips import Clips
+from audiomatch.errors import UserError
+from audiomatch.matcher import Run
 from audiomatch.negatives import Kind, WrongTexts
+from audiomatch.probing import planting
+from audiomatch.probing.prober import chosen
 from audiomatch_whisper.sound.speech import speech_bounds
 
-KINDS = (Kind.TRUNCATE, Kind.EXTEND, Kind.REPLACE, Kind.TRANSPOSE)
+WORDS = (Kind.EXTEND, Kind.REPLACE, Kind.TRANSPOSE)  # changes that leave a text unsaid
+FEWER = (Kind.TRUNCATE, Kind.DELETE)  # that leave it said, and more
+BESIDE = ("sentence-before", "sentence-after")  # probes
 SHARES = (0.4, 0.8)  # of the speech that is left where it breaks off, the least and the most
-MOST = 256  # matches
+MOST = 200  # matches
 
 
-@dataclass(frozen=True)
-class Planted:
-    """Clips, and answers planted in the matches among them.
-
-    Attributes:
-        clips: the clips, then those whose sound is cut, then those of another text.
-        own: how many there are of the first.
-        cut: how many of the second.
-        weight: of all planted answers together, beside that of all own clips.
-    """
-
-    clips: Clips
-    own: int
-    cut: int = 0
-    weight: float = 0.0
-
-    @property
-    def weights(self) -> NDArray[np.float64]:
-        """What each clip counts where a head is fitted, (clips,)."""
-        more = len(self.clips) - self.own
-        return np.repeat([1.0, self.weight * self.own / max(more, 1)], [self.own, more])
-
-    @property
-    def heard(self) -> NDArray[np.float64]:
-        """What the own clips and those that are cut count in training, (own + cut,).
-
-        The cut ones count for half of the planted answers; the other half are texts.
-        """
-        each = self.weight * self.own / 2 / max(self.cut, 1)
-        return np.repeat([1.0, each], [self.own, self.cut])
-
-
-def plant(
-    train: Clips, weight: float, seed: int, fits: Callable[[str], bool], most: int = MOST
-) -> Planted:
-    """Plant answers in at most `most` matches: a cut one, and one of each of `KINDS`.
+def plant(train: Clips, run: Run, fits: Callable[[str], bool], *, exact: bool) -> Clips | None:
+    """Plant answers in at most `MOST` matches, one of each kind; None where none can be.
 
     Of a text of one word, where breaking off may leave it whole, the sound is not cut. Texts that
-    `fits` says no to are left out. Raises `ClipError` with the clip's row.
+    `fits` says no to are left out, and without `exact` answers that say more than their text.
+    Raises `ClipError` with the clip's row.
     """
     matches = np.flatnonzero(train.labels == 1)
-    drawn = np.sort(np.random.default_rng(seed).permutation(matches)[:most])
-    cut = broken_off(train, drawn, seed)
-    clips = Clips.concat([train, cut, misread(train, drawn, seed, fits)])
-    return Planted(clips, len(train), len(cut), weight)
+    drawn = np.sort(np.random.default_rng(run.seed).permutation(matches)[:MOST])
+    parts = [broken_off(train, drawn, run.seed)]
+    parts += misread(train, drawn, run.seed, fits, (*WORDS, *FEWER) if exact else WORDS)
+    if exact:
+        parts += beside(train.take(drawn), run)
+    parts = [part for part in parts if len(part)]
+    return Clips.concat(parts) if parts else None
 
 
 def broken_off(train: Clips, rows: NDArray[np.int64], seed: int) -> Clips:
@@ -83,19 +59,33 @@ def broken_off(train: Clips, rows: NDArray[np.int64], seed: int) -> Clips:
     return _mismatches(train.take(rows), "cut").with_segments(starts, ends)
 
 
-def misread(train: Clips, rows: NDArray[np.int64], seed: int, fits: Callable[[str], bool]) -> Clips:
-    """Return mismatches of those `rows` with a text of each of `KINDS`."""
+def misread(
+    train: Clips,
+    rows: NDArray[np.int64],
+    seed: int,
+    fits: Callable[[str], bool],
+    kinds: tuple[Kind, ...],
+) -> Iterator[Clips]:
+    """Give mismatches of those `rows` with a text of each of `kinds`."""
     maker = WrongTexts(train.texts)
-    parts = []
-    for kind in KINDS:
+    for kind in kinds:
         texts = [
             maker.make_kind(kind, train.texts[i], np.random.default_rng([seed, int(i), kind])).text
             for i in rows
         ]
         kept = [place for place, text in enumerate(texts) if fits(text)]
         made = _mismatches(train.take(rows[kept]), kind.name.lower())
-        parts.append(made.with_column("expected_text", [texts[place] for place in kept]))
-    return Clips.concat(parts)
+        yield made.with_column("expected_text", [texts[place] for place in kept])
+
+
+def beside(matches: Clips, run: Run) -> list[Clips]:
+    """Return mismatches with another match's answer before or after their own."""
+    try:
+        planted = planting.plant(matches, chosen(BESIDE), MOST, run)
+    except UserError:  # no other match says something else
+        return []
+    made = planted.clips.with_column("match", np.zeros(len(planted.rows), dtype=np.int8))
+    return [made.with_column("id", [name.replace("/", "#") for name in made.ids])]
 
 
 def _mismatches(clips: Clips, kind: str) -> Clips:
