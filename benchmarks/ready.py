@@ -1,9 +1,9 @@
 """Packs the model that audiomatch-whisper carries: what was fitted, without the Whisper.
 
-    audiomatch fit whisper@epochs=0 DATA --out MODEL
+    audiomatch fit whisper@epochs=0@score=complete DATA --out MODEL
     python benchmarks/ready.py MODEL --named NAME
 
-The untrained tiny.en stays as it is, so that the model is three logistics of eight numbers and the
+The untrained tiny.en stays as it is, so that the model is a few logistics of some numbers and the
 name of the weights. Prints the digest that goes into the plugin.
 """
 

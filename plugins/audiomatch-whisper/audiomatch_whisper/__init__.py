@@ -36,7 +36,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
-# Made by benchmarks/ready.py: the three logistics, fitted on real speech, of an untrained tiny.en.
+# Made by benchmarks/ready.py: the logistics, fitted on real speech, of an untrained tiny.en.
 READY = ReadyModel(
     "audiomatch_whisper:ready", "2f23ddfcaa7541eaa35171bc0b6d7b58ed1c0c31e9e0ad73fc726b38f4e862dc"
 )

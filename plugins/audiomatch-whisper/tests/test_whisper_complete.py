@@ -8,8 +8,11 @@ from audiomatch_whisper.net.prefix_tree import PrefixTree
 from audiomatch_whisper.net.ragged import Ragged
 from audiomatch_whisper.score.alignment import FollowingHeads, cross_attention, smoothed
 from audiomatch_whisper.score.head import ProductHead
+from audiomatch_whisper.score.targets import Target
 from audiomatch_whisper.sound.log_mel import log_mel, mel_bounds
 from audiomatch_whisper.sound.speech import speech_bounds
+from audiomatch_whisper.text.tokenizer import WhisperTokenizer
+from audiomatch_whisper.text.words import TokenizedText
 from audiomatch_whisper.train import planted as module
 from audiomatch_whisper.train.planted import BESIDE, FEWER, SHARES, WORDS, plant
 from hypothesis import given, settings
@@ -19,6 +22,7 @@ from transformers import WhisperFeatureExtractor
 
 from audiomatch.audio import load_clip
 
+FAST = {"batch_size": 4, "explain_clips": 4}
 LOGITS = st.floats(-30, 30)
 
 
@@ -140,3 +144,32 @@ def test_a_spectrogram_says_when_the_sound_begins_and_ends(silence):
     )
     quiet = log_mel(np.zeros(16000, np.float32), extractor, 0.3)
     assert mel_bounds(quiet) == (0.0, 1.5)
+
+
+def test_a_text_said_twice_is_read_as_such(helpers):
+    tokenizer = WhisperTokenizer.of(helpers.make_tokenizer("bytes"), "bytes")
+    once, twice = (TokenizedText.of(text, tokenizer) for text in ("a dog", "a dog a dog"))
+    made = Target.of(once, tokenizer.own_prompt, tokenizer.end).twice()
+    wanted = Target.of(twice, tokenizer.own_prompt, tokenizer.end)
+    assert (made.tokens, made.letters) == (wanted.tokens, wanted.letters)
+    np.testing.assert_array_equal(made.words, wanted.words)
+
+
+def test_where_more_was_said_the_text_twice_may_be_it(fitted, corpus, run, monkeypatch):
+    matcher = fitted(score="complete", epochs=0)
+
+    def predicted(texts, more):
+        monkeypatch.setattr(ProductHead, "only_more", lambda _, x: torch.full((len(x),), more))
+        return matcher.predict(corpus.with_column("expected_text", texts).unlabelled(), run)
+
+    texts = corpus.texts
+    once, both = predicted(texts, False), predicted(texts, True)
+    twice = predicted([f"{text} {text}" for text in texts], False)
+    assert (twice > once + 1e-4).any()
+    np.testing.assert_allclose(both, np.maximum(once, twice), atol=1e-4)
+
+
+def test_where_more_may_be_said_nothing_asks_for_it(fitted, corpus, run):
+    matcher = fitted(score="complete", expect="contains", epochs=0)
+    assert len(matcher._model.head.parts) == 2
+    assert np.isfinite(matcher.predict(corpus.unlabelled(), run)).all()

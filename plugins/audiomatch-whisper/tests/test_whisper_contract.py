@@ -27,6 +27,7 @@ COMPLETE = {"score": "complete"}
         {"encoder_layers": 0, "negatives": 2},
         {"score": "same-position"},
         {"score": "complete"},
+        {"score": "complete", "expect": "contains"},
     ],
 )
 def test_every_parameter_has_a_gradient_in_bf16(options, whisper, folders, corpus, run):
