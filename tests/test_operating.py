@@ -17,6 +17,7 @@ from audiomatch.decisions import least_threshold, threshold_missing, two_thresho
 from audiomatch.records import OperatingPoint
 from audiomatch.scoring import recall_at_precision
 from audiomatch.scoring.clip_table import ClipTable
+from benchmarks import operating as simulated
 from tests.toys import leave_out_slow_floors, toy_plugin
 
 properties = settings(deadline=None, max_examples=25)
@@ -163,3 +164,10 @@ def test_the_points_of_a_run(run: Path, command: Callable) -> None:
     for args, says in (("toi", "no row 'toi'"), ("--by=x", "--by x: the predictions of")):
         code, out, said = command("operating", run, args)
         assert (code, out) == (2, "") and says in said and len(said.splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["equal", "unequal"])
+def test_intervals_hold_the_truth_about_as_often_as_they_say(kind: str) -> None:
+    held = simulated.coverage(kind, 20, trials=60, population=5_000)
+    assert all(share > 0.8 for share in held.values()), held  # 93 % less four standard errors

@@ -395,7 +395,7 @@ def test_the_verdict_names_the_best_its_equals_and_what_learned_nothing():
 
 @pytest.mark.parametrize(("second", "verdict"), [
     ("tower", "Training whisper was worth it: 0."),
-    ("whisper", "Training whisper was not worth it: plain is equivalent."),
+    ("whisper", "Training whisper is not shown to be worth it: plain is equivalent."),
 ])  # fmt: skip
 def test_the_verdict_says_whether_training_was_worth_it(second, verdict):
     predictions, results = made(("whisper", "tower", "base-rate"))

@@ -161,7 +161,7 @@ class _Judged:
         said = np.empty(len(y))
         for part in np.unique(parts):
             own = parts == part
-            said[own] = _verdicts(p[own], rule.thresholds(p[~own], y[~own]))
+            said[own] = verdicts_at(p[own], rule.thresholds(p[~own], y[~own]))
         mask, values = rule.figure(y, said)
         self._at, self._values = np.flatnonzero(mask), values[mask]
         self._reached = rule.reached(y, said)
@@ -249,7 +249,7 @@ def _one(threshold: float | None) -> Array:
     return np.full(2, np.inf if threshold is None else threshold)
 
 
-def _verdicts(p: Array, thresholds: Array) -> Array:
+def verdicts_at(p: Array, thresholds: Array) -> Array:
     """Return 1 for a match, 0 for a mismatch and -1 for neither, float of shape (n,)."""
     mismatch, match = thresholds
     below = (p <= mismatch) | (p < match) * (mismatch == match)

@@ -103,20 +103,22 @@ def _gap(pair: Difference) -> str:
 def _of_training(board: Leaderboard, rows: Sequence[Row]) -> list[str]:
     """Say of each matcher that stands beside itself untrained whether training was worth it."""
     floors = {row.matcher for row in board.rows if row.n}
-    pairs = [(r, board.difference(r.matcher, r.untrained)) for r in rows if r.untrained in floors]
-    said = {
-        "better": "Training {0} was worth it: {2} better than {1}.",
-        "worse": "Training {0} made it worse, by {2}, than {1}.",
-        "equivalent": "Training {0} was not worth it: {1} is equivalent.",
-        "undecided": "Training {0} is not shown to be worth it: it is not told apart from {1}.",
-    }
-    return [
-        said[pair.verdict].format(
-            row.label, row.untrained, _gap(pair.reversed() if pair.verdict == "better" else pair)
-        )
-        for row, pair in pairs
-        if pair.verdict
-    ]
+    lines = []
+    unshown: dict[tuple[str, str], list[Row]] = {}
+    for row in (row for row in rows if row.untrained in floors):
+        pair = board.difference(row.matcher, row.untrained)
+        if pair.verdict == "better":
+            gain = _gap(pair.reversed())
+            lines.append(f"Training {row.label} was worth it: {gain} better than {row.untrained}.")
+        elif pair.verdict == "worse":
+            loss = _gap(pair)
+            lines.append(f"Training {row.label} made it worse: {loss} worse than {row.untrained}.")
+        elif pair.verdict:
+            unshown.setdefault((pair.verdict, row.untrained), []).append(row)
+    for (verdict, floor), alike in unshown.items():
+        why = "is equivalent" if verdict == "equivalent" else "is not told apart"
+        lines.append(f"Training {_list(alike)} is not shown to be worth it: {floor} {why}.")
+    return lines
 
 
 def _of_floors(rows: Sequence[Row]) -> list[str]:
