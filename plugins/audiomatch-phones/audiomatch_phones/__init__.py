@@ -10,9 +10,15 @@ further down this list may import what stands above it. No torch.
 from __future__ import annotations
 
 from audiomatch import hookimpl
-from audiomatch.matcher import MatcherInfo
+from audiomatch.matcher import MatcherInfo, ReadyModel
 
 __version__ = "0.2.0"
+
+
+# Made by benchmarks/ready_phones.py: norms of phones and a logistic, fitted on real speech.
+READY = ReadyModel(
+    "audiomatch_phones:ready", "1dca104a6b9932bfca86752540faa43739010da37b35815194f6f7071aca51f9"
+)
 
 
 @hookimpl
@@ -25,5 +31,6 @@ def audiomatch_matchers() -> list[MatcherInfo]:
             load="audiomatch_phones.matcher:PhonesMatcher",
             explains=True,
             member="default",
+            ready=READY,
         )
     ]

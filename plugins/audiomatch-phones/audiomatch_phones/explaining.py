@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 
 from audiomatch.clips import Clips
 from audiomatch.explanation import Explanation, PhoneEvidence, WordEvidence
@@ -150,6 +149,8 @@ def _fit(rows: Rows) -> Linear:
     mean, scale = standard(features)
     if len(set(said.tolist())) < FEWEST:
         return Linear(mean, scale, np.zeros(features.shape[1]), 0.0)
+    from sklearn.linear_model import LogisticRegression  # predicting needs none
+
     # Both are taken as often, so that P(said) does not lean on how many were exchanged.
     model = LogisticRegression(C=PENALTY, class_weight="balanced", max_iter=1000)
     model.fit((features - mean) / scale, said)

@@ -13,8 +13,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dct, rfft
-from scipy.signal import lfilter
 
 from audiomatch.audio import SAMPLE_RATE
 
@@ -38,8 +36,7 @@ def features(samples: NDArray[np.float32], warps: Sequence[float] = (1.0,)) -> N
     power = _spectra(samples)  # (frames, bins)
     filters = np.stack([_filters(warp) for warp in warps])  # (warps, bins, bands)
     bands = _without_noise(power @ filters)  # (warps, frames, bands)
-    cepstra = dct(np.log(bands + FLOOR), norm="ortho", axis=2)[:, :, :CEPSTRA]
-    cepstra = cepstra * (1 + LIFTER / 2 * np.sin(np.pi * np.arange(CEPSTRA) / LIFTER))
+    cepstra = np.log(bands + FLOOR) @ _transform()  # (warps, frames, 13)
     return np.stack([_streams(one) for one in cepstra])
 
 
@@ -54,11 +51,21 @@ def _streams(cepstra: Vector) -> NDArray[np.float32]:
 
 def _spectra(samples: NDArray[np.float32]) -> Vector:
     """Return the power spectrum of each frame, at least one, (frames, bins)."""
-    x = lfilter([1, -EMPHASIS], 1, np.rint(samples.astype(np.float64) * FULL_SCALE))
+    x = np.rint(samples.astype(np.float64) * FULL_SCALE)
+    x = np.r_[x[:1], x[1:] - EMPHASIS * x[:-1]]
     count = max(1, -(-(len(x) - WINDOW) // HOP) + 1)
     x = np.pad(x, (0, max(0, (count - 1) * HOP + WINDOW - len(x))))
     frames = np.lib.stride_tricks.sliding_window_view(x, WINDOW)[::HOP]
-    return np.asarray(np.abs(rfft(frames * np.hamming(WINDOW), TRANSFORM, axis=1)) ** 2)
+    return np.asarray(np.abs(np.fft.rfft(frames * np.hamming(WINDOW), TRANSFORM, axis=1)) ** 2)
+
+
+@cache
+def _transform() -> Vector:
+    """Return the cosine transform of the bands' logarithms, liftered, (bands, 13)."""
+    order = np.arange(CEPSTRA)
+    cosines = np.cos(np.pi * np.outer(np.arange(BANDS) + 0.5, order) / BANDS)
+    scale = np.sqrt(np.where(order == 0, 1, 2) / BANDS)
+    return np.asarray(cosines * scale * (1 + LIFTER / 2 * np.sin(np.pi * order / LIFTER)))
 
 
 @cache
@@ -79,21 +86,20 @@ def _filters(warp: float) -> Vector:
 
 def _without_noise(bands: Vector) -> Vector:
     """Turn down what is noise in the power of each band, (warps, frames, bands)."""
-    power = lfilter([1 - POWER], [1, -POWER], bands, axis=1, zi=POWER * bands[:, :1])[0]
-    noise = floor = bands[:, 0] / MOST
+    now = bands[:, 0]
+    noise = floor = now / MOST
     peak = np.zeros_like(noise)
-    signals = np.empty_like(bands)
+    gains = np.empty_like(bands)
     for frame in range(bands.shape[1]):
-        now = power[:, frame]
+        now = POWER * now + (1 - POWER) * bands[:, frame]
         noise = _envelope(noise, now)
         signal = np.maximum(now - noise, 1.0)
         floor = _envelope(floor, signal)
         peak = peak * MASK
         masked = np.where(signal < MASK * peak, peak * MASKED, signal)
         peak = np.maximum(peak, signal)
-        signals[:, frame] = np.maximum(masked, floor)
-    gains = np.clip(signals / np.maximum(power, 1e-30), 1 / MOST, MOST)
-    return np.asarray(bands * (gains @ _smoothing()))
+        gains[:, frame] = np.maximum(masked, floor) / np.maximum(now, 1e-30)
+    return np.asarray(bands * (np.clip(gains, 1 / MOST, MOST) @ _smoothing()))
 
 
 def _envelope(last: Vector, now: Vector) -> Vector:

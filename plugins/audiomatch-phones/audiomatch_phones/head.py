@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from audiomatch.calibration import Calibration
 from audiomatch.clips import Clips
-from audiomatch.floors.logistic import Logistic, fit_logistic
 from audiomatch.folds import inner_folds
 from audiomatch.matcher import Run
 from audiomatch_phones.evidence import Evidence
@@ -41,9 +40,11 @@ class Linear:
     @classmethod
     def fit(cls, features: Vector, train: Clips, seed: int) -> Linear:
         """Learn the labels of `train`, with the penalty that suits clips of other groups."""
+        from audiomatch.floors.logistic import fit_logistic  # scikit-learn: predicting needs none
+
         mean, scale = standard(features)
         x = (features - mean) / scale
-        made: Logistic = fit_logistic(x, np.arange(len(x)), train, seed)
+        made = fit_logistic(x, np.arange(len(x)), train, seed)
         return cls(mean, scale, made.coefficients, made.intercept)
 
     def __call__(self, features: Vector) -> Vector:
