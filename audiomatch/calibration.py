@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq, minimize
 from scipy.special import expit, logit
 
 from audiomatch.errors import brief
@@ -112,6 +111,8 @@ def _slope(
     z: Vector, y: Vector, choices: int, groups: NDArray[np.int64], most: float
 ) -> tuple[float, float]:
     """Return the slope of standardised logits and how much of it to keep, 0 to 1."""
+    from scipy.optimize import minimize  # a third of a second, which predicting has not
+
     share = float(y.mean())
     if not 0 < share < 1:
         return 0.0, 0.0
@@ -146,6 +147,8 @@ def offset_to(rate: float, logits: Vector) -> float:
 
     Of the rate of matches it is the offset of greatest likelihood.
     """
+    from scipy.optimize import brentq
+
     reach = float(np.abs(logits).max()) + abs(float(logit(rate))) + 1
     return float(brentq(lambda b: expit(logits + b).mean() - rate, -reach, reach))
 

@@ -10,7 +10,7 @@ import torch
 from audiomatch_boosting import audiomatch_matchers
 from audiomatch_boosting.features import asr
 from audiomatch_boosting.features.heard import heard_features
-from audiomatch_whisper.backbone import Whisper, WhisperTokenizer
+from audiomatch_whisper.backbone import WhisperTokenizer
 from transformers import WhisperConfig as Shape
 from transformers import WhisperForConditionalGeneration
 
@@ -36,8 +36,8 @@ def whisper_folder(folder, seed=0):
         encoder_ffn_dim=64, decoder_ffn_dim=64, bos_token_id=end, eos_token_id=end,
         pad_token_id=end, decoder_start_token_id=tokenizer.prompt[0],
     )  # fmt: skip
-    folder.mkdir(parents=True)
-    Whisper(WhisperForConditionalGeneration(shape), tokenizer, None).save(folder)
+    WhisperForConditionalGeneration(shape).save_pretrained(folder)
+    tokenizer.save(folder)
     return folder
 
 
@@ -93,7 +93,8 @@ def test_text_log_probabilities_are_the_model_s_own(weights, clips, tmp_path):
     """Against transformers' own forward on 30 s, whose encoder needs no cut."""
     hearing = asr.Hearing(weights)
     whisper = asr.load_whisper(hearing.weights)
-    text, model = whisper.tokenizer, whisper.model
+    text = whisper.tokenizer
+    model = WhisperForConditionalGeneration.from_pretrained(weights).eval()
     one = clips.take([1])
     mel = torch.from_numpy(
         asr.LogMels(one, whisper.extractor, Run(tmp_path), "longest", 0.5)(np.array([0]))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from audiomatch.errors import UserError
@@ -20,6 +19,9 @@ from audiomatch_torch.checkpoints import Checkpoints
 from audiomatch_torch.randomness import RandomState, seed_everything
 from audiomatch_torch.ranks import current_ranks
 from audiomatch_torch.transfer import to_device
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 CPU_SECONDS_AT_ONCE = 60.0
 _MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
@@ -55,16 +57,23 @@ class Compute:
         free = run.precision == "auto" and on_cpu
         self.native_bf16 = free and _cpu_has("avx512_bf16", "amx_bf16")
         self.native_int8 = free and _cpu_has("avx512_vnni")
-        # accelerate keeps its state for the whole process, but a process runs many matchers.
-        AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001 - no public way
-        self.accelerator = Accelerator(
-            cpu=self.device.type not in ("cuda", "mps"), mixed_precision=_MIXED[self.precision]
-        )
         self.ranks = current_ranks()
         self.checkpoints: Checkpoints | None = None
         self._random = RandomState.now(self.device)
         self._threads = torch.get_num_threads()
         seed_everything(run.seed)
+
+    @cached_property
+    def accelerator(self) -> Accelerator:
+        """What takes gradients and clips them, by the run's device and precision."""
+        from accelerate import Accelerator  # half a second, which predicting has not
+        from accelerate.state import AcceleratorState
+
+        # accelerate keeps its state for the whole process, but a process runs many matchers.
+        AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001 - no public way
+        return Accelerator(
+            cpu=self.device.type not in ("cuda", "mps"), mixed_precision=_MIXED[self.precision]
+        )
 
     def __enter__(self) -> Self:
         torch.set_num_threads(max(1, self.run.workers))
@@ -120,13 +129,13 @@ class Compute:
         warn_before = torch.is_deterministic_algorithms_warn_only_enabled()
         settings: Any = torch.utils.deterministic
         fill_before = settings.fill_uninitialized_memory
-        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+        _set_deterministic_algorithms(mode=True, warn_only=True)
         # Filling fresh memory is for finding bugs, and slow.
         settings.fill_uninitialized_memory = False
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(before, warn_only=warn_before)
+            _set_deterministic_algorithms(before, warn_only=warn_before)
             settings.fill_uninitialized_memory = fill_before
             self.note_peak()
 
@@ -169,6 +178,11 @@ def device_of(name: str) -> torch.device:
     if device.type not in ("cpu", "mps"):
         raise UserError(f"device {name!r} is not supported; take cpu, cuda, cuda:N or mps")
     return device
+
+
+def _set_deterministic_algorithms(mode: bool, *, warn_only: bool) -> None:
+    """Do what `torch.use_deterministic_algorithms` does, but not import torch's compiler for it."""
+    torch._C._set_deterministic_algorithms(mode, warn_only=warn_only)  # noqa: SLF001
 
 
 def _cpu_has(*names: str) -> bool:

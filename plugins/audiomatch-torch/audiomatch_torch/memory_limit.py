@@ -5,10 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from accelerate.utils.memory import (
-    clear_device_cache,
-    should_reduce_batch_size,
-)
 
 from audiomatch.errors import UserError
 from audiomatch_torch.batches import Lengths, Rows, chunks
@@ -18,6 +14,8 @@ GOOD_BATCHES = 8
 
 def out_of_memory(error: Exception) -> bool:
     """Whether `error` says that a device's memory ran out."""
+    from accelerate.utils.memory import should_reduce_batch_size  # a second, seldom needed
+
     return bool(should_reduce_batch_size(error))
 
 
@@ -69,6 +67,8 @@ class MemoryLimit:
         self.limit = length / 2
         self.halvings += 1
         self._good = 0
+        from accelerate.utils.memory import clear_device_cache
+
         clear_device_cache(garbage_collection=True)
 
     def grow(self) -> None:

@@ -8,12 +8,11 @@ from typing import cast
 
 import numpy as np
 from audiomatch_torch import load_into, load_tensors, save_tensors
-from audiomatch_whisper.backbone import encode, log_mel, mel_extractor
+from audiomatch_whisper.backbone import Encoder, MelExtractor, encode, log_mel
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
-from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from audiomatch.audio import SAMPLE_RATE
 from audiomatch_two_tower.features import normalised_wave
@@ -58,7 +57,7 @@ class CnnEncoder(AudioEncoder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.extractor = mel_extractor(self.bins)
+        self.extractor = MelExtractor(self.bins)
         into = (self.bins, *self.channels)
         self.convolutions = nn.ModuleList(
             nn.Conv1d(a, b, kernel, stride=2, padding=kernel // 2)
@@ -104,15 +103,16 @@ class TransformerEncoder(AudioEncoder):
         save_tensors(self.model.state_dict(), folder / "model.safetensors")
 
 
-class WhisperTower(TransformerEncoder):
+class WhisperTower(AudioEncoder):
     """The encoder of a Whisper (Radford et al., 2022), 50 states a second."""
 
     rate = MEL_RATE
-    model: WhisperEncoder
 
-    def __init__(self, model: WhisperEncoder) -> None:
-        super().__init__(model)
-        self.extractor = mel_extractor(model.config.num_mel_bins)
+    def __init__(self, model: Encoder) -> None:
+        super().__init__()
+        self.model = model
+        self.width = model.config.d_model
+        self.extractor = MelExtractor(model.config.num_mel_bins)
 
     def prepare(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return Whisper's log-mel, shape (mels, frames)."""
@@ -123,6 +123,11 @@ class WhisperTower(TransformerEncoder):
         states = encode(self.model, [inputs])
         out: Tensor = states.flat.unflatten(0, (len(inputs), -1))
         return out
+
+    def save(self, folder: Path) -> None:
+        """Write config.json and model.safetensors."""
+        self.model.config.save(folder)
+        save_tensors(self.model.state_dict(), folder / "model.safetensors")
 
 
 class WaveTower(TransformerEncoder):

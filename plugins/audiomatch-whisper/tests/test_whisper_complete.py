@@ -10,6 +10,7 @@ from audiomatch_whisper.score.alignment import FollowingHeads, cross_attention, 
 from audiomatch_whisper.score.head import ProductHead
 from audiomatch_whisper.score.targets import Target
 from audiomatch_whisper.sound.log_mel import log_mel, mel_bounds
+from audiomatch_whisper.sound.mel_filters import MelExtractor
 from audiomatch_whisper.sound.speech import speech_bounds
 from audiomatch_whisper.text.tokenizer import WhisperTokenizer
 from audiomatch_whisper.text.words import TokenizedText
@@ -18,7 +19,6 @@ from audiomatch_whisper.train.planted import BESIDE, FEWER, SHARES, WORDS, plant
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import median_filter
-from transformers import WhisperFeatureExtractor
 
 from audiomatch.audio import load_clip
 
@@ -135,7 +135,7 @@ def test_attention_is_smoothed_by_the_median_of_seven(count):
 
 @pytest.mark.parametrize("silence", [0.0, 1.5])
 def test_a_spectrogram_says_when_the_sound_begins_and_ends(silence):
-    extractor = WhisperFeatureExtractor()
+    extractor = MelExtractor()
     audio = 1e-3 * np.random.default_rng(0).standard_normal(3 * 16000).astype(np.float32)
     audio[16000:32000] *= 300
     audio = np.pad(audio, (0, int(16000 * silence)))

@@ -13,9 +13,10 @@ from audiomatch_whisper.explain.word_features import Vocabulary, score_words
 from audiomatch_whisper.net.decoder import CrossAttentionCache
 from audiomatch_whisper.net.greedy import decode_greedily, repeated
 from audiomatch_whisper.net.ragged import Ragged
-from audiomatch_whisper.net.weights import Whisper, mel_extractor
+from audiomatch_whisper.net.weights import Whisper
 from audiomatch_whisper.score.alignment import time_warp, token_starts, word_spans
 from audiomatch_whisper.score.scorer import Scorer
+from audiomatch_whisper.sound.mel_filters import MelExtractor
 from audiomatch_whisper.sound.speech import speech_bounds
 from audiomatch_whisper.text.tokenizer import WhisperTokenizer
 from audiomatch_whisper.text.words import TokenizedText, align_words
@@ -186,7 +187,7 @@ def scored_words(helpers):
     def make(texts, owner, states):
         torch.manual_seed(0)
         tokenizer = WhisperTokenizer.of(helpers.make_tokenizer("bytes"), "test")
-        whisper = Whisper(helpers.make_model("bytes"), tokenizer, mel_extractor(80))
+        whisper = Whisper(helpers.make_model("bytes"), tokenizer, MelExtractor(80))
         scorer = Scorer(whisper, WhisperConfig(score="same-position")).eval()
         cut = [TokenizedText.of(text, tokenizer) for text in texts]
         with torch.inference_mode():

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from audiomatch_whisper.sound import log_mel as module
 from audiomatch_whisper.sound.log_mel import LogMels, log_mel
-from transformers import WhisperFeatureExtractor
+from audiomatch_whisper.sound.mel_filters import MelExtractor
 
 from audiomatch import Run
 from audiomatch.audio import load_audio
@@ -16,7 +16,7 @@ from audiomatch.errors import ClipError
 from audiomatch.intake import admit
 from audiomatch.running.array_store import ArrayStore
 
-EXTRACTOR = WhisperFeatureExtractor()
+EXTRACTOR = MelExtractor()
 
 
 class Recorder:
@@ -103,9 +103,7 @@ def test_intake_spares_the_hashing(corpus, recorded):
     assert_same(found, expected)
 
 
-@pytest.mark.parametrize(
-    "change", [{"margin": 0.7}, {"extractor": WhisperFeatureExtractor(feature_size=128)}]
-)
+@pytest.mark.parametrize("change", [{"margin": 0.7}, {"extractor": MelExtractor(128)}])
 def test_what_decides_the_numbers_is_in_the_key(corpus, recorded, change):
     spectrograms(corpus, recorded())
     found, _ = spectrograms(corpus, recorded(), **change)
@@ -152,8 +150,8 @@ def test_a_cache_that_cannot_be_written_is_said_once(corpus, recorded, monkeypat
 def test_a_store_damaged_while_it_is_used_costs_time_only(corpus, recorded, monkeypatch):
     put = ArrayStore.put
 
-    def lose(store, arrays):
-        done = put(store, arrays)
+    def lose(store, *asked):
+        done = put(store, *asked)
         for file in store.folder.glob("*.bin"):
             file.unlink()
         return done

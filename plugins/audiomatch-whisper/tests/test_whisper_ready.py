@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 
 import audiomatch_whisper.net.weights
 import numpy as np
@@ -63,6 +65,18 @@ def test_what_was_said_is_confirmed_and_half_of_it_is_not(model, sentence):
     assert min(word.probability for word in words[: count - 1]) > 0.5
     assert max(word.probability for word in words[count + 1 :]) < 0.1
     assert audiomatch.score(half, text, rate=RATE, model=model).verdict != "match"
+
+
+@without_tiny
+def test_what_takes_seconds_to_import_is_left_alone(tmp_path):
+    heavy = ["accelerate", "scipy.optimize", "sklearn", "sympy", "torch._dynamo", "transformers"]
+    code = (
+        "import sys, numpy, audiomatch\n"
+        f"model = audiomatch.load('whisper:ready', cache={str(tmp_path)!r}, workers=1)\n"
+        "audiomatch.score(numpy.zeros(16000), 'you', rate=16000, model=model)\n"
+        f"assert not [name for name in {heavy} if name in sys.modules], sys.modules.keys()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @without_tiny

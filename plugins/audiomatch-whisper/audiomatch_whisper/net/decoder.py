@@ -1,8 +1,7 @@
 """Whisper's decoder (Radford et al., 2022) on prefix trees, with its keys and values kept.
 
-The weights and modules are transformers' own, only the way through them is ours: the keys and
-values of a clip's encoder states are computed once for all its texts, and what its texts begin with
-alike is read once.
+The keys and values of a clip's encoder states are computed once for all its texts, and what its
+texts begin with alike is read once.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from audiomatch_torch import to_device
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from transformers.models.whisper.modeling_whisper import WhisperDecoder
 
 from audiomatch_whisper.net.attention import KeysValues, attend, feed_forward, split_heads
+from audiomatch_whisper.net.modules import Decoder
 from audiomatch_whisper.net.prefix_tree import Grid, PrefixTree
 from audiomatch_whisper.net.ragged import Group, Ragged, joined, split_groups
 
@@ -40,7 +39,7 @@ class CrossAttentionCache:
     bounds: NDArray[np.float64] | None = None
 
     @classmethod
-    def of(cls, decoder: WhisperDecoder, states: Ragged) -> CrossAttentionCache:
+    def of(cls, decoder: Decoder, states: Ragged) -> CrossAttentionCache:
         """Compute them from encoder states."""
         attends: list[Any] = [layer.encoder_attn for layer in decoder.layers]
         layers = tuple((one.k_proj(states.flat), one.v_proj(states.flat)) for one in attends)
@@ -70,7 +69,7 @@ class SelfAttentionCache:
 
 
 def decode(
-    decoder: WhisperDecoder,
+    decoder: Decoder,
     tree: PrefixTree,
     cache: CrossAttentionCache,
     past: SelfAttentionCache | None = None,

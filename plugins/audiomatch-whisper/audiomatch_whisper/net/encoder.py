@@ -1,7 +1,7 @@
 """Whisper's encoder (Radford et al., 2022) on clips of any length, without padding.
 
-The weights and modules are transformers' own, only the way through them is ours: what works on each
-position alone sees the clips laid end to end, attention sees clips of one length together.
+What works on each position alone sees the clips laid end to end, attention sees clips of one length
+together.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from audiomatch_whisper.net.attention import attend, feed_forward, split_heads
+from audiomatch_whisper.net.modules import Encoder
 from audiomatch_whisper.net.ragged import Group, Ragged, joined, split_groups
 
 
-def encode(encoder: WhisperEncoder, mels: Sequence[Tensor]) -> Ragged:
+def encode(encoder: Encoder, mels: Sequence[Tensor]) -> Ragged:
     """Run the encoder on log-mel of any length up to 30 s.
 
     transformers' own `forward` takes exactly 30 s; on those it gives the same.
@@ -32,14 +32,14 @@ def encode(encoder: WhisperEncoder, mels: Sequence[Tensor]) -> Ragged:
     return encode_last_layers(encoder, encode_first_layers(encoder, mels, 0), 0)
 
 
-def encode_first_layers(encoder: WhisperEncoder, mels: Sequence[Tensor], count: int) -> Ragged:
+def encode_first_layers(encoder: Encoder, mels: Sequence[Tensor], count: int) -> Ragged:
     """Run the convolutions and the first `count` layers; see `encode`."""
     x = Ragged.of(*(_convolve(encoder, mel) for mel in mels))
     x = x.with_flat(functional.dropout(x.flat, encoder.dropout, encoder.training))
     return _run_layers(encoder.layers[:count], x)
 
 
-def encode_last_layers(encoder: WhisperEncoder, x: Ragged, first: int) -> Ragged:
+def encode_last_layers(encoder: Encoder, x: Ragged, first: int) -> Ragged:
     """Run the layers from `first` on, and the last norm."""
     x = _run_layers(encoder.layers[first:], x)
     return x.with_flat(encoder.layer_norm(x.flat))

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-from transformers import WhisperForConditionalGeneration
 
 from audiomatch_whisper.net.decoder import CrossAttentionCache, SelfAttentionCache, decode
+from audiomatch_whisper.net.modules import WhisperNetwork
 from audiomatch_whisper.net.prefix_tree import PrefixTree
 from audiomatch_whisper.net.softmax import vocabulary_log_p
 
@@ -29,7 +29,7 @@ class Transcript:
 
 
 def decode_greedily(
-    model: WhisperForConditionalGeneration,
+    model: WhisperNetwork,
     prompt: Sequence[int],
     end: int,
     cache: CrossAttentionCache,

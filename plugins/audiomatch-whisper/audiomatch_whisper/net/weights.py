@@ -20,14 +20,13 @@ from audiomatch_torch import (
     resolve_weights,
     save_tensors,
 )
+from pydantic import ValidationError
 from torch import Tensor
-from transformers import WhisperConfig as Shape
-from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
-from transformers.initialization import no_init_weights
-from transformers.models.whisper.modeling_whisper import WhisperDecoder, WhisperEncoder
 
 from audiomatch.errors import WeightsError
 from audiomatch_whisper.net.ctranslate2 import layers_of, read_tensors, to_transformers
+from audiomatch_whisper.net.modules import MODEL_TYPE, Decoder, Encoder, Shape, WhisperNetwork
+from audiomatch_whisper.sound.mel_filters import MelExtractor
 from audiomatch_whisper.text.tokenizer import WhisperTokenizer
 
 HEAD_WIDTH = 64
@@ -71,21 +70,19 @@ class Whisper:
         extractor: computes its log-mel.
     """
 
-    model: WhisperForConditionalGeneration
+    model: WhisperNetwork
     tokenizer: WhisperTokenizer
-    extractor: WhisperFeatureExtractor
+    extractor: MelExtractor
 
     @property
-    def encoder(self) -> WhisperEncoder:
+    def encoder(self) -> Encoder:
         """The encoder of the network."""
-        encoder: WhisperEncoder = self.model.model.encoder
-        return encoder
+        return self.model.model.encoder
 
     @property
-    def decoder(self) -> WhisperDecoder:
+    def decoder(self) -> Decoder:
         """The decoder of the network."""
-        decoder: WhisperDecoder = self.model.model.decoder
-        return decoder
+        return self.model.model.decoder
 
     @property
     def longest(self) -> int:
@@ -94,13 +91,12 @@ class Whisper:
 
     def to(self, device: torch.device) -> Whisper:
         """Move the network to a device."""
-        module: torch.nn.Module = self.model
-        module.to(device)
+        self.model.to(device)
         return self
 
     def save(self, folder: Path) -> None:
         """Write a Hugging Face folder: config.json, model.safetensors, tokenizer.json."""
-        self.model.config.save_pretrained(folder)
+        self.model.config.save(folder)
         save_tensors(self.model.state_dict(), folder / "model.safetensors")
         self.tokenizer.save(folder)
 
@@ -151,7 +147,7 @@ def load_whisper(asked: str | Weights, size: str = SIZE) -> Whisper:
     if weights.folder is None:
         tokenizer = WhisperTokenizer.of_bytes()
         shape = _scratch_shape(SIZES[size.removesuffix(".en")], tokenizer)
-        return _whisper(WhisperForConditionalGeneration(shape), tokenizer)
+        return _whisper(WhisperNetwork(shape).start(), tokenizer)
     tokenizer = WhisperTokenizer.read(weights.folder)
     if weights.files[0].name.startswith("model.bin"):
         source = str(weights.files[0])
@@ -172,9 +168,7 @@ def load_whisper(asked: str | Weights, size: str = SIZE) -> Whisper:
     ids = tokenizer.vocabulary_size
     if ids > shape.vocab_size + 1501:  # older tokenizer.json list timestamps that models lack
         raise WeightsError(f"{source}: tokenizer of {ids} ids, model of {shape.vocab_size}")
-    with no_init_weights():  # every one of them is loaded
-        model = build_network(WhisperForConditionalGeneration, lambda: shape, tensors, source)
-    model.tie_weights()
+    model = build_network(WhisperNetwork, lambda: shape, tensors, source)
     load_into(model, tensors, source)
     return _whisper(model, tokenizer)
 
@@ -189,28 +183,23 @@ def read_text_side(weights: Weights) -> tuple[WhisperTokenizer, int]:
     return tokenizer, int(read_shape(weights.folder).max_target_positions)
 
 
-def mel_extractor(mels: int) -> WhisperFeatureExtractor:
-    """Return what computes Whisper's log-mel of so many bins."""
-    extractor: Any = WhisperFeatureExtractor  # without types
-    made: WhisperFeatureExtractor = extractor(feature_size=mels)
-    return made
-
-
-def _whisper(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer) -> Whisper:
+def _whisper(model: WhisperNetwork, tokenizer: WhisperTokenizer) -> Whisper:
     model.eval()
-    return Whisper(model, tokenizer, mel_extractor(model.config.num_mel_bins))
+    return Whisper(model, tokenizer, MelExtractor(model.config.num_mel_bins))
 
 
 def read_shape(folder: Path) -> Shape:
     """Read a Hugging Face config.json; raises `WeightsError` where it is not a Whisper's."""
-    kind = read_config(folder).get("model_type")
-    if kind != "whisper":
+    known = read_config(folder)
+    kind = known.get("model_type")
+    if kind != MODEL_TYPE:
         raise WeightsError(f"{folder}: holds a {kind or 'model of no known type'}, not a Whisper")
     try:
-        shape = Shape.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # noqa: BLE001 - validation errors of several libraries
-        raise WeightsError(f"{folder / 'config.json'}: {first_line(error)}") from None
-    return shape
+        return Shape.model_validate(known)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = ".".join(map(str, problem["loc"]))
+        raise WeightsError(f"{folder / 'config.json'}: {name!r}: {problem['msg']}") from None
 
 
 def _add_alignment_heads(shape: Shape, file: Path) -> None:
@@ -221,7 +210,7 @@ def _add_alignment_heads(shape: Shape, file: Path) -> None:
     layers, across = shape.decoder_layers, shape.decoder_attention_heads
     try:
         heads = json.loads(file.read_text(encoding="utf-8")).get("alignment_heads") or []
-        fit = [[int(a), int(b)] for a, b in heads if 0 <= a < layers and 0 <= b < across]
+        fit = [(int(a), int(b)) for a, b in heads if 0 <= a < layers and 0 <= b < across]
     except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         return
     if fit:

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import WhisperForConditionalGeneration
 
 from audiomatch_whisper.net.decoder import CrossAttentionCache, decode
+from audiomatch_whisper.net.modules import WhisperNetwork
 from audiomatch_whisper.net.prefix_tree import PrefixTree
 
 FRAME_SECONDS = 0.02  # of an encoder state
@@ -28,7 +28,7 @@ MEDIAN_OF_SEVEN = (
 )  # fmt: skip
 
 
-def alignment_heads(model: WhisperForConditionalGeneration) -> list[tuple[int, int]]:
+def alignment_heads(model: WhisperNetwork) -> list[tuple[int, int]]:
     """Return (layer, head) of the heads that follow the speech.
 
     Those that come with the weights, else all of the last half of the decoder's layers.
@@ -42,7 +42,7 @@ def alignment_heads(model: WhisperForConditionalGeneration) -> list[tuple[int, i
 
 
 def cross_attention(
-    model: WhisperForConditionalGeneration, ids: Sequence[int], cache: CrossAttentionCache
+    model: WhisperNetwork, ids: Sequence[int], cache: CrossAttentionCache
 ) -> NDArray[np.float32]:
     """Return the attention of the alignment heads to the states of a clip, (heads, t, s).
 
@@ -60,7 +60,7 @@ def cross_attention(
 class FollowingHeads:
     """The attention of the alignment heads, taken while the decoder runs."""
 
-    def __init__(self, model: WhisperForConditionalGeneration) -> None:
+    def __init__(self, model: WhisperNetwork) -> None:
         self._heads: dict[int, list[int]] = {}
         for layer, head in alignment_heads(model):
             self._heads.setdefault(layer, []).append(head)

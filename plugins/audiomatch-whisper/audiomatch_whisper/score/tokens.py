@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from audiomatch_torch import without_autocast
 from torch import Tensor
-from transformers import WhisperForConditionalGeneration
 
 from audiomatch_whisper.net.decoder import CrossAttentionCache, decode
+from audiomatch_whisper.net.modules import WhisperNetwork
 from audiomatch_whisper.net.softmax import log_normaliser
 from audiomatch_whisper.score.spellings import spread
 from audiomatch_whisper.score.targets import TargetBatch
@@ -34,7 +34,7 @@ class Reading(NamedTuple):
 
 
 def score_tokens(
-    model: WhisperForConditionalGeneration,
+    model: WhisperNetwork,
     batch: TargetBatch,
     cache: CrossAttentionCache,
     normalise: Normalise | None = None,
@@ -48,7 +48,7 @@ def score_tokens(
 
 
 def read_tokens(
-    model: WhisperForConditionalGeneration,
+    model: WhisperNetwork,
     hidden: Tensor,
     batch: TargetBatch,
     normalise: Normalise | None = None,
@@ -81,9 +81,7 @@ def read_tokens(
     return Reading(torch.where(batch.own > 0, heard, log_p), each.argmax(2))
 
 
-def same_position_logit(
-    model: WhisperForConditionalGeneration, hidden: Tensor, batch: TargetBatch
-) -> Tensor:
+def same_position_logit(model: WhisperNetwork, hidden: Tensor, batch: TargetBatch) -> Tensor:
     """Return the mean over each text's tokens of the logit of a token at its own position: (n,).
 
     The last token of a target is left out. `hidden` is that of `read_tokens`.
@@ -92,9 +90,7 @@ def same_position_logit(
     return (_logits(model, hidden, batch.at, batch.tokens) * own).sum(1) / own.sum(1)
 
 
-def end_logit_lead(
-    model: WhisperForConditionalGeneration, hidden: Tensor, batch: TargetBatch
-) -> Tensor:
+def end_logit_lead(model: WhisperNetwork, hidden: Tensor, batch: TargetBatch) -> Tensor:
     """Return how many nats likelier the end of text is in place of each token: (n, maximum).
 
     `hidden` is that of `read_tokens`.
@@ -106,9 +102,7 @@ def end_logit_lead(
         return lead
 
 
-def _logits(
-    model: WhisperForConditionalGeneration, hidden: Tensor, nodes: Tensor, tokens: Tensor
-) -> Tensor:
+def _logits(model: WhisperNetwork, hidden: Tensor, nodes: Tensor, tokens: Tensor) -> Tensor:
     """Return the logit of each token at a node, in the shape of both.
 
     The row of the output matrix that belongs to the token, times the hidden state: what the whole

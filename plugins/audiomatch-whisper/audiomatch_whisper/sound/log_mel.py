@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers import WhisperFeatureExtractor
 
 from audiomatch.audio import MAX_SECONDS, SAMPLE_RATE, each_audio, recordings
 from audiomatch.cache import ArrayCache
@@ -16,6 +15,7 @@ from audiomatch.level import at_one_level
 from audiomatch.matcher import Run
 from audiomatch.running.identity import computed_by
 from audiomatch_whisper.sound.augment import Augment
+from audiomatch_whisper.sound.mel_filters import MelExtractor
 from audiomatch_whisper.sound.speech import Speech, loud_frames
 
 STEP_SECONDS = 0.5
@@ -31,7 +31,7 @@ def padded_samples(samples: int, margin: float) -> int:
 
 
 def log_mel(
-    audio: NDArray[np.float32], extractor: WhisperFeatureExtractor, margin: float
+    audio: NDArray[np.float32], extractor: MelExtractor, margin: float
 ) -> NDArray[np.float32]:
     """Return Whisper's log-mel spectrogram of the clip and its margin, shape (mels, frames).
 
@@ -43,8 +43,7 @@ def log_mel(
     """
     wave = np.zeros(padded_samples(len(audio), margin), dtype=np.float32)
     wave[: len(audio)] = at_one_level(audio)
-    out = extractor(wave, sampling_rate=SAMPLE_RATE, padding="do_not_pad", return_tensors="np")
-    return np.asarray(out["input_features"][0], dtype=np.float32)
+    return extractor(wave)
 
 
 def pad_frames(mel: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
@@ -83,7 +82,7 @@ class LogMels:
     def __init__(
         self,
         clips: Clips,
-        extractor: WhisperFeatureExtractor,
+        extractor: MelExtractor,
         run: Run,
         pad: str,
         margin: float,
@@ -91,7 +90,7 @@ class LogMels:
     ) -> None:
         """Load and transform every clip; raises `ClipError` with the clip's row."""
         self._recordings, self._how = recordings(clips), (extractor, margin, trim)
-        version = [computed_by(__name__), extractor.to_dict(), margin, trim]
+        version = [computed_by(__name__), extractor.mels, margin, trim]
 
         def compute(missing: list[int]) -> Iterator[NDArray[np.float32]]:
             return each_audio(clips.take(missing), self._log_mel, run, "log-mel")
