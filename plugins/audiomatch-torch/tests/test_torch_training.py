@@ -176,11 +176,11 @@ def test_memory_that_runs_out_half_way_through_a_batch_leaves_no_gradient(tmp_pa
 def test_the_failed_pass_is_let_go_before_memory_is_freed(tmp_path, monkeypatch):
     failing, freed = Failing(2, 4), []
     monkeypatch.setattr(
-        "audiomatch_torch.memory_limit.clear_device_cache",
+        "accelerate.utils.memory.clear_device_cache",
         lambda **how: freed.append(failing.failed() is None),
     )
     failing.trained(tmp_path, capacity=5.0)
-    assert freed == [True, True]
+    assert len(freed) > 1 and all(freed)
 
 
 def test_the_limit_grows_back_and_does_so_later_each_time(tmp_path):

@@ -17,8 +17,6 @@ from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch.matcher import Run
 from audiomatch.negatives import Kind, WrongTexts
-from audiomatch.probing import planting
-from audiomatch.probing.prober import chosen
 from audiomatch_whisper.sound.speech import speech_bounds
 
 WORDS = (Kind.EXTEND, Kind.REPLACE, Kind.TRANSPOSE)  # changes that leave a text unsaid
@@ -80,6 +78,9 @@ def misread(
 
 def beside(matches: Clips, run: Run) -> list[Clips]:
     """Return mismatches with another match's answer before or after their own."""
+    from audiomatch.probing import planting  # imports scipy.stats, which predicting does not need
+    from audiomatch.probing.prober import chosen
+
     try:
         planted = planting.plant(matches, chosen(BESIDE), MOST, run)
     except UserError:  # no other match says something else
