@@ -36,7 +36,7 @@ PAGES = (
     "weights",
     "combine",
 )
-STAND_INS = ("whisper", "xgboost", "lightgbm", "ctc")
+STAND_INS = ("whisper", "xgboost", "lightgbm", "ctc", "phones")
 
 
 class AnyOption(ToyConfig):
