@@ -3,7 +3,7 @@
 A process of `CONTEXT` is a fresh interpreter. It imports nothing from the working folder, where a
 `random.py` may lie beside the user's data, does not run the caller's script again, leaves Ctrl-C
 to the process that started it, and ends with it, however that one ends. A pool of them is
-`concurrent.futures.ProcessPoolExecutor(n, mp_context=CONTEXT)`.
+`concurrent.futures.ProcessPoolExecutor(n, mp_context=CONTEXT)`; `each_by_workers` makes its own.
 """
 
 from __future__ import annotations
@@ -14,14 +14,19 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import connection
 from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType
+from typing import TypeVar
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _STARTING = threading.Lock()
+FEW = 24  # jobs; starting processes costs more than doing so many here
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 
 class WorkerProcess(SpawnProcess):
@@ -46,6 +51,32 @@ class WorkerContext(SpawnContext):
 
 
 CONTEXT = WorkerContext()
+
+
+def each_by_workers(
+    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int
+) -> Generator[Result, None, None]:
+    """Yield what `work`, a function of a module, makes of each job, in order.
+
+    Several workers are processes of one thread each; few jobs are done in this process. Where the
+    generator is closed, what has not begun is not done.
+    """
+    if workers < 2 or len(jobs) <= FEW:
+        yield from map(work, jobs)
+        return
+    size = min(16, max(1, len(jobs) // (4 * workers)))
+    with ProcessPoolExecutor(workers, CONTEXT, initializer=_take_one_thread) as pool:
+        try:
+            yield from pool.map(work, jobs, chunksize=size)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _take_one_thread() -> None:
+    """Leave the other cores to the other workers."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(limits=1)
 
 
 @contextmanager

@@ -7,8 +7,7 @@ and all phones together (its posterior).
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
@@ -23,7 +22,7 @@ from audiomatch.clips import Clips
 from audiomatch.errors import ClipError
 from audiomatch.matcher import Run
 from audiomatch.running.identity import computed_by, digest_of
-from audiomatch.workers import CONTEXT
+from audiomatch.workers import each_by_workers
 from audiomatch_phones.acoustics import Acoustics, Heard, acoustics
 from audiomatch_phones.alignment import Alignment, Words, align
 from audiomatch_phones.front_end import SECONDS
@@ -37,7 +36,6 @@ PHONES = (
 )
 FLOOR = -25.0  # nats a frame: no phone is said worse than that
 LEFT_OUT = -12.0  # of a phone whose word was left out
-FEW = 24  # clips; starting processes costs more than computing so many here
 Vector = NDArray[np.float64]
 
 
@@ -138,7 +136,8 @@ def evidence(
         ]
         with (
             run.progress.task("phones", total=len(jobs)) as task,
-            closing(_measure_all(jobs, run.workers)) as results,
+            threadpool_limits(limits=1),  # the matrices are small: threads would wait, not work
+            closing(each_by_workers(_measure, jobs, run.workers)) as results,
         ):
             for own, found in zip(together, results, strict=True):
                 if isinstance(found, str):
@@ -155,24 +154,6 @@ def evidence(
 
 Job = tuple[Recording, list[Words]]
 Result = list[NDArray[np.float32]] | str
-
-
-def _measure_all(jobs: list[Job], workers: int) -> Generator[Result, None, None]:
-    if workers < 2 or len(jobs) <= FEW:
-        with threadpool_limits(limits=1):  # the matrices are small: threads would wait, not work
-            yield from map(_measure, jobs)
-        return
-    size = min(16, max(1, len(jobs) // (4 * workers)))
-    with ProcessPoolExecutor(workers, CONTEXT, initializer=_take_one_thread) as pool:
-        try:
-            yield from pool.map(_measure, jobs, chunksize=size)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _take_one_thread() -> None:
-    """Leave the other cores to the other workers."""
-    threadpool_limits(limits=1)
 
 
 def _measure(job: Job) -> Result:

@@ -139,7 +139,7 @@ def test_a_word_in_an_unknown_script_is_refused(model, sentences):
 
 
 def test_processes_give_what_one_gives(sentences, tmp_path, monkeypatch):
-    monkeypatch.setattr("audiomatch_phones.evidence.FEW", 1)
+    monkeypatch.setattr("audiomatch.workers.FEW", 1)
     some = sentences.take(range(4))
     texts = [said(text) for text in some.texts]
     [alone, shared] = [evidence(some, texts, Run(tmp_path / str(n), workers=n)) for n in (1, 2)]

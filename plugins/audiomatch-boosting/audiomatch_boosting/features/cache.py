@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from contextlib import closing
 from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from audiomatch import ClipError
 from audiomatch.audio import Recording, recordings
-from audiomatch.workers import CONTEXT
+from audiomatch.workers import each_by_workers
 from audiomatch_boosting.features import audio
 
 if TYPE_CHECKING:  # pandas would slow the start of every worker
     from audiomatch import Run
     from audiomatch.clips import Clips
-
-FEW = 24  # clips; starting processes costs more than computing so many here
 
 
 @cache
@@ -45,7 +41,7 @@ def audio_table(clips: Clips, run: Run) -> NDArray[np.float32]:
         jobs = [sources[i]._replace(digest=digests[i]) for i in missing]
         with (
             run.progress.task("audio features", total=len(jobs)) as task,
-            closing(_measure_all(jobs, run.workers)) as results,
+            closing(each_by_workers(_measure, jobs, run.workers)) as results,
         ):
             for i, result in zip(missing, results, strict=True):
                 if isinstance(result, str):
@@ -55,25 +51,6 @@ def audio_table(clips: Clips, run: Run) -> NDArray[np.float32]:
 
     rows = ArrayCache(run, "boosting", computed_by(__name__)).fill(digests, compute)
     return np.asarray(rows, np.float32).reshape(len(clips), len(audio_columns()))
-
-
-def _measure_all(
-    jobs: list[Recording], workers: int
-) -> Generator[NDArray[np.float32] | str, None, None]:
-    if workers < 2 or len(jobs) <= FEW:
-        yield from map(_measure, jobs)
-        return
-    size = min(16, max(1, len(jobs) // (4 * workers)))
-    with ProcessPoolExecutor(workers, CONTEXT, initializer=_take_one_thread) as pool:
-        try:
-            yield from pool.map(_measure, jobs, chunksize=size)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _take_one_thread() -> None:
-    """Leave the other cores to the other workers."""
-    threadpool_limits(limits=1)
 
 
 def _measure(recording: Recording) -> NDArray[np.float32] | str:
