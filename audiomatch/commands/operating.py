@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from audiomatch.commands.options import cluster_option
-from audiomatch.commands.output import decimal, print_json, show_rows
+from audiomatch.commands.output import print_json, show_rows
 from audiomatch.commands.paths import UserPath
+from audiomatch.decimals import decimal, interval
 
 if TYPE_CHECKING:
     from audiomatch.records import OperatingPoint
@@ -63,13 +64,13 @@ def _row(point: OperatingPoint, by: str | None) -> dict[str, Any]:
         "": _what(point),
         "threshold": " ".join(decimal(one) for one in both if one is not None) or "-",
         "value": decimal(point.value),
-        "95 % interval": _interval(point.low, point.high),
+        "95 % interval": interval(point.low, point.high),
         "reached": decimal(point.reached),
     }
     if by is None:
         return found | {"clips": point.n}
     part = {by: (point.part or "none") if point.column else "all"}
-    gap = {"gap": decimal(point.gap), "of the gap": _interval(point.gap_low, point.gap_high)}
+    gap = {"gap": decimal(point.gap), "of the gap": interval(point.gap_low, point.gap_high)}
     del found["threshold"]  # the same for all
     return {"": found.pop(""), **part, **found, **gap, "clips": point.n}
 
@@ -83,7 +84,3 @@ def _what(point: OperatingPoint) -> str:
         "misses": f"false alarms at {share} misses",
         "abstain": f"undecided at {share} precision",
     }[point.kind]
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    return "-" if low is None else f"{decimal(low)} to {decimal(high)}"

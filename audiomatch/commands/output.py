@@ -23,11 +23,6 @@ def print_table(*tables: ConsoleRenderable) -> None:
     Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(*tables)
 
 
-def decimal(value: float | None, digits: int = 3) -> str:
-    """Return a number with so many digits, no minus before a zero; a hyphen where there is none."""
-    return "-" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
-
-
 def print_json(content: Any) -> None:
     """Print JSON."""
     click.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from audiomatch.commands.options import executor_option
-from audiomatch.commands.output import decimal, print_json, show_rows
+from audiomatch.commands.output import print_json, show_rows
 from audiomatch.commands.paths import OutputFolder, UserPath
 from audiomatch.commands.stopping import check_started_once, if_stopped
+from audiomatch.decimals import decimal
 
 if TYPE_CHECKING:
     from audiomatch.running.repetition import Repeated

@@ -8,6 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from audiomatch.decimals import decimal, interval
 from audiomatch.errors import printable
 from audiomatch.records import Behaviour
 
@@ -59,10 +60,8 @@ def matrix(found: Sequence[Behaviour]) -> Table:
 
 
 def _share(one: Behaviour, mark: str = "") -> str:
-    return "-" if one.confirmed is None else f"{mark}{one.confirmed:.2f}"
+    return mark * (one.confirmed is not None) + decimal(one.confirmed, 2)
 
 
 def _rest(one: Behaviour) -> tuple[str, str, str]:
-    known = one.low is not None and one.high is not None
-    interval = f"{one.low:.2f} to {one.high:.2f}" if known else "-"
-    return interval, str(one.n), "-" if one.loss is None else f"{one.loss:.3f}"
+    return interval(one.low, one.high, 2), str(one.n), decimal(one.loss)

@@ -14,6 +14,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from audiomatch.clips import Clips
+from audiomatch.decimals import decimal
 from audiomatch.explanation import Explanation
 from audiomatch.files import atomic_file
 from audiomatch.private import hider
@@ -163,7 +164,7 @@ def _template() -> Template:
         lstrip_blocks=True,
         finalize=_hidden,
     )
-    environment.filters["number"] = _number
+    environment.filters["number"] = functools.partial(decimal, none="–")
     environment.filters["signed"] = lambda value: "–" if value is None else f"{value:+.3f}"
     environment.filters["options"] = _options
     return environment.get_template("report.html")
@@ -172,10 +173,6 @@ def _template() -> Template:
 @pass_context
 def _hidden(context: Context, value: Any) -> Any:
     return context["hide"](value) if type(value) is str else value
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return "–" if value is None else f"{round(value, digits) + 0.0:,.{digits}f}"  # no -0.000
 
 
 def _options(config: Mapping[str, Any]) -> str:

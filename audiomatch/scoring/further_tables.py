@@ -9,6 +9,7 @@ from rich.console import ConsoleRenderable
 from rich.table import Table
 from rich.text import Text
 
+from audiomatch.decimals import decimal, interval
 from audiomatch.errors import printable
 from audiomatch.probing.table import matrix
 from audiomatch.records import ALL, Leaderboard, LearningPoint
@@ -38,8 +39,8 @@ def calibration_table(leaderboard: Leaderboard) -> Table:
     for row in leaderboard.rows:
         if (one := row.calibrated) is None:
             continue
-        interval = interval_of(one.difference_low, one.difference_high)
-        difference = "\n".join(filter(None, (f"{one.difference:+.3f}", interval)))
+        ends = interval(one.difference_low, one.difference_high, none="")
+        difference = "\n".join(filter(None, (f"{one.difference:+.3f}", ends)))
         how = f"{one.method} by {one.by}" if one.by else one.method
         cells = f"{one.log_loss - one.difference:.3f} → {one.log_loss:.3f}", difference, how
         rows.append([row.label, *cells, f"{one.kept_folds}/{one.folds}"])
@@ -73,19 +74,14 @@ def learning_notes(leaderboard: Leaderboard) -> list[str]:
         points: list[LearningPoint | None] = [*by_matcher.get(matcher, ())]
         *_, before, last = [None, None, *points]
         if before and last and last.change is not None:
-            interval = interval_of(last.change_low, last.change_high)
+            ends = interval(last.change_low, last.change_high, none="")
             lines.append(
                 f"{label}: from {before.n_train:.0f} to {last.n_train:.0f} clips: "
-                f"{last.change:+.3f}{interval and f' ({interval})'}"
+                f"{last.change:+.3f}{ends and f' ({ends})'}"
             )
     if any(point.train_size == 0 for point in leaderboard.learning):
         lines.append("ready: the fitted model that a plugin carries, which learned elsewhere")
     return lines
-
-
-def interval_of(low: float | None, high: float | None) -> str:
-    """Return the ends of an interval, empty where there is none."""
-    return "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
 def _head(size: int, points: Sequence[LearningPoint]) -> str:
@@ -97,7 +93,8 @@ def _head(size: int, points: Sequence[LearningPoint]) -> str:
 def _point(point: LearningPoint | None) -> str:
     if point is None:
         return "-"
-    return "\n".join(filter(None, (f"{point.log_loss:.3f}", interval_of(point.low, point.high))))
+    ends = interval(point.low, point.high, none="")
+    return "\n".join(filter(None, (decimal(point.log_loss), ends)))
 
 
 def _table(
@@ -122,7 +119,7 @@ def recipe_table(leaderboard: Leaderboard) -> Table:
         if pair.a == first:
             low, high = (None if end is None else -end for end in (pair.high, pair.low))
             verdict = {"better": "worse", "worse": "better"}.get(pair.verdict or "", pair.verdict)
-            cells = f"{-pair.difference:+.3f}", interval_of(low, high) or "-", verdict or "-"
+            cells = f"{-pair.difference:+.3f}", interval(low, high), verdict or "-"
             rows.append([labels[pair.b], *cells])
     parts = leaderboard.recipe[0].parts
     notes = [
@@ -140,7 +137,7 @@ def variance_table(leaderboard: Leaderboard) -> Table:
     rows = [
         [
             row.label,
-            *("-" if (d := found.get((row.matcher, s))) is None else f"{d:.3f}" for s in sources),
+            *(decimal(found.get((row.matcher, source))) for source in sources),
         ]
         for row in leaderboard.rows
         if (row.matcher, sources[0]) in found

@@ -13,6 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from audiomatch.decimals import decimal, interval
 from audiomatch.errors import printable
 from audiomatch.records import Leaderboard, Row
 from audiomatch.scoring.summary import summary, without_weights
@@ -248,27 +249,22 @@ def _all_cells(leaderboard: Leaderboard) -> list[list[str]]:
 def _cells(rank: int, row: Row) -> dict[str, str]:
     """Return the cells of a row by their headers."""
     total = row.seconds
-    interval = (
-        f"{row.log_loss_low:.3f} to {row.log_loss_high:.3f}"
-        if row.log_loss_low is not None
-        else "-"
-    )
     values = (
         f"{_MARKS.get(row.verdict or '', '')}{rank}",
         row.label,
-        _number(row.log_loss, 3),
-        interval,
-        _number(row.skill, 2),
-        _number(row.auroc, 3),
-        _number(row.brier, 3),
-        _number(row.calibration_error, 3),
-        _number(row.calibration_error_chance, 3),
+        decimal(row.log_loss, 3),
+        interval(row.log_loss_low, row.log_loss_high),
+        decimal(row.skill, 2),
+        decimal(row.auroc, 3),
+        decimal(row.brier, 3),
+        decimal(row.calibration_error, 3),
+        decimal(row.calibration_error_chance, 3),
         # The slope of a base rate is that of its folds.
-        "-" if row.learned_nothing == row.folds_done else _number(row.calibration_slope, 2),
-        _number(row.recall_at_precision, 2),
+        "-" if row.learned_nothing == row.folds_done else decimal(row.calibration_slope, 2),
+        decimal(row.recall_at_precision, 2),
         row.tier or "-",
         _folds(row),
-        _number(total, 1 if total is not None and total < 100 else 0) + _timing(row),
+        decimal(total, 1 if total is not None and total < 100 else 0) + _timing(row),
     )
     return dict(zip(ALL_HEADERS, values, strict=True))
 
@@ -279,10 +275,6 @@ def _timing(row: Row) -> str:
 
 def _folds(row: Row) -> str:
     return f"{row.folds_done}/{len(row.by_fold)}" + ("r" if row.replayed_folds else "")
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def _latex(cell: str) -> str:
