@@ -1,7 +1,8 @@
 """The one way to a matcher: what the core gives it, and what it must give back.
 
 A matcher is given the columns that it declares (`MatcherInfo.columns`), and texts in their normal
-form (`Clips.normalised`); what it says of their words is told of the words as written.
+form (`Clips.normalised`); what it says of their words is told of the words as written. What was
+not spoken is not confirmed, whatever it says: see `audiomatch.speech.speech_is_heard`.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomatch.clips import Clips
+from audiomatch.cost import FeatureSeconds
 from audiomatch.errors import UserError
 from audiomatch.explanation import Explanation, checked_explanations
 from audiomatch.matcher import Matcher, Run
+from audiomatch.speech import CEILING, low_without_speech, speech_is_heard, without_speech
 from audiomatch.text import written_words
 
 
@@ -42,6 +45,7 @@ def fit_matcher(matcher: Matcher, train: Clips, run: Run) -> Clips:
     """Fit a matcher on labelled clips; returns those that it was given, which are its own."""
     given = _given(matcher, train)
     matcher.fit(given, run)
+    matcher.needs_speech = matcher.needs_speech and speech_is_heard(train, _own(run))
     return given
 
 
@@ -50,7 +54,8 @@ def predict_matches(matcher: Matcher, clips: Clips, run: Run) -> NDArray[np.floa
 
     Raises `ValueError` where the matcher gives anything else.
     """
-    return _checked(matcher.predict(_given(matcher, clips.unlabelled()), run), clips)
+    checked = _checked(matcher.predict(_given(matcher, clips.unlabelled()), run), clips)
+    return low_without_speech(checked, clips, _own(run)) if matcher.needs_speech else checked
 
 
 def explain_clips(matcher: Matcher, clips: Clips, run: Run) -> list[Explanation]:
@@ -60,11 +65,34 @@ def explain_clips(matcher: Matcher, clips: Clips, run: Run) -> list[Explanation]
     """
     given = _given(matcher, clips.unlabelled())
     found = checked_explanations(matcher.explain(given, run), given)
+    if matcher.needs_speech:
+        silent = without_speech(clips, _own(run))
+        found = [_low(one) if no else one for one, no in zip(found, silent, strict=True)]
     return [_as_written(one, text) for one, text in zip(found, clips.texts, strict=True)]
 
 
 def _given(matcher: Matcher, clips: Clips) -> Clips:
     return clips.only(matcher.further_columns).normalised()
+
+
+def _own(run: Run) -> Run:
+    """Return the run for what the core computes: no feature of the matcher's."""
+    return replace(run, feature_seconds=FeatureSeconds())
+
+
+def _low(one: Explanation) -> Explanation:
+    """Return what is said of a clip without speech."""
+    words = tuple(
+        replace(
+            word,
+            probability=min(word.probability, CEILING),
+            phones=tuple(
+                replace(phone, probability=min(phone.probability, CEILING)) for phone in word.phones
+            ),
+        )
+        for word in one.words
+    )
+    return replace(one, p_match=min(one.p_match, CEILING), words=words)
 
 
 def _as_written(one: Explanation, text: str) -> Explanation:

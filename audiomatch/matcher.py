@@ -86,6 +86,7 @@ class Matcher(ABC):
     Config: ClassVar[type[MatcherConfig]]
     fits_on_several: ClassVar[bool] = False  # whether `fit` shares its work out over `Run.devices`
     further_columns: tuple[str, ...] = ()  # `MatcherInfo.columns`, set by the core
+    needs_speech: bool = True  # whether a clip without speech is no match, set by the core
 
     def __init__(self, config: Any) -> None:
         self.config = config

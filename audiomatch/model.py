@@ -44,6 +44,7 @@ def card_of(
         fit=fit,
         thresholds=thresholds,
         calibration=calibration,
+        needs_speech=matcher.needs_speech,
     )
 
 
@@ -84,6 +85,7 @@ def load_model(folder: Path, registry: Registry) -> tuple[Matcher, ModelCard]:
     matcher = offers[spec.name].create({}, card.config, card.matcher)
     with blame_on(f"{folder}: the model cannot be read"):
         matcher.load(folder)
+    matcher.needs_speech = card.needs_speech
     return matcher, card
 
 

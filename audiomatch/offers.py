@@ -104,6 +104,7 @@ class Offer:
                     raise PluginError(f"{self}: its own preset is refused: {error}") from error
                 raise
             matcher = code(config)
+            matcher.needs_speech = "audio" not in self.info.ignores
             matcher.further_columns = tuple(
                 dict.fromkeys([*self.info.columns, *matcher.further_columns])
             )

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 THRESHOLD = 0.5  # of the probability that a frame holds speech
 FEWEST = 5  # frames in a row of speech; melodies reach 3, real speech at least 8
+CEILING = 0.02  # of P(match) where nobody speaks
+LOOKED_AT = 48  # matches of a training part
+AT_FIRST = 4  # of them: where half have no speech the others need not be heard
+MOST = 0.05  # the largest share of them without speech with which the detector is believed
+Vector = NDArray[np.float64]
 _threads = threading.local()
 
 
@@ -65,6 +70,27 @@ def without_speech(clips: Clips, run: Run) -> NDArray[np.bool_]:
 
     cache = ArrayCache(run, "speech", computed_by(__name__))
     return ~np.array(cache.fill(clips.digests, compute), dtype=bool)
+
+
+def speech_is_heard(train: Clips, run: Run) -> bool:
+    """Whether the detector hears speech in nearly all of some matches of a training part.
+
+    Where it does not, the texts are matched by other sounds, tones say, and it has no say.
+    """
+    matches = sorted(np.flatnonzero(train.labels == 1), key=lambda i: train.ids[i])
+    drawn = np.random.default_rng(run.seed).permutation(matches)[:LOOKED_AT]
+    silent = without_speech(train.take(drawn[:AT_FIRST]), run)
+    if silent.mean() < 0.5:
+        silent = np.r_[silent, without_speech(train.take(drawn[AT_FIRST:]), run)]
+    return bool(silent.mean() <= MOST)
+
+
+def low_without_speech(p_match: Vector, clips: Clips, run: Run) -> Vector:
+    """Return P(match), shape (n,), no more than a ceiling for clips in which nobody speaks."""
+    asked = np.flatnonzero(p_match > CEILING)
+    low = p_match.copy()
+    low[asked[without_speech(clips.take(asked), run)]] = CEILING
+    return low
 
 
 def _each_frame(samples: NDArray[np.float32]) -> Iterator[float]:

@@ -96,6 +96,11 @@ class ModelCard(FileRecord):
     calibration: CalibrationRecord | None = Field(
         default=None, description="what P(match) of the matcher goes through; none as it gives it"
     )
+    needs_speech: bool = Field(
+        default=False,
+        description="whether a clip in which nobody speaks is no match, whatever the matcher "
+        "says: so where nearly all matches that it learned from hold speech",
+    )
     origin: str | None = Field(
         default=None,
         description="where it was loaded from on the hub, as `hf:owner/name@COMMIT`; none of a "

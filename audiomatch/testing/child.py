@@ -74,6 +74,7 @@ def _predict(job: dict[str, Any]) -> dict[str, Any]:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         code = import_object(job["code"])
         matcher: Matcher = code(build_config(code.Config, card["config"], card["matcher"]))
+        matcher.needs_speech = False
         matcher.load(folder)
     else:
         matcher, _ = load_model(folder, registry())
@@ -96,6 +97,7 @@ def _fit(job: dict[str, Any]) -> dict[str, Any]:
         matcher: Matcher = code(build_config(code.Config, options, name))
     else:
         matcher = registry().create(MatcherSpec(name, preset, tuple(options.items())))
+    matcher.needs_speech = False
     clips = _clips(job)
     run = _run(job)
     fit_matcher(matcher, clips, run)

@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from audiomatch.clips import Clips
 from audiomatch.files import write_json
 from audiomatch.matcher import Run
-from audiomatch.speech import without_speech
+from audiomatch.speech import CEILING as CEILING
+from audiomatch.speech import low_without_speech, speech_is_heard
 
 FILE = "speech.json"
-LOOKED_AT = 96  # matches of the training part
-MOST = 0.05  # the largest share of them without speech with which the detector is believed
-CEILING = 0.02
 
 
 class SpeechCheck:
@@ -35,10 +33,7 @@ class SpeechCheck:
     @classmethod
     def of(cls, train: Clips, run: Run) -> SpeechCheck:
         """See whether the detector hears speech in some of the matches of `train`."""
-        matches = np.flatnonzero(train.labels == 1)
-        drawn = np.random.default_rng(run.seed).permutation(matches)[:LOOKED_AT]
-        silent = without_speech(train.take(np.sort(drawn)), run)
-        return cls(bool(silent.size and silent.mean() <= MOST))
+        return cls(speech_is_heard(train, run))
 
     def save(self, folder: Path) -> None:
         """Write whether it is on."""
@@ -52,10 +47,4 @@ class SpeechCheck:
 
     def cap(self, p: NDArray[np.float64], clips: Clips, run: Run) -> NDArray[np.float64]:
         """Return P(match), no more than the ceiling for clips without speech."""
-        if not self.on:
-            return p
-        asked = np.flatnonzero(p > CEILING)
-        silent = asked[without_speech(clips.take(asked), run)]
-        out = p.copy()
-        out[silent] = CEILING
-        return out
+        return low_without_speech(p, clips, run) if self.on else p

@@ -1,0 +1,86 @@
+"""What was not spoken is confirmed by no matcher that learned from speech."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import audiomatch
+from audiomatch.audio import load_audio
+from audiomatch.clips import Clips
+from audiomatch.datasets.mini_screener import open_mini_screener
+from audiomatch.explanation import Explanation, PhoneEvidence, WordEvidence
+from audiomatch.plugins import Registry
+from audiomatch.speech import CEILING
+from tests.toys import Toy, toy_plugin
+
+SILENCE = np.zeros(16_000, np.float32)
+
+
+class Sure(Toy):
+    """Says 0.9 of every clip, word and phone."""
+
+    def predict(self, clips: Clips, run: audiomatch.Run) -> np.ndarray:
+        return np.full(len(clips), 0.9)
+
+    def explain(self, clips: Clips, run: audiomatch.Run) -> list[Explanation]:
+        phone = PhoneEvidence("AH", 0.9, 0.0, 0.1, "")
+        return [
+            Explanation(
+                name,
+                text,
+                0.9,
+                "",
+                tuple(
+                    WordEvidence(word, 0.9, -0.1, 0.0, 0.1, (), "", "", (phone,))
+                    for word in text.split()
+                ),
+            )
+            for name, text in zip(clips.ids, clips.texts, strict=True)
+        ]
+
+
+@pytest.fixture
+def spoken() -> Clips:
+    return open_mini_screener(None, True).take(range(0, 60, 3))
+
+
+@pytest.mark.parametrize("name", ["sure", "ensemble@members=(sure,sure)@weights=equal"])
+def test_silence_is_no_match_of_what_learned_from_speech(
+    name: str, plugin: Callable[..., Registry], spoken: Clips, tmp_path: Path
+) -> None:
+    plugin(toy=toy_plugin(Sure, "sure"))
+    model = audiomatch.fit(name, spoken, cache=tmp_path / "cache", workers=1)
+    voice = load_audio(spoken.paths[0])
+    again = audiomatch.load(model.save(tmp_path / "model"), cache=tmp_path / "cache", workers=1)
+    for one in (model, again):
+        assert one.predict_one(SILENCE, "moon", rate=16_000) == CEILING
+        assert one.predict_one(voice, "moon", rate=16_000) == pytest.approx(0.9)
+
+
+def test_words_and_phones_of_silence_are_not_said(
+    plugin: Callable[..., Registry], spoken: Clips, tmp_path: Path
+) -> None:
+    plugin(toy=toy_plugin(Sure, "sure"))
+    model = audiomatch.fit("sure", spoken, cache=tmp_path / "cache", workers=1)
+    silent = model.explain_one(SILENCE, "red dog", rate=16_000)
+    assert silent.p_match == CEILING
+    for word in silent.words:
+        assert word.probability == word.phones[0].probability == CEILING
+    assert model.explain_one(load_audio(spoken.paths[0]), "dog", rate=16_000).p_match == 0.9
+
+
+def test_tones_are_matched_where_tones_were_learned_from(
+    plugin: Callable[..., Registry], corpus: Path, tmp_path: Path
+) -> None:
+    plugin(toy=toy_plugin(Sure, "sure"))
+    model = audiomatch.fit("sure", corpus, cache=tmp_path / "cache", workers=1)
+    assert not model.card.needs_speech and (model.predict(corpus) == 0.9).all()
+
+
+def test_what_does_not_hear_is_not_told(spoken: Clips, tmp_path: Path) -> None:
+    model = audiomatch.fit("base-rate", spoken, cache=tmp_path / "cache", workers=1)
+    assert model.predict_one(SILENCE, "moon", rate=16_000) > 0.3
