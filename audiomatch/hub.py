@@ -122,35 +122,36 @@ class Repository:
         try:
             yield
         except (errors.HTTPError, OSError, ValueError) as error:
-            raise UserError(f"{self}: {self._said(error)}") from None
+            raise UserError(f"{self}: {hub_problem(error, self)}") from None
 
-    def _said(self, error: Exception) -> str:
-        """Return what an error of the hub's library means, in one line."""
-        from huggingface_hub import errors
 
-        known = {
-            errors.GatedRepoError: "the hub asks for its terms to be accepted and a token (hf auth "
-            "login)",
-            errors.RepositoryNotFoundError: f"the hub has no such {self.kind}, or shows it to its "
-            "members alone (hf auth login)",
-            errors.RevisionNotFoundError: f"has no revision {self.revision!r}",
-            errors.LocalEntryNotFoundError: "not in the hub's cache, and the hub is not reachable "
-            "or not asked (--offline)",
-            errors.EntryNotFoundError: f"is no model of audiomatch ({CARD} is missing)",
-            errors.OfflineModeIsEnabled: "the hub is not asked, for HF_HUB_OFFLINE is set",
-        }
-        for kind, said in known.items():
-            if isinstance(error, kind):
-                return said
-        if isinstance(error, errors.HfHubHTTPError):
-            refused = error.response is not None and error.response.status_code in (401, 403)
-            hint = "; it asks for a token that may do this (hf auth login)" if refused else ""
-            return f"the hub refuses ({_line(error)}){hint}"
-        if isinstance(error, OSError) and error.errno in REFUSALS:
-            return f"cannot be kept in the hub's cache: {error.strerror}"
-        if isinstance(error, errors.HTTPError | OSError):
-            return f"the hub is not reachable ({_line(error)})"
-        return _line(error)  # a name, or a header of README.md, that the hub does not take
+def hub_problem(error: Exception, asked: Repository) -> str:
+    """Return what an error of the hub's library means, in one line."""
+    from huggingface_hub import errors
+
+    known = {
+        errors.GatedRepoError: "the hub asks for its terms to be accepted and a token (hf auth "
+        "login)",
+        errors.RepositoryNotFoundError: f"the hub has no such {asked.kind}, or shows it to its "
+        "members alone (hf auth login)",
+        errors.RevisionNotFoundError: f"has no revision {asked.revision!r}",
+        errors.LocalEntryNotFoundError: "not in the hub's cache, and the hub is not reachable "
+        "or not asked (--offline)",
+        errors.EntryNotFoundError: f"is no model of audiomatch ({CARD} is missing)",
+        errors.OfflineModeIsEnabled: "the hub is not asked, for HF_HUB_OFFLINE is set",
+    }
+    for kind, said in known.items():
+        if isinstance(error, kind):
+            return said
+    if isinstance(error, errors.HfHubHTTPError):
+        refused = error.response is not None and error.response.status_code in (401, 403)
+        hint = "; it asks for a token that may do this (hf auth login)" if refused else ""
+        return f"the hub refuses ({_line(error)}){hint}"
+    if isinstance(error, OSError) and error.errno in REFUSALS:
+        return f"cannot be kept in the hub's cache: {error.strerror}"
+    if isinstance(error, errors.HTTPError | OSError):
+        return f"the hub is not reachable ({_line(error)})"
+    return _line(error)  # a name, or a header of README.md, that the hub does not take
 
 
 def is_hub_name(place: Path) -> bool:

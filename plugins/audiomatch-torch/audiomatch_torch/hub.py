@@ -50,7 +50,7 @@ def hub_folder(hub_id: str, file: str) -> Path:
 def fetched_snapshot(hub_id: str, patterns: Sequence[str], revision: str | None = None) -> Path:
     """Fetch the files of these patterns into the hub's cache; raises `WeightsError`."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError
 
     problem = unreachable(hub_id)
     if problem:
@@ -64,10 +64,8 @@ def fetched_snapshot(hub_id: str, patterns: Sequence[str], revision: str | None 
                 etag_timeout=HUB_SECONDS,
             )
         )
-    except RevisionNotFoundError:
-        raise WeightsError(f"weights {hub_id!r}: has no revision {revision!r}") from None
     except HfHubHTTPError as error:
-        raise WeightsError(f"weights {hub_id!r}: {_refusal(error)}") from None
+        raise WeightsError(f"weights {hub_id!r}: {_said(error, hub_id, revision)}") from None
 
 
 @cache
@@ -103,20 +101,18 @@ def _within(seconds: float, ask: Callable[[], str | None]) -> list[str | None]:
 
 def _problem(hub_id: str) -> str | None:
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         HfApi().model_info(hub_id, timeout=HUB_SECONDS)
-    except GatedRepoError:
-        return "the hub asks for its licence to be accepted and a token (hf auth login)"
-    except RepositoryNotFoundError:
-        return "the hub has no such model"
     except HfHubHTTPError as error:
-        return _refusal(error)
+        return _said(error, hub_id)
     except Exception as error:  # noqa: BLE001 - the HTTP library behind the hub changes
         return f"{NO_ANSWER} ({type(error).__name__})"
     return None
 
 
-def _refusal(error: Exception) -> str:
-    return f"the hub refuses ({str(error).splitlines()[0]})"
+def _said(error: Exception, hub_id: str, revision: str | None = None) -> str:
+    from audiomatch.hub import Repository, hub_problem
+
+    return hub_problem(error, Repository(hub_id, revision))
