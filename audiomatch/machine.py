@@ -1,10 +1,9 @@
-"""What the machine is: device, memory, versions."""
+"""What the machine is: device, cores, versions."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
 import math
 import os
 import platform
@@ -24,7 +23,6 @@ DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
 CGROUP_OF_PROCESS = Path("/proc/self/cgroup")
 CGROUPS = Path("/sys/fs/cgroup")
 CPUINFO = Path("/proc/cpuinfo")
-STATUS = Path("/proc/self/status")
 # What decides how sums are split, and so the last digits of what a network learns.
 _VECTORS = re.compile(r"(avx|amx|fma|asimd|sve)\w*")
 _THREADS = re.compile(r"\w+_(NUM_THREADS|MAX_THREADS|MAXIMUM_THREADS)")
@@ -184,38 +182,6 @@ def default_cache() -> Path:
 
     named = os.environ.get("AUDIOMATCH_CACHE")
     return user_path(named) if named else platformdirs.user_cache_path("audiomatch")
-
-
-def reset_peak_memory() -> None:
-    """Start a new measure of peak resident memory, where the system allows it (Linux)."""
-    # Elsewhere the peak is that of the process's whole life.
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_memory_mb() -> float | None:
-    """Return peak resident memory in MiB since the last reset; None where it is not known."""
-    return _memory_mb("VmHWM") if STATUS.exists() else _peak_of_process()
-
-
-@functools.cache
-def base_memory_mb() -> float | None:
-    """Return resident memory in MiB when this was first asked; None where it is not known."""
-    return _memory_mb("VmRSS") if STATUS.exists() else None
-
-
-def _memory_mb(name: str) -> float | None:
-    found = re.search(rf"{name}:\s+(\d+) kB", STATUS.read_text())
-    return int(found[1]) / 1024 if found else None
-
-
-def _peak_of_process() -> float | None:
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if platform.system() == "Darwin" else peak / 1024
 
 
 def versions() -> dict[str, str]:

@@ -19,8 +19,8 @@ from audiomatch import Run
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError, cause_of
 from audiomatch.intake import admit
-from audiomatch.machine import peak_memory_mb, reset_peak_memory
 from audiomatch.matcher import Matcher
+from audiomatch.memory import PeakMemory, tree_mb
 from audiomatch.plugins import registry
 from audiomatch.spec import MatcherSpec, parse_matcher
 
@@ -90,11 +90,11 @@ def sharing_passes(spec: MatcherSpec, count: int, clips: Clips) -> MatcherSpec:
 
 def measure_fit(spec: MatcherSpec, clips: Clips, texts: int, run: Callable[[], Run]) -> Measured:
     matcher: Any = registry().create(spec)
-    reset_peak_memory()
-    before = peak_memory_mb() or 0.0
+    before = tree_mb()
     own = run()
-    seconds = timed(lambda: matcher.fit(clips, own))
-    peaks = memory(own)
+    with PeakMemory() as peak:
+        seconds = timed(lambda: matcher.fit(clips, own))
+    peaks = memory(own, peak)
     return {
         "passes_per_second": matcher.config.epochs * len(clips) / seconds,
         "fit_seconds": seconds,
@@ -116,16 +116,16 @@ def measure_predict(
         ready.cache = Path(cache)
         matcher.fit(Clips(few), ready)
     asked = with_texts(clips, texts).unlabelled()
-    reset_peak_memory()
     own = run()
-    cold = timed(lambda: matcher.predict(asked, own))
-    tasks = dict(own.progress.seconds)
-    warm = timed(lambda: matcher.predict(asked, own))
+    with PeakMemory() as peak:
+        cold = timed(lambda: matcher.predict(asked, own))
+        tasks = dict(own.progress.seconds)
+        warm = timed(lambda: matcher.predict(asked, own))
     return {
         "cold_clips_per_second": len(clips) / cold,
         "warm_clips_per_second": len(clips) / warm,
         "seconds_of_tasks": tasks,
-        **memory(own),
+        **memory(own, peak),
     }
 
 
@@ -149,9 +149,9 @@ def timed(work: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def memory(run: Run) -> Measured:
+def memory(run: Run, peak: PeakMemory) -> Measured:
     return {
-        "peak_memory_mb": peak_memory_mb(),
+        "peak_memory_mb": peak.mb,
         "peak_gpu_memory_mb": run.notes.get("peak_gpu_memory_mb"),
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -62,9 +64,15 @@ class Featured(Toy):
 
 
 class Hungry(Toy):
-    """Takes 200 MiB for a moment."""
+    """Takes 200 MiB for a moment, as a process of its own does before that."""
 
     def fit(self, train: Clips, run: Run) -> None:
+        other = "import time; held = b'1' * 300 * 2**20; print(flush=True); time.sleep(9)"
+        with subprocess.Popen([sys.executable, "-c", other], stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            child.stdout.readline()
+            time.sleep(1)
+            child.kill()
         np.ones(200 * 2**17).sum()
         super().fit(train, run)
 
@@ -102,8 +110,8 @@ def test_features_made_of_others_are_counted_with_these(run: Run) -> None:
 
 def test_memory_is_what_the_matcher_takes(plugin: Plugin, corpus: Path, tmp_path: Path) -> None:
     plugin(toy=toy_plugin(Hungry))
-    how = {"folds": 3, "floors": "base-rate", "executor": "inline"}
+    how = {"folds": 2, "floors": "base-rate", "executor": "inline"}
     board = audiomatch.compare(corpus, "toy", out=tmp_path / "run", **how).record
     own, peak = board.row("toy").own_memory_mb, board.row("toy").peak_memory_mb
     assert own is not None and peak is not None
-    assert 190 < own < peak
+    assert 490 < own < peak, "with the 300 MiB of a process that it starts"

@@ -69,7 +69,10 @@ class FoldSummary(Record):
         "those of folds one after another",
     )
     peak_memory_mb: float | None = Field(
-        default=None, ge=0, description="peak resident memory in MiB, where the system tells it"
+        default=None,
+        ge=0,
+        description="peak resident memory of its process and all it started, in MiB, where the "
+        "system tells it",
     )
     base_memory_mb: float | None = Field(
         default=None,

@@ -20,8 +20,8 @@ from audiomatch.contract import fit_matcher, predict_matches
 from audiomatch.cost import FeatureSeconds
 from audiomatch.errors import PluginError, UserError
 from audiomatch.hookspecs import DISTRIBUTION
-from audiomatch.machine import base_memory_mb, peak_memory_mb, reset_peak_memory
 from audiomatch.matcher import Kind, Matcher, Run
+from audiomatch.memory import PeakMemory, base_memory_mb
 from audiomatch.model import load_model
 from audiomatch.offers import Plugin
 from audiomatch.progress import Progress, QuietProgress
@@ -181,11 +181,11 @@ def run_job(job: Job, progress: Progress | None = None) -> FoldResult:
         start = time.perf_counter()
         matcher = plugins.registry().create(job.entrant.spec)
         base = base_memory_mb()  # with the matcher's code, before its first fold
-        reset_peak_memory()
-        matcher = _fitted(matcher, job, run)
-        fitted = time.perf_counter()
-        p_match = predict_matches(matcher, job.held_out, run)
-        predicted = time.perf_counter()
+        with PeakMemory() as peak:
+            matcher = _fitted(matcher, job, run)
+            fitted = time.perf_counter()
+            p_match = predict_matches(matcher, job.held_out, run)
+            predicted = time.perf_counter()
         return job.done(
             p_match,
             run.notes,
@@ -194,7 +194,7 @@ def run_job(job: Job, progress: Progress | None = None) -> FoldResult:
             seconds_features=features.computed,
             seconds_cached=features.cached,
             base_memory_mb=base,
-            peak_memory_mb=peak_memory_mb(),
+            peak_memory_mb=peak.mb,
         )
     except KeyboardInterrupt:
         raise

@@ -15,10 +15,10 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ParamSpec, TypeVar
 
-import psutil
 from pydantic import Field
 
 from audiomatch.errors import PluginError
+from audiomatch.memory import tree_mb
 from audiomatch.progress import Progress, QuietProgress
 from audiomatch.running.jobs import Entrant, Job
 from audiomatch.running.relay import RelayedTasks
@@ -189,7 +189,7 @@ class _Worker:
         if timeout is not None and seconds > timeout:
             self.stop()
             raise LostWorkerError(f"no answer within {timeout:g} s (timeout)")
-        if memory is not None and (used := _resident(self._process.pid)) > memory:
+        if memory is not None and (used := tree_mb(self._process.pid)) > memory:
             self.kill()
             raise LostWorkerError(f"used {used:,.0f} MB of memory; allowed are {memory:,.0f}")
 
@@ -256,14 +256,3 @@ def _ending(code: int | None) -> str:
         memory = ", as the system does where memory runs out" if name == "SIGKILL" else ""
         return f"the worker was killed by signal {-code} ({name}){memory}"
     return f"the worker was killed by signal {-code}"
-
-
-def _resident(pid: int | None) -> float:
-    """Return the resident memory of a process and its children in MB (2**20 bytes)."""
-    total = 0
-    with contextlib.suppress(psutil.Error):
-        process = psutil.Process(pid)
-        for one in (process, *process.children(recursive=True)):
-            with contextlib.suppress(psutil.Error):
-                total += one.memory_info().rss
-    return total / 2**20
