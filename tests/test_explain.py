@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,21 @@ def test_one_clip_as_a_table_json_and_picture(
     answer = json.loads(out)
     assert code == 0 and answer["worst"] == 1
     assert [word["word"] for word in answer["words"]] == ["the", "dog", "ran"]
+    assert [word["outcome"] for word in answer["words"]] == ["said", "other", "said"]
     assert answer["words"][1]["tokens"][0].keys() == {"token", "log_prob", "start", "end"}
+
+
+@pytest.mark.parametrize(
+    ("heard", "outcome"), [("dig", "other"), ("", "nothing"), ("Dog!", "nothing")]
+)
+def test_a_word_heard_as_another_and_one_not_heard_are_told_apart(heard: str, outcome: str) -> None:
+    one = made_up("a", "the dog ran", 1, 1.0)
+    words = (one.words[0], replace(one.words[1], heard=heard), one.words[2])
+    one = replace(one, words=words)
+    assert [word.outcome for word in one.words] == ["said", outcome, "said"]
+    assert [row["outcome"] for row in one.rows()] == ["said", outcome, "said"]
+    picture = draw_explanation(one, np.zeros(16_000, dtype=np.float32))
+    assert ("heard: dig" if outcome == "other" else "not heard") in picture
 
 
 def test_many_clips_into_a_file(

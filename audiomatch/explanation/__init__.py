@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from audiomatch.errors import UserError
+from audiomatch.text import text_key
 
 if TYPE_CHECKING:
     from audiomatch.clips import Clips
+
+SAID = 0.5  # P(said) from which a word counts as said
+Outcome = Literal["said", "other", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,13 @@ class WordEvidence:
     rather: str
     phones: tuple[PhoneEvidence, ...] = ()
 
+    @property
+    def outcome(self) -> Outcome:
+        """What became of the word: it was `said`, or an `other` was heard, or `nothing` was."""
+        if self.probability >= SAID:
+            return "said"
+        return "other" if text_key(self.heard) not in ("", text_key(self.word)) else "nothing"
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -104,8 +115,9 @@ class Explanation:
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON-able values, `worst` among them."""
         content = asdict(self)
-        return {**{k: v for k, v in content.items() if k != "words"},
-                "worst": self.worst, "words": list(content["words"])}  # fmt: skip
+        pairs = zip(content.pop("words"), self.words, strict=True)
+        words = [{**each, "outcome": word.outcome} for each, word in pairs]
+        return {**content, "worst": self.worst, "words": words}
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row a word, for a table; `worst` is 1 for the least probable one."""
@@ -121,6 +133,7 @@ class Explanation:
                 "end": word.end,
                 "heard": word.heard,
                 "rather": word.rather,
+                "outcome": word.outcome,
                 "p_match": self.p_match,
             }
             for i, word in enumerate(self.words)

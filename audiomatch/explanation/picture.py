@@ -123,6 +123,8 @@ def _axis(seconds: float, scale: float) -> list[str]:
 
 
 def _heard(word: WordEvidence) -> str:
+    if word.outcome == "nothing":
+        return "not heard"
     if text_key(word.heard) == text_key(word.word):
         return ""
     return f"heard: {_cut(word.heard, MOST_HEARD) or '–'}"

@@ -41,7 +41,7 @@ def explanation_table(one: Explanation) -> Table:
             f"{word.probability:.3f}",
             Text("█" * round(BAR * word.probability), style=colour),
             f"{word.start:.2f}–{word.end:.2f}",
-            Text(printable(word.heard or "–")),
+            Text(printable("nothing" if word.outcome == "nothing" else word.heard or "–")),
             Text(printable(word.rather or "–")),
             Text(printable(_tokens(word)), style="dim"),
             "◀ worst" if i == one.worst and len(one.words) > 1 else "",

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from audiomatch.errors import DataWarning
-from audiomatch.explanation import Explanation
+from audiomatch.explanation import Explanation, WordEvidence
 from audiomatch.explanation.colours import colour_of, ink_on
-from audiomatch.text import normalise_text
+from audiomatch.text import text_key
 
 EXPLANATIONS = "explanations.jsonl"
 
@@ -45,7 +45,7 @@ def words_of(one: Explanation) -> dict[str, Any]:
                 "word": word.word,
                 "p": round(word.probability, 3),
                 "at": f"{word.start:.2f}–{word.end:.2f} s",
-                "heard": None if _same(word.heard, word.word) else word.heard,
+                "heard": _heard(word),
                 "back": (back := colour_of(word.probability)),
                 "ink": ink_on(back),
             }
@@ -54,5 +54,8 @@ def words_of(one: Explanation) -> dict[str, Any]:
     }
 
 
-def _same(heard: str, word: str) -> bool:
-    return normalise_text(heard) == normalise_text(word)
+def _heard(word: WordEvidence) -> str | None:
+    """Return what was heard in place of a word, empty for nothing; None where it was the word."""
+    if word.outcome == "nothing":
+        return ""
+    return None if text_key(word.heard) in ("", text_key(word.word)) else word.heard

@@ -10,8 +10,6 @@ from audiomatch.explanation import WordEvidence
 from audiomatch.scored import ClipScore
 from audiomatch.verdicts import Verdict
 
-SAID = 0.5  # from this P on a word counts as said
-
 
 class Word(BaseModel):
     """A word of the text."""
@@ -31,8 +29,8 @@ class Word(BaseModel):
             start=word.start,
             end=word.end,
             p_said=word.probability,
-            said=word.probability >= SAID,
-            heard=word.heard,
+            said=word.outcome == "said",
+            heard="" if word.outcome == "nothing" else word.heard,
         )
 
 

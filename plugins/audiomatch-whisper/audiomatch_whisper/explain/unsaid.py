@@ -28,6 +28,8 @@ def speech_frames(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
 def lower_unsaid(one: Explanation, frames: NDArray[np.bool_] | None) -> Explanation:
     """Return the explanation with a low P(said) for words that cannot have been said.
 
+    Nothing was heard in their place: what a Whisper transcribes there it made up.
+
     Args:
         one: of a clip.
         frames: its `speech_frames`; None where the detector is not believed.
@@ -37,7 +39,7 @@ def lower_unsaid(one: Explanation, frames: NDArray[np.bool_] | None) -> Explanat
     words = tuple(
         word
         if i < reached and not silent and (frames is None or _spoken(word, frames))
-        else replace(word, probability=min(word.probability, CEILING))
+        else replace(word, probability=min(word.probability, CEILING), heard="")
         for i, word in enumerate(one.words)
     )
     if not silent:
