@@ -64,6 +64,13 @@ class ArrayCache:
         )
         return False
 
+    def make_room(self, size: int, most: int) -> bool:
+        """Say whether `size` more bytes may be kept; this part is removed once it takes `most`."""
+        kept = self._store.contents()
+        if kept is not None and kept.size >= most >= size:
+            self._store.remove()
+        return size <= most
+
     def fill(
         self, keys: Sequence[str], compute: Callable[[list[int]], Iterable[Array]]
     ) -> list[Array]:

@@ -88,6 +88,16 @@ def test_large_arrays_are_kept_in_pieces(run: Run, monkeypatch: pytest.MonkeyPat
     assert puts == [2, 2, 1] and [int(array[0]) for array in found] == [0, 1, 2, 3, 4]
 
 
+def test_a_part_with_a_bound_begins_anew_once_it_is_full(run: Run) -> None:
+    kept = ArrayCache(run, "features", "v1")
+    kept.fill(["a", "b"], lambda missing: (np.zeros(100_000) for _ in missing))
+    assert kept.make_room(800_000, most=2_000_000) and set(kept.get("ab")) == {"a", "b"}
+    assert not kept.make_room(1_600_000, most=1_500_000) and set(kept.get("ab")) == {"a", "b"}
+    assert kept.make_room(800_000, most=1_500_000) and not kept.get("ab")
+    kept.fill(["a"], lambda missing: (np.ones(10) for _ in missing))
+    assert kept.get("a")["a"].all()
+
+
 def test_a_flipped_bit_is_noticed_and_computed_again(tmp_path: Path) -> None:
     said = Said()
     run = Run(cache=tmp_path / "cache", progress=said)

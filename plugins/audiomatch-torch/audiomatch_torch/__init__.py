@@ -11,7 +11,7 @@ from audiomatch_torch.config import TorchConfig, option, weights_option
 from audiomatch_torch.digests import digest_of
 from audiomatch_torch.hub import hub_folder
 from audiomatch_torch.matcher import TorchMatcher
-from audiomatch_torch.predicting import Encoded, encode_once, predict
+from audiomatch_torch.predicting import Encoded, Keep, encode_once, predict
 from audiomatch_torch.quiet import quiet_transformers
 from audiomatch_torch.sizes import build_network, check_config, check_preprocessor
 from audiomatch_torch.tensors import load_into, load_pickled, load_tensors, save_tensors
@@ -32,6 +32,7 @@ __version__ = "0.2.0"
 __all__ = [
     "Compute",
     "Encoded",
+    "Keep",
     "TorchConfig",
     "TorchMatcher",
     "TrainOptions",

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audiomatch.cache import ArrayCache
 from audiomatch_torch.batches import Lengths, Rows
 from audiomatch_torch.compute import Compute
 from audiomatch_torch.memory_limit import MemoryLimit, out_of_memory
 from audiomatch_torch.ranks import Ranks
 from audiomatch_torch.states import States
+
+Result = TypeVar("Result")
 
 _AT_ONCE = 256  # rows whose states a rank sends to the others
 
@@ -50,12 +54,12 @@ def predict(
     """
     parts: list[tuple[Rows, NDArray[np.float64]]] = []
 
-    def keep(rows: Rows) -> None:
-        parts.append((rows, numbers(rows).cpu().double().numpy()))
+    def found(rows: Rows) -> NDArray[np.float64]:
+        return numbers(rows).cpu().double().numpy()
 
     ranks = compute.ranks if shared else Ranks()
     rows = ranks.share(np.arange(len(lengths)), lengths)
-    _passes(keep, rows, lengths, compute, MemoryLimit(capacity, mixed), label)
+    parts.extend(_passes(found, rows, lengths, compute, MemoryLimit(capacity, mixed), label))
     parts = list(chain.from_iterable(ranks.gather_objects(parts)))
     if not parts:
         return np.zeros(0)
@@ -65,24 +69,40 @@ def predict(
     return out
 
 
+class Keep(NamedTuple):
+    """Where states are kept for other fits and predictions.
+
+    Attributes:
+        cache: whose version says all that decides the states beside the row.
+        keys: of each row.
+    """
+
+    cache: ArrayCache
+    keys: Sequence[str]
+
+
 @dataclass(frozen=True)
 class Encoded:
     """What an encoder gave for every row, mapped from a file.
 
     Attributes:
-        states: of each row, without the axis of the batch.
+        states: gives those of a row, without the axis of the batch.
         device: where they are wanted.
     """
 
-    states: States
+    states: Callable[[int], Tensor]
     device: torch.device
 
     def __getitem__(self, row: int) -> Tensor:
-        return self.states[row]
+        return self.states(row)
+
+    def take(self, rows: Rows) -> Encoded:
+        """Return those of some rows, in that order."""
+        return Encoded(lambda row: self.states(int(rows[row])), self.device)
 
     def stack(self, rows: Rows) -> Tensor:
         """Return the states of rows of one shape, (rows, ...), float32 on the device."""
-        return torch.stack([self.states[row] for row in rows]).to(self.device).float()
+        return torch.stack([self.states(row) for row in rows]).to(self.device).float()
 
 
 def encode_once(
@@ -94,11 +114,13 @@ def encode_once(
     mixed: bool = False,
     dtype: torch.dtype | None = None,
     label: str = "encode",
+    keep: Keep | None = None,
 ) -> Encoded:
     """Run an encoder that is not trained once a row, and keep what it gives.
 
-    It is kept on the disk, in `run.cache`, so that many clips take no more memory than few. Ranks
-    that fit together each encode some of the rows, and all keep all of them.
+    It is kept on the disk, in `run.cache`, so that many clips take no more memory than few: as long
+    as the result lives, or with `keep` until `audiomatch cache` removes it. Ranks that fit together
+    each encode some of the rows, and all keep all of them, without `keep`.
 
     Args:
         encode: gives the states of the rows asked for, as `numbers` of `predict` does: a tensor
@@ -109,58 +131,68 @@ def encode_once(
         mixed: as in `predict`.
         dtype: what the states are kept in; as they come where None.
         label: names the task that is shown.
+        keep: where other fits find the states; of a `dtype` that NumPy has.
     """
-    kept = States(len(lengths), compute.run.cache)
+    limit, ranks, every = MemoryLimit(capacity, mixed), compute.ranks, np.arange(len(lengths))
 
-    def keep(rows: Rows) -> None:
+    def one(rows: Rows) -> list[Tensor]:
         states = encode(rows)
         if isinstance(states, Tensor):
             states = states.to("cpu", dtype)
-        for row, own in zip(rows, states, strict=True):
-            kept[row] = own.to("cpu", dtype)
+        return [own.to("cpu", dtype) for own in states]
 
-    ranks, every = compute.ranks, np.arange(len(lengths))
+    def encoded(rows: Rows) -> Iterator[tuple[int, Tensor]]:
+        for own, states in _passes(one, rows, lengths, compute, limit, label):
+            yield from zip(own.tolist(), states, strict=True)
+
+    if keep is not None and ranks.count == 1:
+        order = np.argsort(-lengths, kind="stable")  # that of the passes
+        arrays = keep.cache.fill(
+            [keep.keys[row] for row in order],
+            lambda missing: (state.numpy() for _, state in encoded(order[missing])),
+        )
+        of_row = dict(zip(order.tolist(), arrays, strict=True))
+        return Encoded(lambda row: torch.tensor(of_row[row]), compute.device)
+    kept = States(len(lengths), compute.run.cache)
     own = ranks.share(every, lengths)
-    _passes(keep, own, lengths, compute, MemoryLimit(capacity, mixed), label)
+    for row, state in encoded(own):
+        kept[row] = state
     for start in range(0, len(every) if ranks.count > 1 else 0, ranks.count * _AT_ONCE):
         first = start // ranks.count
         given = [(row, kept[row].clone()) for row in own[first : first + _AT_ONCE]]
         for row, states in chain.from_iterable(ranks.gather_objects(given)):
             kept[row] = states
-    return Encoded(kept, compute.device)
+    return Encoded(kept.__getitem__, compute.device)
 
 
 def _passes(
-    one: Callable[[Rows], None],
+    one: Callable[[Rows], Result],
     rows: Rows,
     lengths: Lengths,
     compute: Compute,
     limit: MemoryLimit,
     label: str,
-) -> None:
-    """Call `one` for the rows, those that may share a pass together, longest first."""
-    with (
-        torch.inference_mode(),
-        compute.deterministic(),
-        compute.run.progress.task(label, total=len(rows)) as task,
-    ):
+) -> Iterator[tuple[Rows, Result]]:
+    """Give what `one` gives for the rows, those that may share a pass together, longest first."""
+    with compute.run.progress.task(label, total=len(rows)) as task:
         waiting = limit.pieces(rows, lengths)
         while waiting:
             rows = waiting.pop(0)
-            if _fits(one, rows, compute):
+            found = _tried(one, rows, compute)
+            if found is not None:
+                yield rows, found
                 task.advance(len(rows))
                 continue
             limit.shrink(len(rows), float(lengths[rows].sum()))
             waiting = limit.pieces(np.concatenate([rows, *waiting]), lengths)
 
 
-def _fits(one: Callable[[Rows], None], rows: Rows, compute: Compute) -> bool:
-    """Call `one`; False where memory ran out."""
+def _tried(one: Callable[[Rows], Result], rows: Rows, compute: Compute) -> Result | None:
+    """Call `one` without gradients; None where memory ran out."""
     try:
-        with compute.autocast():
-            one(rows)
+        with torch.inference_mode(), compute.deterministic(), compute.autocast():
+            return one(rows)
     except RuntimeError as error:
         if not out_of_memory(error):
             raise
-        return False
-    return True
+        return None

@@ -138,7 +138,7 @@ class WhisperMatcher(TorchMatcher[Scorer]):
         if model.head is not None:
             own = config.transcribe_first or compute.ranks.devices
             kept = self._kept(compute)
-            evidence = pipeline.features("features") if own else kept.compute(pipeline)
+            evidence = pipeline.features("features") if own else kept.of_pipeline(pipeline)
             model.head.fit(evidence, train.labels)
         fine_tune(pipeline, config, self._options(pipeline))
         if merge is not None:

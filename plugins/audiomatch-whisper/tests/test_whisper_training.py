@@ -10,6 +10,7 @@ import soundfile
 import torch
 from audiomatch_torch import Compute
 from audiomatch_whisper.net.weights import load_whisper
+from audiomatch_whisper.score import pipeline
 from audiomatch_whisper.score.pipeline import Pipeline
 from audiomatch_whisper.score.scorer import Scorer
 from audiomatch_whisper.sound.speech import Speech
@@ -162,6 +163,57 @@ def test_the_evidence_of_an_untrained_whisper_is_computed_once_a_clip(
 
     monkeypatch.setattr(Pipeline, "features", again)
     np.testing.assert_allclose(fitted(epochs=0).predict(corpus.unlabelled(), run), alone, atol=1e-6)
+
+
+@pytest.fixture
+def encoded(monkeypatch):
+    """Count the recordings of which what is frozen was run."""
+    counted = []
+    real = Pipeline._encode_frozen
+
+    def count(self, recordings, augment=None):
+        counted.extend(recordings)
+        return real(self, recordings, augment)
+
+    monkeypatch.setattr(Pipeline, "_encode_frozen", count)
+    return counted
+
+
+def test_what_is_frozen_runs_once_a_clip_for_all_fits_and_predictions(
+    whisper, folders, helpers, encoded, tmp_path
+):
+    clips = helpers.make_clips(tmp_path, np.linspace(0.3, 2, 24).tolist())
+    run, blind = Run(cache=tmp_path / "cache"), clips.unlabelled()
+
+    def fit(train, cache, layers=0):
+        matcher = whisper(weights=str(folders["bytes"]), encoder_layers=layers, **FAST)
+        matcher.fit(train, Run(cache=cache))
+        return matcher
+
+    fit(clips.take(np.arange(16)), run.cache)
+    assert len(encoded) == 16
+    matcher = fit(clips, run.cache)
+    assert len(encoded) == 24
+    p = matcher.predict(blind, run)
+    (tmp_path / "model").mkdir()
+    matcher.save(tmp_path / "model")
+    again = whisper(encoder_layers=0, **FAST)
+    again.load(tmp_path / "model")
+    np.testing.assert_allclose(again.predict(blind, run), p, atol=1e-6)
+    assert len(encoded) == 24
+    fit(clips, run.cache, layers=1)  # less is frozen
+    assert len(encoded) == 48
+    apart = fit(clips, tmp_path / "other").predict(blind, Run(cache=tmp_path / "another"))
+    np.testing.assert_allclose(apart, p, atol=1e-6)
+
+
+def test_states_that_would_take_too_much_are_not_kept(fitted, corpus, run, encoded, monkeypatch):
+    kept = fitted(encoder_layers=0).predict(corpus.unlabelled(), run)
+    monkeypatch.setattr(pipeline, "MOST_KEPT", 1)
+    encoded.clear()
+    not_kept = fitted(encoder_layers=0).predict(corpus.unlabelled(), run)
+    assert len(encoded) == 2 * len(corpus)  # to train, and to predict
+    np.testing.assert_allclose(not_kept, kept, atol=1e-6)
 
 
 @pytest.mark.parametrize("layers", ["all", "quarter", 0])

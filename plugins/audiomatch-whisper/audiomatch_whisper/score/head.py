@@ -18,13 +18,18 @@ SURE = 3.0  # log odds, at the start, of what only planted answers lack
 
 
 class Head(nn.Module):
-    """Standardises the evidence by fixed means and scales, then one linear unit."""
+    """Standardises the evidence by fixed means and scales, then one linear unit.
+
+    Attributes:
+        width: the columns of the evidence.
+    """
 
     mean: Tensor
     scale: Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        self.width = width
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
         self.linear = nn.Linear(width, 1)
@@ -60,12 +65,13 @@ class ProductHead(nn.Module):
     it on planted answers too, which then cannot move what it says.
 
     Attributes:
+        width: the columns of the evidence.
         parts: each of some columns of the evidence, side by side.
     """
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
-        self.widths = list(widths)
+        self.widths, self.width = list(widths), sum(widths)
         self.parts = nn.ModuleList(Head(width) for width in widths)
         self.parts[1:].requires_grad_(requires_grad=False)
 

@@ -13,23 +13,36 @@ from typing import Any
 
 import numpy as np
 import torch
-from audiomatch_torch import Compute, Encoded, encode_once, predict, to_device
+from audiomatch_torch import (
+    Compute,
+    Encoded,
+    Keep,
+    encode_once,
+    predict,
+    to_device,
+    without_autocast,
+)
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from audiomatch.cache import ArrayCache
 from audiomatch.clips import Clips
+from audiomatch.running.identity import computed_by
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.net.decoder import CrossAttentionCache
 from audiomatch_whisper.net.ragged import Ragged
-from audiomatch_whisper.score.scorer import Scorer
+from audiomatch_whisper.score.scorer import Choice, Scorer
 from audiomatch_whisper.score.targets import Target, texts_of
 from audiomatch_whisper.sound.augment import Augment
-from audiomatch_whisper.sound.log_mel import LogMels
+from audiomatch_whisper.sound.log_mel import FRAMES_A_SECOND, LogMels
 
 SECONDS_AT_ONCE = 1920.0  # of a GPU that predicts; training takes what a batch has
 TEXTS_AT_ONCE = 256
 TOKENS_AT_ONCE = 1024.0
+MOST_KEPT = 4 * 2**30  # bytes of states, of all models and clips, after which it begins anew
+STATES_A_SECOND = FRAMES_A_SECOND // 2
+FEW = 16  # recordings that are not trained on: what they take is not worth a write
 
 Rows = NDArray[np.int64]
 
@@ -46,6 +59,8 @@ class Pipeline:
         recorded: a clip of each recording.
         seconds: how long the encoder sees each recording, (recordings,).
         texts: the texts, and which of them each clip has.
+        spellings: those in which `features` read the texts of clips, where not as they are written;
+            see `Scorer.read`.
         capacity: the most seconds of padded audio in one forward pass of training; None where
             memory decides.
     """
@@ -54,7 +69,7 @@ class Pipeline:
         self, scorer: Scorer, clips: Clips, config: WhisperConfig, compute: Compute
     ) -> None:
         """Load every recording; raises `UserError` that names the clip."""
-        self.scorer, self.clips, self.compute = scorer, clips, compute
+        self.scorer, self.clips, self.compute, self._config = scorer, clips, compute, config
         self.texts = texts_of(clips, scorer.whisper, scorer.prompt, scorer.spell)
         _, first, self.recordings = np.unique(
             np.array(clips.digests), return_index=True, return_inverse=True
@@ -71,7 +86,7 @@ class Pipeline:
         self.seconds = self._mels.seconds
         self.capacity = compute.capacity(config.seconds_at_once)
         self._frozen: Encoded | None = None
-        self._read: dict[int, Target] = {}
+        self.spellings: dict[int, Choice] = {}
 
     def encode(self, recordings: Rows, augment: Augment | None = None) -> CrossAttentionCache:
         """Encode some recordings, perhaps varied by `augment`, for the decoder."""
@@ -79,7 +94,9 @@ class Pipeline:
             states = self._encode_frozen(recordings, augment)
         else:
             kept = [self._frozen[i] for i in recordings]
-            flat = to_device(torch.cat(kept), self.compute.device)  # gradients may go through it
+            with without_autocast(torch.device("cpu")):  # which joins no float16
+                flat = torch.cat(kept)
+            flat = to_device(flat, self.compute.device)  # gradients may go through it
             states = Ragged(flat, tuple(map(len, kept)))
         cache = self.scorer.encode_trained(states)
         return replace(cache, bounds=self._mels.bounds[recordings])
@@ -91,7 +108,10 @@ class Pipeline:
         return self.scorer.encode_frozen(to_device(alike, self.compute.device))
 
     def keep_frozen(self) -> None:
-        """Run what is not trained of the encoder once a recording, and keep its states."""
+        """Run what is not trained of the encoder once a recording, and keep its states.
+
+        They are kept in `run.cache` where there is room for them, for other fits and predictions.
+        """
         if self.scorer.frozen_layers is None:
             return
         self._frozen = encode_once(
@@ -100,15 +120,45 @@ class Pipeline:
             self.compute,
             capacity=self.capacity or SECONDS_AT_ONCE,
             mixed=True,
+            keep=self._keep,
         )
+
+    def part(self, clips: Rows) -> Pipeline:
+        """Return a pipeline of some of the clips, with the states that are kept of them."""
+        own = Pipeline(self.scorer, self.clips.take(clips), self._config, self.compute)
+        if self._frozen is not None:
+            recordings = np.unique(self.recordings[clips])  # in the order of digests in both
+            own._frozen = self._frozen.take(recordings)
+        return own
+
+    @cached_property
+    def _keep(self) -> Keep | None:
+        """Where the frozen states are kept; None where they are too large."""
+        scorer, compute, config = self.scorer, self.compute, self._config
+        version = [
+            computed_by(__name__),
+            [scorer.frozen_digest, scorer.frozen_layers, scorer.bf16],
+            [config.pad, config.margin, config.trim],
+            [compute.device.type, compute.precision],
+        ]
+        cache = ArrayCache(compute.run, "whisper-states", version)
+        width = scorer.model.config.d_model
+        size = int(self.seconds.sum() * STATES_A_SECOND) * width * torch.half.itemsize
+        keys = self.recorded.digests
+        return Keep(cache, keys) if cache.make_room(size, MOST_KEPT) else None
 
     def each_recording(
         self, numbers: Callable[[Rows], Tensor], label: str, *, shared: bool = False
     ) -> NDArray[np.float64]:
         """Compute `numbers` of recordings without gradients, as many at a time as memory holds.
 
-        `shared` is as `predict` takes it.
+        `shared` is as `predict` takes it. What is not trained comes from where `keep_frozen` keeps
+        it, but not on a GPU, which computes it sooner than a disk takes it.
         """
+        frozen, few = self.scorer.frozen_layers, len(self.seconds) <= FEW
+        worth = frozen is not None and self.compute.device.type == "cpu" and not few
+        if worth and self._frozen is None and self._keep is not None:
+            self.keep_frozen()
         return predict(
             numbers,
             self.seconds,
@@ -136,8 +186,8 @@ class Pipeline:
 
     def read_targets_of(self, clips: Rows) -> list[Target]:
         """Return the text of some clips in the spelling in which `features` read it."""
-        own = self.targets_of(clips)
-        return [self._read.get(int(i), target) for i, target in zip(clips, own, strict=True)]
+        pairs = zip(map(self.spellings.get, clips.tolist()), self.targets_of(clips), strict=True)
+        return [target.respelled(choice) if choice else target for choice, target in pairs]
 
     def score_silence(self) -> Tensor:
         """Return the log probability of each token of each text given silence: (texts, maximum).
@@ -178,7 +228,7 @@ class Pipeline:
 
         def read(clips: Rows, *asked: Any) -> Tensor:
             found, read = self.scorer.read(*asked)
-            self._read.update(zip(clips.tolist(), read, strict=True))
+            self.spellings.update(zip(clips.tolist(), read, strict=True))
             return found
 
         return self._each_clip(read, label)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -34,6 +36,8 @@ from audiomatch_whisper.text.spellings import Speller
 from audiomatch_whisper.text.tokenizer import ENGLISH, WhisperTokenizer
 
 SILENCE_SECONDS = 1.0
+
+Choice = tuple[int, ...]
 
 
 def prompt_of(config: WhisperConfig, tokenizer: WhisperTokenizer) -> tuple[int, ...]:
@@ -144,15 +148,34 @@ class Scorer(nn.Module):
             mels: log-mel of clips of one length each, (n, mels, frames).
 
         Returns:
-            What `encode_trained` takes, (frames / 2, d) of each clip, float32.
+            What `encode_trained` takes, (frames / 2, d) of each clip: float16, in which they are
+            kept, and float32 where all is trained.
         """
         trained = self.frozen_layers is None and torch.is_grad_enabled()
         with torch.set_grad_enabled(trained), self.autocast():
             states = encode_first_layers(self.whisper.encoder, mels, self.frozen_layers or 0)
-            return states.with_flat(states.flat.float())
+            if self.frozen_layers is None:
+                return states.with_flat(states.flat.float())
+            most = torch.finfo(torch.float16).max
+            return states.with_flat(states.flat.clamp(-most, most).half())
+
+    @cached_property
+    def frozen_digest(self) -> str:
+        """SHA-256 of the weights that `encode_frozen` runs where not all of the encoder is trained.
+
+        Training leaves it: what it computes for one model others may take.
+        """
+        encoder, whole = self.whisper.encoder, hashlib.sha256()
+        layers = encoder.layers[: self.frozen_layers]
+        for part in (encoder.conv1, encoder.conv2, encoder.embed_positions, *layers):
+            for name, tensor in part.state_dict().items():
+                whole.update(f"{name} {tuple(tensor.shape)}\0".encode())
+                whole.update(tensor.detach().float().cpu().numpy())
+        return whole.hexdigest()
 
     def encode_trained(self, states: Ragged) -> CrossAttentionCache:
         """Run the rest of the encoder, and compute the decoder's keys and values of its states."""
+        states = states.with_flat(states.flat.float())
         with self.autocast():
             states = encode_last_layers(self.whisper.encoder, states, self.frozen_layers or 0)
             return CrossAttentionCache.of(self.whisper.decoder, states)
@@ -196,19 +219,23 @@ class Scorer(nn.Module):
         targets: Sequence[Target],
         owner: NDArray[np.int64] | None = None,
         silent: Tensor | None = None,
-    ) -> tuple[Tensor, list[Target]]:
-        """Return what `features` does, and the texts in the spellings in which they were read."""
+    ) -> tuple[Tensor, list[Choice]]:
+        """Return what `features` does, and the spellings in which the texts were read.
+
+        They are the numbers that `Target.respelled` takes, none where a text was read as written.
+        """
         owner = np.arange(len(targets)) if owner is None else owner
         found, likeliest = self._read_as_written(cache, targets, owner, silent)
-        read = list(targets)
+        read: list[Choice] = [()] * len(targets)
         if likeliest is None or torch.is_grad_enabled():
             return found, read
         choices = likeliest.tolist()
         rows = [i for i, choice in enumerate(choices) if any(choice)]
         for i in rows:
-            read[i] = targets[i].respelled(choices[i][: len(targets[i].spellings)])
+            read[i] = tuple(choices[i][: len(targets[i].spellings)])
         if rows:
-            again, _ = self._read_as_written(cache, [read[i] for i in rows], owner[rows])
+            respelled = [targets[i].respelled(read[i]) for i in rows]
+            again, _ = self._read_as_written(cache, respelled, owner[rows])
             found = found.index_copy(0, torch.tensor(rows).to(found.device), again)
         return found, read
 
@@ -240,7 +267,7 @@ class Scorer(nn.Module):
             times = speaking_times(following, targets, batch, cache)
             complete = complete_features(features, reading.log_p, silent, lead, times, batch)
             assert isinstance(self.head, ProductHead)
-            return complete[:, : sum(self.head.widths)], reading.likeliest
+            return complete[:, : self.head.width], reading.likeliest
 
     def forward(
         self,
