@@ -24,6 +24,18 @@ def trim(audio: np.ndarray, keep: float = 0.03) -> np.ndarray:
     return audio[max(0, loud[0] * hop - pad) : (loud[-1] + 1) * hop + pad]
 
 
+def cut_short(audio: np.ndarray, share: float) -> np.ndarray:
+    """Keep the first `share` of the speech; its last tenth, at most 80 ms, fades to nothing.
+
+    A hard cut would click, and the click would tell the label.
+    """
+    speech = trim(audio, keep=0.0)
+    kept = speech[: int(share * len(speech))].copy()
+    fade = min(len(kept) // 10, int(0.08 * RATE))
+    kept[-fade:] *= 0.5 + 0.5 * np.cos(np.pi * np.arange(1, fade + 1) / fade)
+    return kept
+
+
 def childlike(parts: list[np.ndarray], voice: Voice, acoustics: Acoustics) -> list[np.ndarray]:
     """Raise pitch and formants and slow the speech down, with the WORLD vocoder.
 

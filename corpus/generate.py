@@ -25,14 +25,15 @@ def write_clip(clip: Clip, folder: Path) -> None:
     """Synthesise a clip and write it as Ogg Opus."""
     import soundfile as sf
 
-    from corpus.effects import record
+    from corpus.effects import cut_short, record
     from corpus.phonemes import parse_spoken
     from corpus.synth import ENGINES, RATE
 
     speak = ENGINES[clip.voice.engine]
-    parts = [
-        speak(part, clip.voice.source, clip.acoustics.seed) for part in parse_spoken(clip.spoken)
-    ]
+    parts = []
+    for part in parse_spoken(clip.spoken):
+        said = speak(part, clip.voice.source, clip.acoustics.seed)
+        parts.append(cut_short(said, part.share) if part.share < 1.0 else said)
     audio = record(parts, clip.voice, clip.acoustics)
     sf.write(
         folder / f"{clip.id}.ogg",
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--plan-only", action="store_true", help="write the manifest alone")
     parser.add_argument("--voice", action="append", help="make the clips of this voice alone")
+    parser.add_argument("--error", action="append", help="make the clips with this error alone")
     args = parser.parse_args()
     plan = make_plan(args.seed)
     clips = args.out / "clips"
@@ -58,11 +60,12 @@ def main() -> None:
     write_manifest(plan, args.out / "manifest.csv")
     if args.plan_only:
         return
-    if not args.voice:
+    if not (args.voice or args.error):
         for old in clips.glob("*.ogg"):
             old.unlink()
     for clip in plan:
-        if not args.voice or clip.voice.name in args.voice:
+        asked = not args.voice or clip.voice.name in args.voice
+        if asked and (not args.error or clip.error in args.error):
             write_clip(clip, clips)
     size = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file())
     print(f"{len(plan)} clips, {size / 1e6:.2f} MB in {args.out}")

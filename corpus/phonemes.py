@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 
 PAUSE = " ... "
+_FIRST = re.compile(r"(?P<said>.*) \[first (?P<percent>\d+) %\]")
 
 
 def _table(pairs: str) -> dict[str, str]:
@@ -24,21 +26,28 @@ XSAMPA = ESPEAK | _table(r"AE={ AW=a_U AY=a_I EY=e_I OW=o_U OY=O_I CH=t_S JH=d_Z
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch said in one go: words, or ARPAbet phonemes with stress digits."""
+    """A stretch said in one go: words, or ARPAbet phonemes with stress digits.
+
+    `share` is the part of its time after which it breaks off.
+    """
 
     words: str = ""
     phonemes: tuple[str, ...] = ()
+    share: float = 1.0
 
 
 def parse_spoken(spoken: str) -> list[Part]:
     """Split the `spoken` notation at its pauses."""
-    parts = []
-    for part in spoken.split(PAUSE):
-        if part.startswith("/") and part.endswith("/"):
-            parts.append(Part(phonemes=tuple(part.strip("/").split())))
-        else:
-            parts.append(Part(words=part))
-    return parts
+    return [_parse_part(part) for part in spoken.split(PAUSE)]
+
+
+def _parse_part(part: str) -> Part:
+    share = 1.0
+    if first := _FIRST.fullmatch(part):
+        part, share = first["said"], int(first["percent"]) / 100
+    if part.startswith("/") and part.endswith("/"):
+        return Part(phonemes=tuple(part.strip("/").split()), share=share)
+    return Part(words=part, share=share)
 
 
 def split_stress(phoneme: str) -> tuple[str, int]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from corpus.disrupted import DISRUPTED
 from corpus.prompts import PROMPTS, Prompt
 from corpus.voices import VOICES, Voice
 
@@ -110,7 +111,31 @@ def make_plan(
             spoken, error = (prompt.spoken, "") if match else (wrong.spoken, wrong.error)
             drawn.append((prompt, match, spoken, error, voice, _acoustics(rng, task)))
     width = max(4, len(str(len(drawn))))
-    return [Clip(str(i).zfill(width), *rest) for i, rest in enumerate(_shuffled(rng, drawn), 1)]
+    plan = [Clip(str(i).zfill(width), *rest) for i, rest in enumerate(_shuffled(rng, drawn), 1)]
+    return _with_disrupted(plan)
+
+
+def _with_disrupted(plan: list[Clip]) -> list[Clip]:
+    """Replace one wrong answer to each text of `DISRUPTED`, and nothing else of the clip.
+
+    The voices take turns within a task, and the commonest error of the task gives way.
+    """
+    turns: Counter[object] = Counter()
+    common = Counter((clip.prompt.task, clip.error) for clip in plan)
+    replaced = {}
+    for text, wrong in DISRUPTED.items():
+        clips = [clip for clip in plan if clip.prompt.text == text and not clip.match]
+
+        def rank(clip: Clip) -> tuple[int, int, int]:
+            task, name = clip.prompt.task, clip.voice.name
+            return turns[name, task], turns[name], -common[task, clip.error]
+
+        chosen = min(clips, key=rank)
+        task, name = chosen.prompt.task, chosen.voice.name
+        turns.update(((name, task), name))
+        common[task, chosen.error] -= 1
+        replaced[chosen.id] = replace(chosen, spoken=wrong.spoken, error=wrong.error)
+    return [replaced.get(clip.id, clip) for clip in plan]
 
 
 FIELDS = (

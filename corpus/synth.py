@@ -67,20 +67,18 @@ def festival(part: Part, voice: str, seed: int) -> np.ndarray:
     return _run(["festival", "-b"], script)
 
 
-@cache
-def _pico(language: str) -> Any:
+def pico(part: Part, voice: str, seed: int) -> np.ndarray:
+    """Speak with SVOX Pico; `voice` is the language, and pitch and speed in percent.
+
+    An engine's noise goes on from one utterance to the next, so each gets an engine of its own.
+    """
     import ttspico
 
-    return ttspico.TtsEngine(language)
-
-
-def pico(part: Part, voice: str, seed: int) -> np.ndarray:
-    """Speak with SVOX Pico; `voice` is the language, and pitch and speed in percent."""
     language, pitch, speed = voice.split()
     text = part.words
     if part.phonemes:
         text = f"<phoneme alphabet=\"xsampa\" ph='{to_xsampa(part.phonemes)}'/>"
-    data = _pico(language).speak(
+    data = ttspico.TtsEngine(language).speak(
         f'<pitch level="{pitch}"><speed level="{speed}">{text}</speed></pitch>'
     )
     return np.frombuffer(data, dtype="<i2").astype(np.float32) / 32768

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
 
-from corpus.phonemes import VOWELS, parse_spoken, split_stress
+from corpus.disrupted import DISRUPTED
+from corpus.phonemes import VOWELS, Part, parse_spoken, split_stress
 from corpus.plan import Clip, make_plan, manifest_row
 from corpus.prompts import PROMPTS, TASKS
 
@@ -71,6 +72,33 @@ def test_matches_say_the_text_and_mismatches_do_not(plan):
     for clip in plan:
         assert (clip.spoken == clip.prompt.spoken) == clip.match
         assert bool(clip.error) != clip.match
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_each_disrupted_answer_is_given_once_by_voices_in_turn(seed):
+    plan = make_plan(seed)
+    errors = {wrong.error for wrong in DISRUPTED.values()}
+    disrupted = [clip for clip in plan if clip.error in errors]
+    said = {clip.prompt.text: clip.spoken for clip in disrupted}
+    assert said == {text: wrong.spoken for text, wrong in DISRUPTED.items()}
+    assert len(disrupted) == len(said)
+    assert 0.1 <= len(disrupted) / sum(not clip.match for clip in plan) <= 0.16
+    turns = Counter((clip.prompt.task, clip.voice.name) for clip in disrupted)
+    assert max(turns.values()) <= 2
+
+
+def test_an_answer_may_break_off_within_a_part():
+    halves = parse_spoken("win [first 50 %] ... /W IH1 N/ [first 75 %] ... win")
+    assert halves == [Part("win", share=0.5), Part("", ("W", "IH1", "N"), 0.75), Part("win")]
+
+
+def test_what_is_cut_short_ends_well_before_the_text(plan):
+    cut = [clip for clip in plan if clip.error == "cut_short"]
+    assert cut
+    for clip in cut:
+        (part,) = parse_spoken(clip.spoken)
+        assert clip.spoken.startswith(clip.prompt.spoken)
+        assert 0.4 <= part.share <= 0.8
 
 
 def test_spoken_phonemes_are_arpabet_and_nonwords_are_phonemes(plan):
