@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from audiomatch.errors import brief
 
@@ -99,6 +98,16 @@ class Calibration:
         if not (math.isfinite(made.slope) and math.isfinite(made.offset) and made.slope >= 0):
             raise ValueError(f"not a calibration: {brief(content)}")
         return made
+
+
+def expit(x: Any) -> Any:
+    """Return 1 / (1 + exp(-x)); to import scipy's takes as long as to score a clip."""
+    return np.exp(-np.logaddexp(0, -x))
+
+
+def logit(p: Any) -> Any:
+    """Return log(p / (1 - p)) of p in (0, 1)."""
+    return np.log(p) - np.log1p(-p)
 
 
 def logits_of(p: NDArray[Any], smallest: float) -> Vector:

@@ -13,7 +13,8 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+
+from audiomatch.calibration import expit, logit
 
 Vector = NDArray[np.float64]
 

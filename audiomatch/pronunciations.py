@@ -6,8 +6,7 @@ pronunciations, in ARPAbet without stress.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,7 +32,7 @@ def homophones(word: str) -> tuple[str, ...]:
     does not make them alike. Raises `UserError` without pocketsphinx.
     """
     said, spelled = _lexicons()
-    own = said.get(word, [])
+    own = said.get(word, ())
     alike = {
         other
         for sound in own
@@ -43,18 +42,38 @@ def homophones(word: str) -> tuple[str, ...]:
     return tuple(sorted(alike - {word}))
 
 
+class _Lists(Mapping[str, Sequence[str]]):
+    """Lists of strings, each kept as one: 250,000 lists would busy the garbage collector."""
+
+    def __init__(self) -> None:
+        self._joined: dict[str, str] = {}
+
+    def append(self, key: str, value: str) -> None:
+        """Add a string without line breaks to the list of a key."""
+        joined = self._joined
+        joined[key] = f"{joined[key]}\n{value}" if key in joined else value
+
+    def __getitem__(self, key: str) -> Sequence[str]:
+        return self._joined[key].split("\n")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._joined)
+
+    def __len__(self) -> int:
+        return len(self._joined)
+
+
 @lru_cache(maxsize=1)
-def _lexicons() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+def _lexicons() -> tuple[_Lists, _Lists]:
     """Return the pronunciations of each word, and the words of each pronunciation."""
     found = find_spec("pocketsphinx")  # its folder: it is not imported
     if found is None or not found.submodule_search_locations:
         raise UserError("pronunciations need the library pocketsphinx: pip install pocketsphinx")
     file = Path(found.submodule_search_locations[0], _FILE)
-    said: dict[str, list[str]] = {}
-    spelled: dict[str, list[str]] = defaultdict(list)
+    said, spelled = _Lists(), _Lists()
     for line in file.read_text(encoding="utf-8").splitlines():
         entry, _, sound = line.partition(" ")
         word = entry.partition("(")[0]  # a further pronunciation is that of word(2)
-        said.setdefault(word, []).append(sound)
-        spelled[sound].append(word)
+        said.append(word, sound)
+        spelled.append(sound, word)
     return said, spelled

@@ -80,11 +80,8 @@ class Vocabulary:
 
     def __init__(self, tokenizer: WhisperTokenizer) -> None:
         """Look at every id once."""
-        ids = range(tokenizer.end)
-        names = [tokenizer.tokenizer.id_to_token(i) or "" for i in ids]
-        self.letters = [
-            letters(one) for one in tokenizer.tokenizer.decode_batch([[i] for i in ids])
-        ]
+        names = [tokenizer.tokenizer.id_to_token(i) or "" for i in range(tokenizer.end)]
+        self.letters = _letters_of(names, tokenizer)
         starts = np.array([name.startswith("Ġ") for name in names])
         voiced = np.array([bool(one) for one in self.letters])
         # In a vocabulary of bytes no token is both a space and a letter.
@@ -113,6 +110,19 @@ class Vocabulary:
         own = tuple(map(letters, spellings))
         others = (s for s in starts if not any(o.startswith(self.letters[s[0]]) for o in own))
         return next(others, starts[0])
+
+
+def _letters_of(names: Sequence[str], tokenizer: WhisperTokenizer) -> list[str]:
+    """Return the letters of each id by its name, in which Ġ is a space and ASCII itself."""
+    texts = [name.replace("Ġ", " ") for name in names]
+    others = [i for i, text in enumerate(texts) if not text.isascii()]
+    decoded = tokenizer.tokenizer.decode_batch([[i] for i in others])
+    for i, text in zip(others, decoded, strict=True):
+        texts[i] = text
+    stripped = (text.strip() for text in texts)
+    return [
+        text.lower() if text.isascii() and text.isalpha() else letters(text) for text in stripped
+    ]
 
 
 def score_words(
