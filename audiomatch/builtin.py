@@ -67,9 +67,13 @@ def audiomatch_matchers() -> list[MatcherInfo]:
         ),
         MatcherInfo(
             "ensemble",
-            "weighted mean of other matchers, or a model stacked on them",
+            "a model stacked on other matchers, or their weighted mean",
             "audiomatch.ensemble:Ensemble",
-            presets={"plain": {"weights": "equal"}, "stacked": {"method": "logistic"}},
+            presets={
+                "mean": {"method": "mean"},
+                "plain": {"weights": "equal"},
+                "stacked": {"method": "logistic"},
+            },
         ),
     ]
 

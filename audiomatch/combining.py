@@ -166,13 +166,13 @@ class LogisticStack(Stack):
     """A logistic regression; `model` holds its weights, then its offset."""
 
     @classmethod
-    def fit(cls, p_match: Probabilities, train: Clips, run: Run) -> LogisticStack:  # noqa: ARG003
-        """Fit the regression."""
-        from sklearn.linear_model import LogisticRegression
+    def fit(cls, p_match: Probabilities, train: Clips, run: Run) -> LogisticStack:
+        """Fit the regression, with the penalty that suits clips of other groups."""
+        from audiomatch.floors.logistic import fit_logistic  # scikit-learn: predicting needs none
 
         inputs = cls(p_match.shape[1], _several(train), None).inputs(p_match, train)
-        fitted = LogisticRegression(max_iter=1000).fit(inputs, train.labels)
-        numbers = np.append(fitted.coef_[0], fitted.intercept_)
+        fitted = fit_logistic(inputs, np.arange(len(train)), train, run.seed)
+        numbers = np.append(fitted.coefficients, fitted.intercept)
         return cls(p_match.shape[1], _several(train), numbers)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""`ensemble`: several matchers as one, by a weighted mean or by stacking."""
+"""`ensemble`: several matchers as one, by stacking or by a weighted mean."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ class EnsembleConfig(MatcherConfig):
     """Options of `ensemble`."""
 
     method: Method = Field(
-        "mean",
-        description="The weighted mean of the probabilities, or a model stacked on their log odds, "
-        "the task, and whether the text holds a nonword.",
+        "logistic",
+        description="A model stacked on the members' log odds, the task, and whether the text "
+        "holds a nonword; or mean for the weighted mean of the probabilities.",
     )
     weights: Literal["inner", "equal"] | tuple[float, ...] = Field(
         "inner",
-        description="Of the mean: inner for the convex weights of least log loss on inner folds; "
-        "equal; or a number for each member in round brackets, as in (2,1).",
+        description="Of the mean, which others than inner ask for: inner for the convex weights of "
+        "least log loss on inner folds; equal; or a number for each member in round brackets, as "
+        "in (2,1).",
     )
     inner_folds: int = Field(
         3,
@@ -54,6 +55,12 @@ class EnsembleConfig(MatcherConfig):
         "named again is fitted with the next seed. Where none is named: all matchers installed "
         "that offer themselves as members and have their weights.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mean_of_weights(cls, given: Any) -> Any:
+        weighs = isinstance(given, dict) and given.get("weights", "inner") != "inner"
+        return {"method": "mean", **given} if weighs else given
 
     @field_validator("weights", mode="before")
     @classmethod
@@ -149,7 +156,7 @@ class _Member:
 
 
 class Ensemble(Matcher):
-    """The weighted mean of the members' probabilities, or a model stacked on their log odds.
+    """A model stacked on the members' log odds, or the weighted mean of their probabilities.
 
     Weights and stack (Wolpert, 1992) are learned from predictions for grouped inner folds of the
     training part, so that they never see a prediction for a clip that the member was fitted on, nor

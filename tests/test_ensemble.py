@@ -76,10 +76,10 @@ def test_the_mean_by_weights_that_are_given(
     assert len(Knowing.seen) == 2, "nothing is fitted on inner folds"
 
 
-def test_by_default_a_member_that_knows_nothing_has_no_weight(
+def test_in_the_mean_a_member_that_knows_nothing_has_no_weight(
     plugin: Plugin, clips: Clips, run: Run, tmp_path: Path
 ) -> None:
-    spec = parse_matcher("ensemble@members=(toy,knowing@strength=2)")
+    spec = parse_matcher("ensemble:mean@members=(toy,knowing@strength=2)")
     made, ensemble = make(str(spec), plugin)
     ensemble.fit(clips, run)
     predicted = ensemble.predict(clips.unlabelled(), run)
@@ -132,15 +132,25 @@ def test_two_that_know_different_clips_share_the_weight() -> None:
     "method", ["logistic", pytest.param("lightgbm", marks=pytest.mark.plugins)]
 )
 @pytest.mark.parametrize(
-    ("texts", "tasks"), [(["moon", "chav"], None), (None, ["naming", "repetition"])]
+    ("texts", "tasks"),
+    [
+        ((["moon", "rain", "dog", "sun"], ["chav", "drem", "plonk it gav", "strib"]), None),
+        (None, (["naming"], ["repetition"])),
+    ],
 )
 def test_a_stack_is_told_the_task_and_whether_the_text_holds_a_nonword(
-    method: Method, texts: list[str] | None, tasks: list[str] | None
+    method: Method, texts: tuple[list[str], ...] | None, tasks: tuple[list[str], ...] | None
 ) -> None:
     """Of the one kind nearly all are matches, of the other nearly none; the member is blind."""
     labels = np.repeat([1, 0], 60)
     labels[[0, 60]] = 0, 1
-    clips = labelled(labels, *(one and list(np.repeat(one, 60)) for one in (texts, tasks)))
+    clips = labelled(
+        labels,
+        *(
+            one and [kind[i % len(kind)] for kind in one for i in range(60)]
+            for one in (texts, tasks)
+        ),
+    )
     p = np.full((120, 1), 0.5)
     stack = COMBINERS[method].fit(p, clips, Run(cache=Path()))
     predicted = stack(p, clips.unlabelled())
@@ -157,11 +167,11 @@ def test_ensembles_that_share_a_member_share_its_inner_folds(
 ) -> None:
     made = plugin(members=members(Toy, Counting))
     Counting.seen = []
-    for name in ("ensemble@members=(toy,counting)", "ensemble:stacked@members=(counting,toy)"):
+    for name in ("ensemble:mean@members=(toy,counting)", "ensemble@members=(counting,toy)"):
         made.create(parse_matcher(name)).fit(clips, run)
     assert len(Counting.seen) == 3 + 2
     run.seed = 1
-    made.create(parse_matcher("ensemble@members=(toy,counting)")).fit(clips, run)
+    made.create(parse_matcher("ensemble:mean@members=(toy,counting)")).fit(clips, run)
     assert len(Counting.seen) == 3 + 2 + 3 + 1
 
 
@@ -172,7 +182,7 @@ def test_a_mean_saved_without_weights_is_the_plain_one(
     ensemble.fit(clips, run)
     ensemble.save(tmp_path)
     (tmp_path / "ensemble.json").unlink()
-    older = made.create(parse_matcher("ensemble@members=(knowing,toy)"))
+    older = made.create(parse_matcher("ensemble:mean@members=(knowing,toy)"))
     older.load(tmp_path)
     np.testing.assert_array_equal(older.predict(clips, run), ensemble.predict(clips, run))
 
@@ -255,13 +265,13 @@ def test_bench_runs_it(
     plugin(members=members(Toy, Knowing))
     code, out, err = command(
         *("bench", corpus, "--folds", 3, "--out", tmp_path / "run", "--json", "--matchers"),
-        "knowing,ensemble:stacked@members=(knowing,toy),ensemble:plain@members=(knowing,toy),"
-        "ensemble@members=(knowing,toy)",
+        "knowing,ensemble@members=(knowing,toy),ensemble:plain@members=(knowing,toy),"
+        "ensemble:mean@members=(knowing,toy)",
     )
     assert code == 0, err
     losses = {row["matcher"]: row["log_loss"] for row in json.loads(out)["rows"]}
     stacked, plain, weighted = (
-        losses[f"ensemble{preset}@members=(knowing,toy)"] for preset in (":stacked", ":plain", "")
+        losses[f"ensemble{preset}@members=(knowing,toy)"] for preset in ("", ":plain", ":mean")
     )
     assert stacked < losses["knowing"] == weighted < plain
 
