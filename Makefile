@@ -16,8 +16,10 @@ SOURCES := Makefile pyproject.toml $(CONSTRAINTS) $(wildcard plugins/*/pyproject
 bench: $(VENV)/.ready
 	$(BIN)/audiomatch bench --matchers $(MATCHERS) --folds 3 --out $(RUN)
 
-# One thread a process, and as many processes as cores.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+# One thread a process, and one process more than cores: some tests wait for others' processes.
+PROCESSES := $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(PROCESSES) \
+	--dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.ready
 	$(PYTEST)

@@ -25,6 +25,44 @@ ALLOWED = re.compile(
 UNEXPLAINED = "xfail without a reason"
 
 
+# Files of more than some 10 s, the longest first: begun last, one would leave other cores idle.
+LONG = (
+    "test_bad_plugins.py",
+    "test_notebook.py",
+    "test_crossval.py",
+    "test_ray.py",
+    "test_new_plugin.py",
+    "test_contract.py",
+    "test_whisper_contract.py",
+    "test_mlflow.py",
+    "test_testing.py",
+    "test_api.py",
+    "test_how_to.py",
+    "test_ctc_matcher.py",
+    "test_torch_checkpoints.py",
+    "test_torch_ranks.py",
+    "test_probe.py",
+    "test_two_tower_matcher.py",
+    "test_devices.py",
+    "test_whisper_weights.py",
+    "test_whisper_lora.py",
+    "test_report_page.py",
+    "test_view.py",
+    "test_plugins.py",
+    "test_offline.py",
+    "test_rerun.py",
+    "test_repeats.py",
+    "test_train_sizes.py",
+    "test_whisper_matcher.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files; `--no-loadscope-reorder` lets xdist keep to it."""
+    order = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONG)))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _quick_collection() -> Iterator[None]:
     """Leave what was imported before out of each collection: there is one before every job."""

@@ -60,7 +60,8 @@ HARMLESS = (
 # Another kind shows the same in less time.
 SLOW = (
     "base-error", "recursion", "abort", "suicide", "exit-in-thread", "forked-crash", "none",
-    "close-everything", "fingerprint-segfault", "read-stdin", "leave-thread",
+    "close-everything", "fingerprint-segfault", "read-stdin", "leave-thread", "out-of-range",
+    "too-short", "words", "init-raises", "sys-exit",
 )  # fmt: skip
 SKIPPED = {
     "bad@how=no-weights": "no weights 'x'",
@@ -209,6 +210,8 @@ def test_a_lost_worker_costs_one_fold(home: Path) -> None:
         f"bad@how=once:{home / 'once'},prior",
         "--folds",
         2,
+        "--floors",
+        "none",
         "--json",
     )
     program = start(home, *how, "--out", home / "lost")
@@ -251,7 +254,7 @@ def waiting(home: Path) -> Iterator[Callable[[str], tuple[Any, list[int], Path]]
     for name in SIGNALS:
         matchers = f"good,bad@how=wait:{home / name}"
         how = ("--split", "part", "--out", home / f"run-{name}", "--cache", home / f"cache-{name}")
-        programs[name] = start(home, "--matchers", matchers, *how)
+        programs[name] = start(home, "--matchers", matchers, "--floors", "none", *how)
 
     def of(name: str) -> tuple[Any, list[int], Path]:
         until = time.monotonic() + 200

@@ -59,7 +59,15 @@ def test_it_is_short(made: Path) -> None:
     assert max(len(line) for file in files for line in file.read_text().splitlines()) <= 100
 
 
-@pytest.mark.parametrize("name", ["my-model2", "speaking-rate", "speaking-rate:letters"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "speaking-rate",
+        # The same checks are its own tests.
+        pytest.param("my-model2", marks=pytest.mark.slow),
+        pytest.param("speaking-rate:letters", marks=pytest.mark.slow),
+    ],
+)
 def test_it_passes_check(name: str, environment: dict[str, str], tmp_path: Path) -> None:
     done = run(environment, tmp_path, "-c", COMMAND, "check", name, "--device", "cpu")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -248,7 +248,7 @@ def test_the_commit_of_the_hub_is_in_the_results(folders, monkeypatch, tmp_path)
         repo = hub.repos.setdefault("models/pinned/whisper", Repo())
         repo.commit({"config.json": b"{}"})
         commit = repo.commit(files, "v1")
-        data = write_corpus(tmp_path / "data")
+        data = write_corpus(tmp_path / "data", clips=12)
         name = "whisper@epochs=0@weights=pinned/whisper#v1"
         own = {"cache": tmp_path / "cache", "device": "cpu"}
         found = audiomatch.compare(
