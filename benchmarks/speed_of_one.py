@@ -73,7 +73,7 @@ def measure(job: Measured) -> Measured:
         spec = parse_matcher(job["matcher"])
         if job["clips_a_pass"]:
             spec = sharing_passes(spec, job["clips_a_pass"], clips)
-        of = measure_fit if job["part"] == "train" else measure_predict
+        of = PARTS[job["part"]]
         return {"spec": str(spec), **of(spec, clips, job["texts"], run)}
 
 
@@ -109,12 +109,7 @@ def measure_predict(
     spec: MatcherSpec, clips: Clips, texts: int, run: Callable[[], Run]
 ) -> Measured:
     """Make ready without training, which changes the numbers but not the work."""
-    matcher: Matcher = registry().create(spec.with_option("epochs", "0"))
-    few = pd.concat([part.head(FEW // 2) for _, part in clips.frame.groupby("match")])
-    with tempfile.TemporaryDirectory() as cache:
-        ready = run()
-        ready.cache = Path(cache)
-        matcher.fit(Clips(few), ready)
+    matcher = fit_few(spec.with_option("epochs", "0"), clips, run)
     asked = with_texts(clips, texts).unlabelled()
     own = run()
     with PeakMemory() as peak:
@@ -127,6 +122,44 @@ def measure_predict(
         "seconds_of_tasks": tasks,
         **memory(own, peak),
     }
+
+
+def fit_few(spec: MatcherSpec, clips: Clips, run: Callable[[], Run]) -> Matcher:
+    """Return a matcher fitted on a few of the clips, with a cache of its own."""
+    matcher: Matcher = registry().create(spec)
+    few = pd.concat([part.head(FEW // 2) for _, part in clips.frame.groupby("match")])
+    with tempfile.TemporaryDirectory() as cache:
+        ready = run()
+        ready.cache = Path(cache)
+        matcher.fit(Clips(few), ready)
+    return matcher
+
+
+def measure_both(spec: MatcherSpec, clips: Clips, texts: int, run: Callable[[], Run]) -> Measured:
+    """Fit, then predict the same clips, whose features `fit` has computed; loading is left out.
+
+    What a process does once, as to import libraries, is done before on a few clips.
+    """
+    fit_few(spec, clips, run)
+    matcher: Any = registry().create(spec)
+    own = run()
+    with PeakMemory() as peak:
+        seconds = timed(lambda: matcher.fit(clips, own))
+    of_fit = memory(own, peak)
+    later = run()
+    with PeakMemory() as peak:
+        predicting = timed(lambda: matcher.predict(clips.unlabelled(), later))
+    return {
+        "fit_clips_per_second": len(clips) / (seconds - (own.progress.to_first or 0.0)),
+        "fit_seconds": seconds,
+        "predict_clips_per_second": len(clips) / predicting,
+        **{f"fit_{name}": value for name, value in of_fit.items()},
+        **{f"predict_{name}": value for name, value in memory(later, peak).items()},
+        "weights": own.notes.get("weights", ""),
+    }
+
+
+PARTS = {"train": measure_fit, "predict": measure_predict, "both": measure_both}
 
 
 def with_texts(clips: Clips, count: int) -> Clips:

@@ -80,15 +80,18 @@ def plan(asked: argparse.Namespace) -> list[list[Measured]]:
     return turns
 
 
-def in_a_process(job: Measured, folder: Path) -> Measured:
-    """Measure in a fresh interpreter; one that fails gives `error`."""
+def in_a_process(job: Measured, folder: Path, seconds: float | None = None) -> Measured:
+    """Measure in a fresh interpreter; one that fails, or takes longer, gives `error`."""
     place = folder / "job.json"
     write_json(place, job)
     threads = {"OMP_NUM_THREADS": str(job["threads"])} if job["threads"] else {}
-    done = subprocess.run(
-        [sys.executable, str(CHILD), str(place)],
-        capture_output=True, text=True, env={**os.environ, **threads},
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            [sys.executable, str(CHILD), str(place)],
+            capture_output=True, text=True, env={**os.environ, **threads}, timeout=seconds,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return {"error": "the time was over"}
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         return {"error": said[-1]}

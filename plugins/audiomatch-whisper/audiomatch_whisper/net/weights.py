@@ -146,7 +146,7 @@ def load_whisper(asked: str | Weights, size: str = SIZE) -> Whisper:
     weights = find_whisper(asked, size) if isinstance(asked, str) else asked
     if weights.folder is None:
         tokenizer = WhisperTokenizer.of_bytes()
-        shape = _scratch_shape(SIZES[size.removesuffix(".en")], tokenizer)
+        shape = scratch_shape(SIZES[size.removesuffix(".en")], tokenizer)
         return _whisper(WhisperNetwork(shape).start(), tokenizer)
     tokenizer = WhisperTokenizer.read(weights.folder)
     if weights.files[0].name.startswith("model.bin"):
@@ -236,7 +236,8 @@ def _ct2_shape(ct2: dict[str, Tensor], tokenizer: WhisperTokenizer) -> Shape:
     )
 
 
-def _scratch_shape(size: Size, tokenizer: WhisperTokenizer) -> Shape:
+def scratch_shape(size: Size, tokenizer: WhisperTokenizer) -> Shape:
+    """Return the shape of a Whisper of this size that knows the tokenizer's ids."""
     return Shape(
         vocab_size=tokenizer.vocabulary_size,
         d_model=size.width,
