@@ -19,6 +19,7 @@ from audiomatch.records.behaviour import Behaviour
 from audiomatch.records.training import LearningPoint, RecipeDifference
 from audiomatch.report import write_report
 from audiomatch.report.curves import frontier, operating, ratios, reliability, thinned
+from audiomatch.report.drawing import loss_domain
 from audiomatch.report.listening import listed
 from audiomatch.report.page import clip_table
 from audiomatch.report.words import EXPLANATIONS, read_words
@@ -348,6 +349,16 @@ def test_the_axis_keeps_an_outlier_from_squeezing_the_rest(tmp_path):
     _, _, page = report(tmp_path, predictions, results)
     layers = page.data["charts"]["losses"]["layer"]
     assert layers[0]["encoding"]["x"]["scale"]["domain"][1] <= 1.2
+
+
+@pytest.mark.parametrize(
+    ("losses", "domain"),
+    [((0.1, 0.69), [0, 0.7]), ((0.55, 0.69), [0.52, 0.7]), ((0.7, 0.7), [0.68, 0.7])],
+)
+def test_the_axis_begins_at_0_unless_most_of_it_would_be_empty(losses, domain):
+    found = loss_domain([{"loss": loss} for loss in losses])
+    assert found == pytest.approx(domain)
+    assert loss_domain([{"loss": 0.6, "low": 0.1}]) == pytest.approx([0, 0.6])
 
 
 def test_what_else_a_run_found_is_shown_where_it_is_known(tmp_path):

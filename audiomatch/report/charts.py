@@ -10,7 +10,7 @@ from typing import Any
 
 from audiomatch.records import Row
 from audiomatch.report.curves import Ratio, frontier
-from audiomatch.report.drawing import Canvas, Spec, Values, axis_end, colour_by, loss_axis, tips
+from audiomatch.report.drawing import Canvas, Spec, Values, colour_by, loss_axis, loss_domain, tips
 
 Palette = Mapping[str, str]
 _LEAST_SECONDS = 0.01  # of an axis of logarithms
@@ -49,7 +49,7 @@ def cost(rows: Sequence[Row], palette: Palette) -> Spec:
     axis = alt.Axis(tickCount=5, format="~g", labelOverlap=True)
     scale = alt.Scale(type="log", nice=False, padding=56)
     x = alt.X("seconds:Q", title="seconds of fitting and predicting", scale=scale, axis=axis)
-    scale = alt.Scale(domain=[0, axis_end(values)], clamp=True)
+    scale = alt.Scale(domain=loss_domain(values), clamp=True)
     y = alt.Y("loss:Q", title="log loss, nats", scale=scale, axis=alt.Axis(tickCount=6))
     tip = tips(values, label="", loss="log loss", seconds="seconds")
     canvas = Canvas()
@@ -166,7 +166,7 @@ def learning(points: Values, palette: Palette) -> Spec:
 
     axis = alt.Axis(tickCount=6, labelOverlap=True)
     x = alt.X("n:Q", title="clips learned from", scale=alt.Scale(type="symlog"), axis=axis)
-    scale = alt.Scale(domain=[0, axis_end(points)], clamp=True)
+    scale = alt.Scale(domain=loss_domain(points), clamp=True)
     y = alt.Y("loss:Q", title="log loss, nats", scale=scale)
     low = alt.Y("low:Q", title="log loss, nats", scale=scale)
     color = colour_by(palette)

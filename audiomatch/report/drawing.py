@@ -87,20 +87,27 @@ def _short(value: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def axis_end(values: Values) -> float:
-    """Return where an axis of losses ends: no further than three times their median, or 1."""
+def loss_domain(values: Values) -> list[float]:
+    """Return where an axis of losses begins and ends.
+
+    It ends no further than three times their median, or 1, and begins at 0, a perfect matcher's,
+    unless all that is shown lies in the upper two thirds: points need no 0 as bars do.
+    """
     losses = sorted(float(value["loss"]) for value in values)
     ends = [float(value.get("high") or value["loss"]) for value in values]
     most = min(max(ends), max(1.0, 3 * losses[len(losses) // 2]))
     step = 10.0 ** math.floor(math.log10(max(most, 1e-6)))
-    return math.ceil(most / step * 5 - 1e-9) * step / 5
+    end = math.ceil(most / step * 5 - 1e-9) * step / 5
+    least = min(float(value.get("low") or value["loss"]) for value in values)
+    start = round((math.floor(least / step * 5 + 1e-9) - 1) * step / 5, 12)
+    return [start if start > end / 3 else 0.0, end]
 
 
 def loss_axis(values: Values) -> Any:
-    """Return a horizontal axis of losses from 0."""
+    """Return a horizontal axis of losses."""
     import altair as alt
 
-    scale = alt.Scale(domain=[0, axis_end(values)], clamp=True, nice=False)
+    scale = alt.Scale(domain=loss_domain(values), clamp=True, nice=False)
     axis = alt.Axis(tickCount=6, labelOverlap=True)
     return alt.X("loss:Q", title="log loss, nats", scale=scale, axis=axis)
 
