@@ -139,17 +139,16 @@ def time_warp(cost: NDArray[np.float64]) -> NDArray[np.int64]:
         run = np.cumsum(cost[i])
         total[i] = run + np.minimum.accumulate(enter - run + cost[i])
     first = np.zeros(rows, dtype=np.int64)
+    best = total.tolist()  # whose numbers are at hand sooner than an array's
     i, j = rows - 1, columns - 1
-    while i or j:
-        options = (
-            (total[i - 1, j - 1] if i and j else np.inf, 1, 1),
-            (total[i - 1, j] if i else np.inf, 1, 0),
-            (total[i, j - 1] if j else np.inf, 0, 1),
-        )
-        _, down, left = min(options, key=lambda option: option[0])
-        if down:
-            first[i] = j
-        i, j = i - down, j - left
+    while i and j:
+        diagonal, above, before = best[i - 1][j - 1], best[i - 1][j], best[i][j - 1]
+        if before < min(diagonal, above):
+            j -= 1
+            continue
+        first[i] = j
+        i -= 1
+        j -= diagonal <= above
     return first
 
 
