@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -25,7 +25,7 @@ from audiomatch.running.identity import computed_by, digest_of
 from audiomatch.workers import each_by_workers
 from audiomatch_phones.acoustics import Acoustics, Heard, acoustics
 from audiomatch_phones.alignment import Alignment, Words, align
-from audiomatch_phones.front_end import SECONDS
+from audiomatch_phones.front_end import HOP, SECONDS
 from audiomatch_phones.loop import phone_loop
 from audiomatch_phones.model_files import STATES, model_digest
 
@@ -35,6 +35,8 @@ PHONES = (
     *("UH", "UW", "V", "W", "Y", "Z", "ZH"),
 )
 FLOOR = -25.0  # nats a frame: no phone is said worse than that
+QUIET = 1e-4  # of the power of the loudest frame, 40 dB under it: what is softer is silence
+MARGIN = 25  # frames of it that are kept at either end
 LEFT_OUT = -12.0  # of a phone whose word was left out
 Vector = NDArray[np.float64]
 
@@ -50,10 +52,10 @@ class Evidence:
         goodness: its log likelihood a frame, relative to the best senone, to the free phones, and
             to all phones together, (phones, 3).
         heard: of each frame the number in `PHONES` of what the free phones are; -1 for none.
-        inside: share of the frames between the text's first phone and its last, or of speech, that
-            belong to phones of the text.
-        path: log likelihood a frame of the whole path, relative to the free phones and to the best
-            senone, (2,).
+        inside: share of the frames of speech, by the text or by the free phones, that belong to
+            phones of the text.
+        path: log likelihood a frame of speech on the whole path, relative to the free phones and
+            to the best senone, (2,).
     """
 
     word: NDArray[np.int64]
@@ -73,6 +75,11 @@ class Evidence:
         """Return the free phones between two frames; one that only ends or begins there is none."""
         runs = [(key, len(list(same))) for key, same in groupby(self.heard[start:end].tolist())]
         return [PHONES[key] for key, count in runs if key >= 0 and count >= 2]
+
+    def after(self, frames: int) -> Evidence:
+        """Return it as of a clip in which so many frames more come first."""
+        heard = np.pad(self.heard, (frames, 0), constant_values=-1)
+        return replace(self, span=self.span + frames, heard=heard)
 
     def seconds(self, i: int) -> tuple[float, float]:
         """Return when a phone begins and ends."""
@@ -168,22 +175,39 @@ def _measure(job: Job) -> Result:
 
 def measure(samples: NDArray[np.float32], texts: Sequence[Words]) -> list[Evidence]:
     """Return what is known of a clip at 16 kHz and each of several texts."""
-    model = acoustics()
-    heard = model.score(samples)
+    model, loud = acoustics(), loud_frames(samples)
+    places = np.flatnonzero(loud)
+    start = max(0, int(places[0]) - MARGIN) if len(places) else 0
+    end = int(places[-1]) + 1 + MARGIN if len(places) else len(loud)
+    heard = model.score(samples[start * HOP : end * HOP])
     free = phone_loop(heard, model)
-    return [_evidence(heard, model, free, words) for words in texts]
+    loud = loud[start : start + len(heard.best)]
+    return [_evidence(heard, model, free, loud, words).after(start) for words in texts]
+
+
+def loud_frames(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return which frames are less than 40 dB under the loudest, (frames,).
+
+    Silence around an answer says nothing of it, and features are relative to the whole clip.
+    """
+    padded = np.pad(samples - samples.mean(dtype=np.float64), (0, -len(samples) % HOP))
+    power = np.square(padded).reshape(-1, HOP).mean(axis=1)
+    return np.asarray(power > QUIET * power.max(initial=0))
 
 
 def _evidence(
     heard: Heard,
     model: Acoustics,
     free: tuple[NDArray[np.float32], NDArray[np.int64]],
+    loud: NDArray[np.bool_],
     words: Words,
 ) -> Evidence:
     found = align(heard, model, [ways for ways in words if ways])
     loop, of_loop = free
     number = {name: i for i, name in enumerate(PHONES)}
-    names = [number.get(name, -1) for name in model.parameters.definitions.phones]
+    names = np.array([number.get(name, -1) for name in model.parameters.definitions.phones])
+    spoken = found.inside | (loud & (names[of_loop] >= 0))  # (frames,)
+    best = np.column_stack([loop, heard.best]).astype(np.float64)  # (frames, 2)
     named = [i for i, ways in enumerate(words) if ways]
     spans = np.array([(one.start, one.end) for one in found.phones], np.int64).reshape(-1, 2)
     return Evidence(
@@ -191,9 +215,9 @@ def _evidence(
         np.array([number[one.phone] for one in found.phones], np.int64),
         spans,
         _goodness(heard, model, found, loop),
-        np.asarray(names, np.int64)[of_loop],
-        float(found.inside.mean()),
-        np.array([(found.states - loop).mean(), (found.states - heard.best).mean()], np.float64),
+        names[of_loop],
+        float(found.inside.sum() / max(1, spoken.sum())),
+        (found.states[:, None] - best)[spoken if spoken.any() else ...].mean(axis=0),
     )
 
 

@@ -38,8 +38,12 @@ def clip_features(one: Evidence, norms: Norms) -> Vector:
         numbers += [own.mean(), ranked[0], ranked[:2].mean(), own[:worst].mean(), own[0]]
     pace = z[:, 3]
     numbers += [pace.mean(), pace.std(), np.abs(pace).mean(), np.abs(words[:, 3]).max()]
-    spoken = max(1.0, one.inside * len(one.heard))
-    numbers += [(frames == 0).mean(), one.inside, np.log(len(z) / spoken), *one.path]
+    numbers += [
+        (frames == 0).mean(),
+        one.inside,
+        np.log(len(z) / max(1.0, frames.sum())),
+        *one.path,
+    ]
     return np.array([*numbers, np.log(len(z)), np.log(len(words))], np.float64)
 
 

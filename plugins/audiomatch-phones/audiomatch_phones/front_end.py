@@ -86,11 +86,12 @@ def _filters(warp: float) -> Vector:
 
 def _without_noise(bands: Vector) -> Vector:
     """Turn down what is noise in the power of each band, (warps, frames, bands)."""
-    now = bands[:, 0]
+    start = int(bands[0].any(axis=1).argmax())  # digital silence tells nothing of the noise
+    now = bands[:, start]
     noise = floor = now / MOST
     peak = np.zeros_like(noise)
-    gains = np.empty_like(bands)
-    for frame in range(bands.shape[1]):
+    gains = np.ones_like(bands)
+    for frame in range(start, bands.shape[1]):
         now = POWER * now + (1 - POWER) * bands[:, frame]
         noise = _envelope(noise, now)
         signal = np.maximum(now - noise, 1.0)

@@ -108,6 +108,23 @@ def test_a_final_s_that_was_not_said_lowers_that_s(sentences):
     assert np.mean(unsaid) < np.mean(right) - 1 and np.abs(rest).max() < 0.5
 
 
+@pytest.mark.parametrize(("before", "after"), [(8, 0), (0, 8)])
+def test_silence_around_the_speech_tells_nothing(model, sentences, before, after):
+    at = int(np.flatnonzero(sentences.labels == 1)[0])
+    samples, text = load_audio(sentences.paths[at]), sentences.texts[at]
+    around = np.pad(samples, (before * RATE, after * RATE))
+    plain, moved = (model.explain_one(one, text, rate=RATE) for one in (samples, around))
+    assert abs(plain.p_match - moved.p_match) < 0.1
+    for one, other in zip(plain.words, moved.words, strict=True):
+        assert abs(one.start + before - other.start) < 0.05
+
+
+def test_what_was_not_spoken_is_not_confirmed(model, sentences):
+    for seconds in (0.5, 4):
+        silence = np.zeros(int(seconds * RATE))
+        assert max(model.predict([(silence, RATE, text) for text in sentences.texts[:20]])) <= 0.02
+
+
 def test_a_saved_model_says_the_same(model, sentences, tmp_path):
     some = sentences.take(range(4))
     again = audiomatch.load(model.save(tmp_path / "model"), cache=tmp_path / "cache", workers=1)
