@@ -91,6 +91,7 @@ class Scorer(nn.Module):
         silence = torch.from_numpy(log_mel(quiet, whisper.extractor, config.margin))[None]
         self.register_buffer("silence", silence, persistent=False)  # (1, mels, frames)
         self._silent_states: Ragged | None = None
+        self._placed: tuple[torch.device, str, bool] | None = None
         self._normaliser: QuantisedNormaliser | None = None
         self._may_bf16 = config.bf16 == "auto"
         self._matrix_is_trained = config.embeddings == "trained"
@@ -111,9 +112,12 @@ class Scorer(nn.Module):
 
     def place(self, compute: Compute) -> Scorer:
         """Move to the device, and see what it computes natively."""
+        how = (compute.device, compute.precision, compute.native_bf16)
+        if how == self._placed and self.model.device == compute.device:
+            return self
+        self._placed, self._silent_states = how, None
         self.bf16 = self._may_bf16 and compute.native_bf16
         own = self.to(compute.device)
-        self._silent_states = None
         if not self.bf16 or self._matrix_is_trained:
             self._normaliser = None
         elif self._normaliser is None:
