@@ -1,6 +1,6 @@
 """Packs the model that audiomatch-whisper carries: what was fitted, without the Whisper.
 
-    audiomatch fit whisper@epochs=0@score=complete DATA --out MODEL
+    audiomatch fit whisper@epochs=0 DATA --out MODEL
     python benchmarks/ready.py MODEL --named NAME
 
 The untrained tiny.en stays as it is, so that the model is a few logistics of some numbers and the

@@ -24,11 +24,12 @@ class WhisperConfig(TorchConfig):
         also="a CTranslate2 folder with a model.bin, ",
     )
     score: Literal["complete", "head", "same-position"] = Field(
-        "head",
+        "complete",
         description="same-position: the sigmoid of the mean logit of each token at its own "
         "position; head: a logistic over that and what the next-token log probabilities say, given "
         "the speech and given silence; complete: the product of that, of a logistic that each word "
-        "was reached, and of two that nothing else was said, after the text or before and within.",
+        "was reached, and of two that nothing else was said, after the text or before and within, "
+        "all three by the Whisper before it was trained.",
     )
     expect: Literal["exact", "contains"] = Field(
         "exact",
@@ -48,9 +49,9 @@ class WhisperConfig(TorchConfig):
     )
     spelling: Literal["sound", "strict"] = Field(
         "sound",
-        description="Of score=head: sound: a word is as probable as all spellings that sound the "
-        "same (to, two, too), by CMUdict; strict: as the one that is written, for who checks "
-        "transcripts. In English only.",
+        description="Of score=complete and head: sound: a word is as probable as all spellings "
+        "that sound the same (to, two, too), by CMUdict; strict: as the one that is written, for "
+        "who checks transcripts. In English only.",
     )
     encoder_layers: Literal["all", "quarter"] | Annotated[int, Field(ge=0, le=64)] = Field(
         "quarter",
@@ -95,7 +96,7 @@ class WhisperConfig(TorchConfig):
         "put in or left out, a letter changed.",
     )
     planted: float = Field(
-        0.1,
+        0.3,
         ge=0,
         le=10,
         description="Weight, beside the training part, of answers planted in its matches, by which "
@@ -139,8 +140,8 @@ class WhisperConfig(TorchConfig):
 
     @property
     def trains(self) -> bool:
-        """Whether more is fitted than the logistic of score=head."""
-        return bool(self.epochs or self.transcribe_first or self.score != "head")
+        """Whether more is fitted than a head."""
+        return bool(self.epochs or self.transcribe_first or self.score == "same-position")
 
     @model_validator(mode="after")
     def _options_agree(self) -> WhisperConfig:

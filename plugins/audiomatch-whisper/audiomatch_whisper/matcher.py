@@ -41,12 +41,13 @@ from audiomatch_whisper.net.weights import (
 from audiomatch_whisper.score.head import ProductHead
 from audiomatch_whisper.score.kept import KeptEvidence
 from audiomatch_whisper.score.pipeline import Pipeline
-from audiomatch_whisper.score.scorer import Scorer, prompt_of
-from audiomatch_whisper.score.targets import refused_texts, too_long
+from audiomatch_whisper.score.scorer import Scorer
+from audiomatch_whisper.score.targets import prompt_of, refused_texts
+from audiomatch_whisper.score.untrained import kept_beside, restored_beside, tensors_beside
 from audiomatch_whisper.sound.speech_check import SpeechCheck
 from audiomatch_whisper.train import lora
 from audiomatch_whisper.train.fine_tune import fine_tune
-from audiomatch_whisper.train.planted import plant
+from audiomatch_whisper.train.fit_head import fit_head
 from audiomatch_whisper.train.transcribe_first import (
     corpus_of,
     further_matches,
@@ -58,6 +59,8 @@ LIBRARIES = {"lora": "peft", "augment": "audiomentations"}
 HEAD = "head.safetensors"
 # In place of the Whisper where it is an installed package's as it stands: size and digest.
 REFERENCE = "weights.json"
+# What training changed, as it was before.
+UNTRAINED = "untrained.safetensors"
 
 
 class WhisperMatcher(TorchMatcher[Scorer]):
@@ -117,8 +120,7 @@ class WhisperMatcher(TorchMatcher[Scorer]):
             self._train(model, train, compute)
         else:
             self._untrained = self.fingerprint()
-            assert model.head is not None
-            model.head.fit(self._kept(compute).of(model, train, compute), train.labels)
+            self._fit_head(model, train, self._kept(compute).of(model, train, compute), compute)
         if held_out is not None:
             logits = self.logits(model.eval(), held_out, compute)
             self.calibrate(logits, held_out, every)
@@ -129,55 +131,35 @@ class WhisperMatcher(TorchMatcher[Scorer]):
         config = self.config
         further = further_matches(config, compute.run)
         model.freeze(embeddings=config.embeddings == "trained")
-        merge = lora.add_adapters(model, config.lora) if config.lora else None
         pipeline = Pipeline(model, train, config, compute)
         pipeline.keep_frozen()
+        if model.head is not None:
+            kept = None if compute.ranks.devices else self._kept(compute)
+            evidence = kept.of_pipeline(pipeline) if kept else pipeline.features("features")
+            self._fit_head(model, train, evidence, compute)
+            if isinstance(model.head, ProductHead):
+                model.untrained = kept_beside(model.model)
+        merge = lora.add_adapters(model, config.lora) if config.lora else None
         if config.transcribe_first:
             self._transcribe_first(pipeline, further)
-        evidence = None
-        if model.head is not None:
-            own = config.transcribe_first or compute.ranks.devices
-            kept = self._kept(compute)
-            evidence = pipeline.features("features") if own else kept.of_pipeline(pipeline)
-            model.head.fit(evidence, train.labels)
+            if model.head is not None:
+                model.head.fit(pipeline.features("features"), train.labels)
         fine_tune(pipeline, config, self._options(pipeline))
         if merge is not None:
             merge()
-        if isinstance(model.head, ProductHead):
-            self._complete(pipeline, model.head, None if config.epochs else evidence)
 
     def _kept(self, compute: Compute) -> KeptEvidence:
         return KeptEvidence(self.config, self._untrained or self.fingerprint(), compute)
 
-    def _complete(
-        self, pipeline: Pipeline, head: ProductHead, evidence: NDArray[np.float64] | None
+    def _fit_head(
+        self, model: Scorer, train: Clips, evidence: NDArray[np.float64], compute: Compute
     ) -> None:
-        """Fit what the head asks beside the words, with answers planted in the matches.
+        def evidence_of(clips: Clips) -> NDArray[np.float64]:
+            if compute.ranks.devices:  # one's cache may hold what another's has not
+                return Pipeline(model, clips, self.config, compute).features("features")
+            return self._kept(compute).of(model, clips, compute)
 
-        Args:
-            pipeline: of what was learned from.
-            head: with its first part.
-            evidence: of the clips; computed where None.
-        """
-        scorer, train, compute = pipeline.scorer.eval(), pipeline.clips, pipeline.compute
-        if evidence is None:
-            evidence = pipeline.features("features")
-        labels, weights = train.labels, np.ones(len(train))
-        planted = self._plant(scorer, train, compute.run)
-        if planted is not None:
-            found = Pipeline(scorer, planted, self.config, compute).features("planted answers")
-            weight = self.config.planted * len(train) / len(planted)
-            evidence = np.concatenate([evidence, found])
-            labels = np.concatenate([labels, planted.labels])
-            weights = np.append(weights, np.full(len(planted), weight))
-        head.fit_others(evidence, labels, weights, len(train))
-
-    def _plant(self, scorer: Scorer, train: Clips, run: Run) -> Clips | None:
-        if not self.config.planted:
-            return None
-        room, tokenizer = scorer.room, scorer.whisper.tokenizer
-        exact = self.config.expect == "exact"
-        return plant(train, run, lambda t: too_long(t, tokenizer, room) is None, exact=exact)
+        fit_head(model, train, evidence, evidence_of, self.config, compute.run)
 
     def _hold_out(self, train: Clips, run: Run) -> tuple[Clips, Clips | None]:
         """Split off the clips that calibrate; none where they would leave only one label."""
@@ -224,12 +206,18 @@ class WhisperMatcher(TorchMatcher[Scorer]):
 
     def logits(self, model: Scorer, clips: Clips, compute: Compute) -> NDArray[np.float64]:
         """Return what the head makes of each clip's features."""
-        if self._untrained is not None and model.head is not None:
-            kept = self._kept(compute).of(model, clips, compute)
-            with torch.no_grad():
-                found: Tensor = model.head(torch.from_numpy(kept).to(compute.device))
-            return found.double().cpu().numpy()
-        return Pipeline(model, clips, self.config, compute).logits("predict")
+        if self._untrained is None or model.head is None:
+            return Pipeline(model, clips, self.config, compute).logits("predict")
+        kept = torch.from_numpy(self._kept(compute).of(model, clips, compute)).to(compute.device)
+        with torch.no_grad():
+            found: Tensor = model.head(kept)
+            logits = found.double().cpu().numpy()
+            if isinstance(model.head, ProductHead):  # which may have been said twice
+                rows = np.flatnonzero(model.head.only_more(kept).cpu().numpy())
+                if len(rows):
+                    again = Pipeline(model, clips.take(rows), self.config, compute)
+                    logits[rows] = again.logits("said twice")
+        return logits
 
     def explain(self, clips: Clips, run: Run) -> list[Explanation]:
         """Return each clip's words with P(said), times by attention, and what was heard."""
@@ -253,6 +241,8 @@ class WhisperMatcher(TorchMatcher[Scorer]):
         model.whisper.save(folder)
         if model.head is not None:
             save_tensors(model.head.state_dict(), folder / HEAD)
+        if model.untrained is not None:
+            save_tensors(tensors_beside(model.untrained, model.model), folder / UNTRAINED)
         self.fitted(self._explainer).save(folder)
         self._check.save(folder)
 
@@ -262,6 +252,9 @@ class WhisperMatcher(TorchMatcher[Scorer]):
         scorer = Scorer(load_whisper(_weights_of(folder)), self.config)
         if scorer.head is not None:
             load_into(scorer.head, load_tensors(folder / HEAD), str(folder / HEAD))
+        before = folder / UNTRAINED
+        if before.is_file():
+            scorer.untrained = restored_beside(scorer.model, load_tensors(before), str(before))
         self._explainer = Explainer(scorer, self.config).load(folder)
         self._check = SpeechCheck.load(folder)
         return scorer

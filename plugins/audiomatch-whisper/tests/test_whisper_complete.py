@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from audiomatch_torch import load_tensors
+from audiomatch_whisper.matcher import UNTRAINED
 from audiomatch_whisper.net.decoder import CrossAttentionCache, decode
 from audiomatch_whisper.net.prefix_tree import PrefixTree
 from audiomatch_whisper.net.ragged import Ragged
 from audiomatch_whisper.score.alignment import FollowingHeads, cross_attention, smoothed
-from audiomatch_whisper.score.head import ProductHead
+from audiomatch_whisper.score.completeness import WIDTHS
+from audiomatch_whisper.score.head import LOWERED, ProductHead
+from audiomatch_whisper.score.pipeline import Pipeline
 from audiomatch_whisper.score.targets import Target
-from audiomatch_whisper.sound.log_mel import log_mel, mel_bounds
+from audiomatch_whisper.sound.log_mel import log_mel, mel_bounds, sound_before
 from audiomatch_whisper.sound.mel_filters import MelExtractor
 from audiomatch_whisper.sound.speech import speech_bounds
 from audiomatch_whisper.text.tokenizer import WhisperTokenizer
@@ -68,6 +72,43 @@ def test_planted_answers_fall_and_leave_the_words_as_they_are():
         p, words = head(rows).sigmoid(), before.sigmoid()
     assert words[200:].mean() > 0.7 and p[200:].mean() < 0.1
     assert (words - p)[:200].mean() < 0.05
+
+
+def test_a_part_lowers_no_match_that_is_like_nearly_all_others():
+    generator = np.random.default_rng(2)
+    labels = (np.arange(600) < 300).astype(np.int8)
+    evidence = np.column_stack([4.0 * labels, 3.0 * labels]) + generator.standard_normal((600, 2))
+    head, rows = ProductHead([1, 1]), torch.from_numpy(evidence).float()
+    head.fit(evidence, labels)
+    head.fit_others(evidence, labels, np.ones(600), 600)
+    with torch.no_grad():
+        lowered = (head.words(rows) - head(rows) > 1e-3).numpy()
+    assert lowered[:300].mean() == pytest.approx(LOWERED, abs=0.005)
+    assert lowered[300:].mean() > 0.3
+
+
+@pytest.mark.parametrize("layers", [0, "all"])
+def test_what_is_asked_beside_the_words_is_asked_of_the_untrained(
+    layers, fitted, whisper, corpus, run, tmp_path
+):
+    def evidence(matcher):
+        with matcher.computing(run) as (scorer, compute):
+            clips = corpus.unlabelled()
+            return Pipeline(scorer, clips, matcher.config, compute).features("features")
+
+    options = {"encoder_layers": layers, "bf16": "never", "spelling": "strict"}
+    untrained = evidence(fitted(epochs=0, **options))
+    matcher = fitted(epochs=1, lr=1e-2, **options)
+    trained, words = evidence(matcher), WIDTHS[0]
+    np.testing.assert_allclose(trained[:, words:], untrained[:, words:], atol=1e-4)
+    assert np.abs(trained[:, :words] - untrained[:, :words]).max() > 0.01
+    matcher.save(tmp_path)
+    own = load_tensors(tmp_path / UNTRAINED)
+    assert "model.decoder.layers.0.fc1.weight" in own
+    assert "model.decoder.embed_tokens.weight" not in own
+    again = whisper(weights="scratch", **options)
+    again.load(tmp_path)
+    np.testing.assert_allclose(evidence(again), trained, atol=1e-4)
 
 
 def test_planted_answers_are_mismatches_of_the_matches(corpus, run, monkeypatch):
@@ -142,6 +183,8 @@ def test_a_spectrogram_says_when_the_sound_begins_and_ends(silence):
     assert mel_bounds(log_mel(audio, extractor, 0.3)) == pytest.approx(
         speech_bounds(audio), abs=0.05
     )
+    before = sound_before(log_mel(audio, extractor, 0.3))
+    assert before[90] == 0 and before[-1] == pytest.approx(1, abs=0.05)
     quiet = log_mel(np.zeros(16000, np.float32), extractor, 0.3)
     assert mel_bounds(quiet) == (0.0, 1.5)
 

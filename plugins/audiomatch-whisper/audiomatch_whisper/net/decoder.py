@@ -32,11 +32,16 @@ class CrossAttentionCache:
         groups: the clips, by the number of their states.
         bounds: when the sound of each clip begins and ends, in seconds, (clips, 2); None where
             nobody asked.
+        sound_before: how many seconds of sound each clip has before each of its frames, 100 a
+            second; empty where nobody asked.
+        untrained: that of the network before it was trained; None where nobody asks it.
     """
 
     layers: tuple[KeysValues, ...]
     groups: tuple[Group, ...]
     bounds: NDArray[np.float64] | None = None
+    sound_before: tuple[NDArray[np.float64], ...] = ()
+    untrained: CrossAttentionCache | None = None
 
     @classmethod
     def of(cls, decoder: Decoder, states: Ragged) -> CrossAttentionCache:

@@ -6,6 +6,7 @@ together.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -43,6 +44,16 @@ def encode_last_layers(encoder: Encoder, x: Ragged, first: int) -> Ragged:
     """Run the layers from `first` on, and the last norm."""
     x = _run_layers(encoder.layers[first:], x)
     return x.with_flat(encoder.layer_norm(x.flat))
+
+
+def digest_of_first_layers(encoder: Encoder, count: int | None) -> str:
+    """Return the SHA-256 of the weights that `encode_first_layers` runs; all of them where None."""
+    whole = hashlib.sha256()
+    for part in (encoder.conv1, encoder.conv2, encoder.embed_positions, *encoder.layers[:count]):
+        for name, tensor in part.state_dict().items():
+            whole.update(f"{name} {tuple(tensor.shape)}\0".encode())
+            whole.update(tensor.detach().float().cpu().numpy())
+    return whole.hexdigest()
 
 
 def _convolve(encoder: Any, mel: Tensor) -> Tensor:

@@ -51,10 +51,21 @@ def cross_attention(
         ids: t tokens, prompt and text.
         cache: of the one clip that they are read against.
     """
-    following = FollowingHeads(model)
     tree = PrefixTree.of_rows(torch.tensor([list(ids)]).to(model.device))
-    decode(model.model.decoder, tree, cache, on_attention=following.take)
+    _, following = decode_following(model, tree, cache)
     return following.of(np.arange(len(ids)))
+
+
+def decode_following(
+    model: WhisperNetwork, tree: PrefixTree, cache: CrossAttentionCache, *, follow: bool = True
+) -> tuple[Tensor, FollowingHeads]:
+    """Run the decoder: hidden states of every node, (nodes, d), and what it attended to.
+
+    Without `follow` nothing is kept of that.
+    """
+    following = FollowingHeads(model)
+    take = following.take if follow else None
+    return decode(model.model.decoder, tree, cache, on_attention=take), following
 
 
 class FollowingHeads:
@@ -101,14 +112,6 @@ def token_starts(
     path = time_warp(-own.mean(axis=0)[prompt - 1 :])
     starts: NDArray[np.float64] = np.clip((low + path) * FRAME_SECONDS, *bounds)
     return starts
-
-
-def mean_places(weights: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return where on average the heads look at each position: (heads, t, s) to seconds, (t,)."""
-    mean = weights.mean(axis=0, dtype=np.float64)  # (t, s)
-    at = np.arange(mean.shape[1]) * FRAME_SECONDS
-    places: NDArray[np.float64] = mean @ at / np.maximum(mean.sum(axis=1), 1e-9)
-    return places
 
 
 def smoothed(weights: NDArray[np.float64]) -> NDArray[np.float64]:

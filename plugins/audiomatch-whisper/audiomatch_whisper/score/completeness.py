@@ -2,8 +2,8 @@
 
 A decoder that has read half a sentence finds the other half likely, said or not. That a word was
 not reached shows elsewhere: the decoder held the end likely before it, and its attention, which
-moves on with the speech, leaves the word no time. What was said beside the text shows in the
-attention too: it begins late, or jumps.
+moves on with the speech, leaves the word no time. What was said beside the text shows there too: a
+word is given more time than it takes.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.net.decoder import CrossAttentionCache
-from audiomatch_whisper.score.alignment import FollowingHeads, mean_places, token_starts
+from audiomatch_whisper.score.alignment import FollowingHeads, token_starts
 from audiomatch_whisper.score.features import ScoreFeatures
+from audiomatch_whisper.score.head import Head, ProductHead
 from audiomatch_whisper.score.targets import Target, TargetBatch
+from audiomatch_whisper.sound.log_mel import FRAMES_A_SECOND
 
 NEVER = -15.0  # nats, where a text has one word: it cannot have ended before
 FASTEST = 0.01  # seconds a letter, beside which faster is the same
 LONGEST_LEFT = 2.0  # seconds
-LONGEST_SKIPPED = 3.0  # seconds
 
 
 class Reached(NamedTuple):
@@ -34,13 +36,11 @@ class Reached(NamedTuple):
         end_log_p: the most log probability that the text ends before one of its words.
         end_lead: log sum over its words, without the first, of how many times likelier the end is
             than the word.
-        last_word_gain: the last word's gain over silence.
         log_pace: log of the least seconds a letter that a word takes, by the alignment.
     """
 
     end_log_p: Tensor
     end_lead: Tensor
-    last_word_gain: Tensor
     log_pace: Tensor
 
 
@@ -59,40 +59,44 @@ class NothingLeft(NamedTuple):
 class NothingSkipped(NamedTuple):
     """Whether there was no other speech before the text or within it, each (n,).
 
-    Places are mean places of attention.
+    Measured (benchmarks/results/whisper-evidence.md): where the first word is attended to, and the
+    widest gap between two, cost who hesitates more than they show.
 
     Attributes:
-        seconds_before: from where the sound begins to the place of the text's first token.
         log_slowest: log of the most seconds a letter that a word takes, by the alignment.
-        widest_gap: the most seconds between the places of neighbouring tokens.
+        log_slowest_sound: the same of seconds with sound; who pauses has said nothing else.
     """
 
-    seconds_before: Tensor
     log_slowest: Tensor
-    widest_gap: Tensor
+    log_slowest_sound: Tensor
 
 
 class Times(NamedTuple):
-    """What the alignment and the places of attention say of a text, in seconds or their logs.
+    """What the alignment says of a text, in seconds or their logs.
 
     The attributes are those of `Reached`, `NothingLeft` and `NothingSkipped`.
     """
 
     log_pace: float
     seconds_left: float
-    seconds_before: float
     log_slowest: float
-    widest_gap: float
+    log_slowest_sound: float
 
 
 # The columns of what `complete_features` returns: of the words, and of each class above.
 WIDTHS = tuple(len(part._fields) for part in (ScoreFeatures, Reached, NothingLeft, NothingSkipped))
 
 
+def head_of(config: WhisperConfig) -> Head | ProductHead | None:
+    """Return a head for the score that is asked for, yet to be fitted; None where it has none."""
+    if config.score == "complete":
+        return ProductHead(WIDTHS if config.expect == "exact" else WIDTHS[:2])
+    return Head(len(ScoreFeatures._fields)) if config.score == "head" else None
+
+
 def complete_features(
     words: ScoreFeatures,
     log_p: Tensor,
-    silent: Tensor,
     lead: Tensor,
     times: Tensor,
     batch: TargetBatch,
@@ -102,18 +106,15 @@ def complete_features(
     Args:
         words: of the same texts.
         log_p: the log probability of each token, (n, maximum).
-        silent: that given silence, (n, maximum).
         lead: how many nats likelier the end is in place of each token, (n, maximum).
         times: what `speaking_times` gives.
         batch: the texts.
     """
     starts_word = _starts_of_later_words(batch)
-    gain = (log_p - silent) * batch.own
-    last_word = batch.words == batch.words.gather(1, (batch.last - 1).clamp(min=0))
     before = (log_p + lead).masked_fill(~starts_word, NEVER).amax(1)
     leads = torch.where(starts_word, lead, -torch.inf).logsumexp(1).clamp(min=NEVER)
     pace, left, *skipped = times.unbind(1)
-    reached = Reached(before, leads, (gain * last_word).sum(1), pace)
+    reached = Reached(before, leads, pace)
     nothing_left = NothingLeft(log_p.gather(1, batch.last).squeeze(1), left)
     parts = [words, reached, nothing_left, NothingSkipped(*skipped)]
     return torch.stack([column for part in parts for column in part], dim=1)
@@ -132,35 +133,41 @@ def speaking_times(
     batch: TargetBatch,
     cache: CrossAttentionCache,
 ) -> Tensor:
-    """Return the `Times` of each text: (n, 5), constants for the gradient.
+    """Return the `Times` of each text: (n, 4), constants for the gradient.
 
     Args:
         following: what the decoder attended to.
         targets: n texts.
         batch: of the same texts.
-        cache: of the clips, with the bounds of their sound.
+        cache: of the clips, with the bounds of their sound and how much comes before.
     """
     assert cache.bounds is not None
     paths, found = batch.paths.cpu().numpy(), []
     for path, target, clip in zip(paths, targets, batch.owner, strict=True):
         weights = following.of(path[: len(target.read)])
-        found.append(_time(weights, target, tuple(cache.bounds[clip])))
+        bounds = tuple(cache.bounds[clip])
+        found.append(_time(weights, target, bounds, cache.sound_before[clip]))
     return torch.tensor(found, dtype=torch.float32).to(batch.tokens.device)
 
 
-def _time(weights: NDArray[np.float32], target: Target, bounds: tuple[float, float]) -> Times:
+def _time(
+    weights: NDArray[np.float32],
+    target: Target,
+    bounds: tuple[float, float],
+    sound_before: NDArray[np.float64],
+) -> Times:
     count, prompt = len(target.tokens) - 1, len(target.prompt)
     starts = token_starts(weights, prompt, count, bounds)  # (count + 1,)
     first = np.flatnonzero(np.diff(target.words, prepend=-1))
-    seconds = np.diff([*starts[first], starts[-1]])
-    pace = np.log(seconds / np.maximum(target.letters, 1) + FASTEST)
-    slowness = np.log(seconds / (np.array(target.letters) + 1) + FASTEST)
-    places = mean_places(weights)[prompt - 1 : -1]
-    between = np.diff(places, prepend=bounds[0])
+    edges = np.array([*starts[first], starts[-1]])
+    seconds = np.diff(edges)
+    frames = np.arange(len(sound_before)) / FRAMES_A_SECOND
+    sound = np.diff(np.interp(edges, frames, sound_before))
+    letters = np.array(target.letters)
+    pace = np.log(seconds / np.maximum(letters, 1) + FASTEST)
     return Times(
         log_pace=float(pace.min()),
         seconds_left=float(np.clip(bounds[1] - starts[-1], 0, LONGEST_LEFT)),
-        seconds_before=float(np.clip(between[0], -LONGEST_SKIPPED, LONGEST_SKIPPED)),
-        log_slowest=float(slowness.max()),
-        widest_gap=float(np.clip(between.max(), 0, LONGEST_SKIPPED)),
+        log_slowest=float(np.log(seconds / (letters + 1) + FASTEST).max()),
+        log_slowest_sound=float(np.log(sound / (letters + 1) + FASTEST).max()),
     )

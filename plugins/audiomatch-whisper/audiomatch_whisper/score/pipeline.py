@@ -99,7 +99,10 @@ class Pipeline:
             flat = to_device(flat, self.compute.device)  # gradients may go through it
             states = Ragged(flat, tuple(map(len, kept)))
         cache = self.scorer.encode_trained(states)
-        return replace(cache, bounds=self._mels.bounds[recordings])
+        bounds, before = self._mels.bounds[recordings], ()
+        if self.scorer.complete:
+            before = tuple(self._mels.sound_before[i] for i in recordings)
+        return replace(cache, bounds=bounds, sound_before=before)
 
     def _encode_frozen(self, recordings: Rows, augment: Augment | None = None) -> Ragged:
         mels = self._mels if augment is None else partial(self._mels.augmented, augment=augment)

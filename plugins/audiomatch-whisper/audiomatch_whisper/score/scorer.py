@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -15,16 +15,21 @@ from torch import Tensor, nn
 
 from audiomatch.audio import SAMPLE_RATE
 from audiomatch_whisper.config import WhisperConfig
-from audiomatch_whisper.net.decoder import CrossAttentionCache, decode
-from audiomatch_whisper.net.encoder import encode_first_layers, encode_last_layers
+from audiomatch_whisper.net.decoder import CrossAttentionCache
+from audiomatch_whisper.net.encoder import (
+    digest_of_first_layers,
+    encode_first_layers,
+    encode_last_layers,
+)
+from audiomatch_whisper.net.modules import WhisperNetwork
 from audiomatch_whisper.net.ragged import Ragged
 from audiomatch_whisper.net.softmax import QuantisedNormaliser
 from audiomatch_whisper.net.weights import Whisper
-from audiomatch_whisper.score.alignment import FollowingHeads
-from audiomatch_whisper.score.completeness import WIDTHS, complete_features, speaking_times
+from audiomatch_whisper.score.alignment import decode_following
+from audiomatch_whisper.score.completeness import complete_features, head_of, speaking_times
 from audiomatch_whisper.score.features import ScoreFeatures
-from audiomatch_whisper.score.head import Head, ProductHead
-from audiomatch_whisper.score.targets import Target, TargetBatch
+from audiomatch_whisper.score.head import ProductHead
+from audiomatch_whisper.score.targets import Target, TargetBatch, prompt_of
 from audiomatch_whisper.score.tokens import (
     end_logit_lead,
     read_tokens,
@@ -33,26 +38,11 @@ from audiomatch_whisper.score.tokens import (
 )
 from audiomatch_whisper.sound.log_mel import log_mel
 from audiomatch_whisper.text.spellings import Speller
-from audiomatch_whisper.text.tokenizer import ENGLISH, WhisperTokenizer
+from audiomatch_whisper.text.tokenizer import ENGLISH
 
 SILENCE_SECONDS = 1.0
 
 Choice = tuple[int, ...]
-
-
-def prompt_of(config: WhisperConfig, tokenizer: WhisperTokenizer) -> tuple[int, ...]:
-    """Return the ids before every text, by the options `prompt` and `language`.
-
-    Raises `UserError` for a language that the tokenizer does not know.
-    """
-    tokenizer = tokenizer.speaking(config.language)
-    return tokenizer.own_prompt if config.prompt == "own" else tokenizer.prompt
-
-
-def _head_of(config: WhisperConfig) -> Head | ProductHead | None:
-    if config.score == "complete":
-        return ProductHead(WIDTHS if config.expect == "exact" else WIDTHS[:2])
-    return Head(len(ScoreFeatures._fields)) if config.score == "head" else None
 
 
 class Scorer(nn.Module):
@@ -61,9 +51,11 @@ class Scorer(nn.Module):
     Attributes:
         whisper: the Whisper, with its tokenizer.
         model: its network.
-        head: the logistic over `ScoreFeatures`, or the product over `complete_features`; None
-            where the score is same-position.
+        untrained: the network before it was trained, where the head asks for more than words and
+            training has changed it; what training has not changed is shared.
+        head: the logistic over `ScoreFeatures`, or the product over `complete_features`, or none.
         prompt: the ids before every text.
+        room: how many tokens a text may have.
         spell: finds the other spellings of a text's words; None where it is read as it is written.
         frozen_layers: how many of the encoder's first layers are not trained, with the convolutions
             before them; None where all is trained.
@@ -77,12 +69,13 @@ class Scorer(nn.Module):
         super().__init__()
         self.whisper = whisper
         self.model = whisper.model
-        self.head = _head_of(config)
+        self.untrained: WhisperNetwork | None = None
+        self.head = head_of(config)
         tokenizer = whisper.tokenizer
         self.prompt = prompt_of(config, tokenizer)
         by_sound = config.spelling == "sound" and config.language == ENGLISH
-        room = whisper.longest - len(self.prompt) - 1
-        self.spell = Speller(tokenizer, room) if by_sound and self.head is not None else None
+        self.room = whisper.longest - len(self.prompt) - 1
+        self.spell = Speller(tokenizer, self.room) if by_sound and self.head is not None else None
         layers, trained = self.model.config.encoder_layers, config.encoder_layers
         trained = -(-layers // 4) if trained == "quarter" else trained
         self.frozen_layers = None if trained == "all" else max(0, layers - trained)
@@ -106,9 +99,9 @@ class Scorer(nn.Module):
         return isinstance(self.head, ProductHead) and not torch.is_grad_enabled()
 
     @property
-    def room(self) -> int:
-        """How many tokens a text may have."""
-        return self.whisper.longest - len(self.prompt) - 1
+    def asked(self) -> WhisperNetwork | None:
+        """The network before it was trained, where all of the head is asked."""
+        return self.untrained if self.complete else None
 
     def place(self, compute: Compute) -> Scorer:
         """Move to the device, and see what it computes natively."""
@@ -153,13 +146,18 @@ class Scorer(nn.Module):
 
         Returns:
             What `encode_trained` takes, (frames / 2, d) of each clip: float16, in which they are
-            kept, and float32 where all is trained.
+            kept; where all is trained float32, and where `untrained` is asked too with its states
+            beside them, (frames / 2, 2 d).
         """
         trained = self.frozen_layers is None and torch.is_grad_enabled()
         with torch.set_grad_enabled(trained), self.autocast():
             states = encode_first_layers(self.whisper.encoder, mels, self.frozen_layers or 0)
             if self.frozen_layers is None:
-                return states.with_flat(states.flat.float())
+                flat = states.flat.float()
+                if self.asked is not None:
+                    before = encode_first_layers(self.asked.model.encoder, mels, 0)
+                    flat = torch.cat([flat, before.flat.float()], 1)
+                return states.with_flat(flat)
             most = torch.finfo(torch.float16).max
             return states.with_flat(states.flat.clamp(-most, most).half())
 
@@ -169,20 +167,22 @@ class Scorer(nn.Module):
 
         Training leaves it: what it computes for one model others may take.
         """
-        encoder, whole = self.whisper.encoder, hashlib.sha256()
-        layers = encoder.layers[: self.frozen_layers]
-        for part in (encoder.conv1, encoder.conv2, encoder.embed_positions, *layers):
-            for name, tensor in part.state_dict().items():
-                whole.update(f"{name} {tuple(tensor.shape)}\0".encode())
-                whole.update(tensor.detach().float().cpu().numpy())
-        return whole.hexdigest()
+        return digest_of_first_layers(self.whisper.encoder, self.frozen_layers)
 
     def encode_trained(self, states: Ragged) -> CrossAttentionCache:
         """Run the rest of the encoder, and compute the decoder's keys and values of its states."""
-        states = states.with_flat(states.flat.float())
+        own = before = states.with_flat(states.flat.float())
+        if self.frozen_layers is None and self.asked is not None:
+            own, before = (states.with_flat(half) for half in states.flat.chunk(2, dim=1))
         with self.autocast():
-            states = encode_last_layers(self.whisper.encoder, states, self.frozen_layers or 0)
-            return CrossAttentionCache.of(self.whisper.decoder, states)
+            cache = self._last_layers(self.model, own)
+            if self.asked is not None:
+                cache = replace(cache, untrained=self._last_layers(self.asked, before))
+            return cache
+
+    def _last_layers(self, model: WhisperNetwork, states: Ragged) -> CrossAttentionCache:
+        states = encode_last_layers(model.model.encoder, states, self.frozen_layers or 0)
+        return CrossAttentionCache.of(model.model.decoder, states)
 
     @torch.no_grad()
     def score_silence(self, targets: Sequence[Target]) -> Tensor:
@@ -255,11 +255,8 @@ class Scorer(nn.Module):
         if self.head is not None and silent is None:
             silent = self.score_silence(targets)
         with self.autocast():
-            following = FollowingHeads(self.model)
-            take = following.take if self.complete else None
-            hidden = decode(
-                self.whisper.decoder, batch.tree, cache, on_attention=take
-            )  # (nodes, d)
+            follow = self.complete and self.asked is None
+            hidden, following = decode_following(self.model, batch.tree, cache, follow=follow)
             same_position = same_position_logit(self.model, hidden, batch)
             if self.head is None or silent is None:
                 return same_position, None
@@ -267,9 +264,15 @@ class Scorer(nn.Module):
             features = ScoreFeatures.of(reading.log_p, silent, same_position, batch)
             if not self.complete:
                 return features.stacked(), reading.likeliest
-            lead = end_logit_lead(self.model, hidden, batch)
+            model, log_p = self.model, reading.log_p
+            if self.asked is not None:
+                assert cache.untrained is not None
+                model = self.asked
+                hidden, following = decode_following(model, batch.tree, cache.untrained)
+                log_p = read_tokens(model, hidden, batch, self._normaliser).log_p
+            lead = end_logit_lead(model, hidden, batch)
             times = speaking_times(following, targets, batch, cache)
-            complete = complete_features(features, reading.log_p, silent, lead, times, batch)
+            complete = complete_features(features, log_p, lead, times, batch)
             assert isinstance(self.head, ProductHead)
             return complete[:, : self.head.width], reading.likeliest
 

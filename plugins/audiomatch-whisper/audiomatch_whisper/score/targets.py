@@ -15,6 +15,7 @@ from torch import Tensor
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch.text import letters
+from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.net.prefix_tree import PrefixTree
 from audiomatch_whisper.net.weights import Whisper
 from audiomatch_whisper.score.spellings import OtherSpelling, SpellingBatch
@@ -22,6 +23,15 @@ from audiomatch_whisper.text.tokenizer import Ids, WhisperTokenizer
 from audiomatch_whisper.text.words import TokenizedText
 
 Spell = Callable[[TokenizedText], tuple[tuple[Ids, ...], ...]]
+
+
+def prompt_of(config: WhisperConfig, tokenizer: WhisperTokenizer) -> tuple[int, ...]:
+    """Return the ids before every text, by the options `prompt` and `language`.
+
+    Raises `UserError` for a language that the tokenizer does not know.
+    """
+    tokenizer = tokenizer.speaking(config.language)
+    return tokenizer.own_prompt if config.prompt == "own" else tokenizer.prompt
 
 
 @dataclass(frozen=True)

@@ -56,13 +56,24 @@ def mel_bounds(mel: NDArray[np.float32]) -> tuple[float, float]:
 
     As `speech_bounds`, but of the spectrogram, whose silence after the clip is left out.
     """
+    loud = _loud_frames(mel)
+    if not len(loud):
+        return 0.0, mel.shape[1] / FRAMES_A_SECOND
+    return float(loud[0] / FRAMES_A_SECOND), float((loud[-1] + 1) / FRAMES_A_SECOND)
+
+
+def sound_before(mel: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return how many seconds of sound there are before each frame and the end: (frames + 1,)."""
+    sounds = np.zeros(mel.shape[1] + 1)
+    sounds[_loud_frames(mel) + 1] = 1 / FRAMES_A_SECOND
+    return np.cumsum(sounds)
+
+
+def _loud_frames(mel: NDArray[np.float32]) -> NDArray[np.int64]:
     scaled = 4.0 * np.asarray(mel, np.float64) - 4.0  # log10 of the power in each bin
     level = 10 * np.log10(np.sum(10.0**scaled, axis=0))  # (frames,)
     level = level[: len(np.trim_zeros(level - level.min(), "b"))]
-    if not len(level):
-        return 0.0, mel.shape[1] / FRAMES_A_SECOND
-    loud = loud_frames(level)
-    return float(loud[0] / FRAMES_A_SECOND), float((loud[-1] + 1) / FRAMES_A_SECOND)
+    return loud_frames(level) if len(level) else np.zeros(0, dtype=np.int64)
 
 
 def _speech(audio: NDArray[np.float32], trim: bool) -> NDArray[np.float32]:
@@ -106,6 +117,11 @@ class LogMels:
     def bounds(self) -> NDArray[np.float64]:
         """When the sound of each clip begins and ends, in seconds, (n, 2)."""
         return np.array([mel_bounds(mel) for mel in self._mels]).reshape(-1, 2)
+
+    @cached_property
+    def sound_before(self) -> list[NDArray[np.float64]]:
+        """How many seconds of sound there are before each frame of each clip; see above."""
+        return [sound_before(mel) for mel in self._mels]
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return float32 of shape (rows, mels, frames); the rows must be equally long."""

@@ -23,7 +23,7 @@ WORDS = (Kind.EXTEND, Kind.REPLACE, Kind.TRANSPOSE)  # changes that leave a text
 FEWER = (Kind.TRUNCATE, Kind.DELETE)  # that leave it said, and more
 BESIDE = ("sentence-before", "sentence-after")  # probes
 SHARES = (0.4, 0.8)  # of the speech that is left where it breaks off, the least and the most
-MOST = 200  # matches
+MOST = 100  # matches
 
 
 def plant(train: Clips, run: Run, fits: Callable[[str], bool], *, exact: bool) -> Clips | None:
