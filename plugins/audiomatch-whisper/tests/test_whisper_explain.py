@@ -131,6 +131,20 @@ def test_one_word_texts_alone_can_be_calibrated_on(whisper, folders, corpus, run
     assert 0 <= one.words[0].probability <= 1
 
 
+def test_words_that_were_never_reached_are_calibrated_on(fitted, corpus, run, monkeypatch):
+    given = []
+
+    def fit(_, features, examples):
+        given.extend(zip(features, examples, strict=True))
+
+    monkeypatch.setattr(SaidHead, "fit", fit)
+    fitted().prepare_explain(run)
+    assert all(len(features) == len(one.said) for features, one in given)
+    said = [one.said.tolist() for _, one in given if one.text in corpus.texts]
+    reached = [own for own in said if 0 < sum(own) < len(own)]
+    assert reached and all(own == sorted(own, reverse=True) for own in reached)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip))
 def test_any_text_is_taken_apart_and_put_together(text):

@@ -198,7 +198,7 @@ def test_what_is_frozen_runs_once_a_clip_for_all_fits_and_predictions(
     p = matcher.predict(blind, run)
     (tmp_path / "model").mkdir()
     matcher.save(tmp_path / "model")
-    again = whisper(encoder_layers=0, **FAST)
+    again = whisper(encoder_layers=0, score="head", **FAST)
     again.load(tmp_path / "model")
     np.testing.assert_allclose(again.predict(blind, run), p, atol=1e-6)
     assert len(encoded) == 24

@@ -20,6 +20,7 @@ from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.explain.alternatives import spell_alternatives
 from audiomatch_whisper.explain.calibration import (
     FEWEST,
+    Example,
     SaidHead,
     calibration_clips,
     calibration_examples,
@@ -40,14 +41,17 @@ from audiomatch_whisper.text.words import TokenizedText
 
 FILE = "words.safetensors"
 TEXTS_AT_ONCE = 16
+EVERY = 2  # of so many clips of several words one is broken off too
+SHORTEST = 0.1  # seconds that are left of one
 
 
 class Explainer:
     """Explains clips by a fitted scorer, which is where `compute` computes, in `eval` mode.
 
     How probable a word is, given its features, is what two logistics say that are fitted on matches
-    of the training part, with one word replaced or put in, and with another text. They are fitted
-    when first asked for, by `prepare` or `explain`, not in `fit`: comparing matchers needs none.
+    of the training part, with one word replaced or put in, with another text, and broken off. They
+    are fitted when first asked for, by `prepare` or `explain`, not in `fit`: comparing matchers
+    needs none.
     """
 
     def __init__(self, scorer: Scorer, config: WhisperConfig) -> None:
@@ -95,17 +99,45 @@ class Explainer:
         )
         wrong = clips.take(rows[[one.of for one in examples]])
         wrong = wrong.with_column("expected_text", [one.text for one in examples])
-        features: list[NDArray[np.float64]] = [np.empty(0)] * len(wrong)
+        features = self._features_of(wrong, compute)
+        whole = [i for i, text in enumerate(clips.texts) if len(text.split()) > 1][::EVERY]
+        if whole:
+            cut, unfinished = self._broken_off(clips.take(whole), compute)
+            features += self._features_of(cut, compute)
+            examples += unfinished
+        head = SaidHead(len(WordFeatures._fields))
+        head.fit(features, examples)
+        self._head = head
+        return head
+
+    def _features_of(self, clips: Clips, compute: Compute) -> list[NDArray[np.float64]]:
+        """Return the features of each clip's words, (words, features) each."""
+        features: list[NDArray[np.float64]] = [np.empty(0)] * len(clips)
 
         def keep(heard: _Heard) -> None:
             for i, words in zip(heard.clips, heard.words, strict=True):
                 features[i] = words.features.stacked()
 
-        self._listen(Pipeline(self._scorer, wrong, self._config, compute), "words", keep)
-        head = SaidHead(len(WordFeatures._fields))
-        head.fit(features, examples)
-        self._head = head
-        return head
+        self._listen(Pipeline(self._scorer, clips, self._config, compute), "words", keep)
+        return features
+
+    def _broken_off(self, clips: Clips, compute: Compute) -> tuple[Clips, list[Example]]:
+        """Cut each recording off where one of its words begins, by the attention, but the first."""
+        generator = np.random.default_rng(self._seed)
+        places = [int(generator.integers(1, len(text.split()))) for text in clips.texts]
+        ends = np.nan_to_num(clips.segments[:, 0])
+
+        def keep(heard: _Heard) -> None:
+            for i, clip in enumerate(heard.clips):
+                first = heard.texts[i].first[places[clip]]
+                ends[clip] += max(SHORTEST, float(self._token_starts(heard, i)[first]))
+
+        self._listen(Pipeline(self._scorer, clips, self._config, compute), "words", keep)
+        examples = []
+        for i, (text, place) in enumerate(zip(clips.texts, places, strict=True)):
+            said = np.arange(len(text.split())) < place
+            examples.append(Example(i, text, said.astype(np.int8)))
+        return clips.with_segments(np.nan_to_num(clips.segments[:, 0]), ends), examples
 
     def explain(
         self, clips: Clips, compute: Compute, calibration: Calibration
