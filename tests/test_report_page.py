@@ -242,7 +242,7 @@ def test_a_run_is_read_sorted_filtered_and_played_without_an_error(browser, run_
     errors = [float(row[6]) for row in listed(browser)]
     assert errors and errors == sorted(errors, reverse=True)
 
-    button = browser.find_element(By.CSS_SELECTOR, "#clip-table tbody tr:first-child .play")
+    button = browser.find_element(By.CSS_SELECTOR, "#clip-table .play")
     button.send_keys(Keys.ENTER)
     wait(browser, lambda: button.get_attribute("aria-pressed") == "false")
     assert find(browser, "sound-problem").text == ""
