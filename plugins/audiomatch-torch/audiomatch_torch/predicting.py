@@ -96,10 +96,6 @@ class Encoded:
     def __getitem__(self, row: int) -> Tensor:
         return self.states(row)
 
-    def take(self, rows: Rows) -> Encoded:
-        """Return those of some rows, in that order."""
-        return Encoded(lambda row: self.states(int(rows[row])), self.device)
-
     def stack(self, rows: Rows) -> Tensor:
         """Return the states of rows of one shape, (rows, ...), float32 on the device."""
         return torch.stack([self.states(row) for row in rows]).to(self.device).float()

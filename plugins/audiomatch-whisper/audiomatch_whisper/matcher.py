@@ -135,7 +135,7 @@ class WhisperMatcher(TorchMatcher[Scorer]):
         pipeline.keep_frozen()
         if model.head is not None:
             kept = None if compute.ranks.devices else self._kept(compute)
-            evidence = kept.of_pipeline(pipeline) if kept else pipeline.features("features")
+            evidence = kept.compute(pipeline) if kept else pipeline.features("features")
             self._fit_head(model, train, evidence, compute)
             if isinstance(model.head, ProductHead):
                 model.untrained = kept_beside(model.model)

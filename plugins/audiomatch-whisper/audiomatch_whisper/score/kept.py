@@ -5,7 +5,8 @@ The head of every fit starts from it, and without epochs it is all that is compu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Mapping
 
 import numpy as np
 from audiomatch_torch import Compute
@@ -15,8 +16,8 @@ from audiomatch.cache import ArrayCache
 from audiomatch.clips import Clips
 from audiomatch.running.identity import computed_by
 from audiomatch_whisper.config import WhisperConfig
-from audiomatch_whisper.score.pipeline import Pipeline, Rows
-from audiomatch_whisper.score.scorer import Choice, Scorer
+from audiomatch_whisper.score.pipeline import Pipeline
+from audiomatch_whisper.score.scorer import Scorer
 
 # What decides the evidence of an untrained Whisper, beside its weights.
 _DECIDES = {
@@ -26,10 +27,7 @@ _DECIDES = {
 
 
 class KeptEvidence:
-    """`Pipeline.features` of clips before anything was trained, by recording and text.
-
-    Behind the numbers of a clip are those of the spellings in which its text was read.
-    """
+    """`Pipeline.features` of clips before anything was trained, by recording and text."""
 
     def __init__(self, config: WhisperConfig, weights: Mapping[str, str], compute: Compute) -> None:
         """Take what decides it; `weights` are their digests."""
@@ -43,35 +41,23 @@ class KeptEvidence:
     def of(self, scorer: Scorer, clips: Clips, compute: Compute) -> NDArray[np.float64]:
         """Return the evidence, (clips, features), computing what is not kept."""
 
-        def part(rows: Rows) -> Pipeline:
-            return Pipeline(scorer, clips.take(rows), self._config, compute)
+        def missing(positions: list[int]) -> NDArray[np.float64]:
+            own = Pipeline(scorer, clips.take(positions), self._config, compute)
+            return own.features("features")
 
-        return self._read(scorer, clips, part)[0]
+        return np.stack(self._cache.fill(_keys(clips), missing))
 
-    def of_pipeline(self, pipeline: Pipeline) -> NDArray[np.float64]:
-        """Return the evidence of a pipeline's clips, and tell it in which spellings it reads them.
+    def compute(self, pipeline: Pipeline) -> NDArray[np.float64]:
+        """Compute the evidence of a pipeline's clips, and keep it for others.
 
-        As `Pipeline.features` does.
+        What is kept of them is not read: its last bits depend on the clips beside a clip, and
+        training would make more of that.
         """
-        found, choices = self._read(pipeline.scorer, pipeline.clips, pipeline.part)
-        pipeline.spellings.update(enumerate(choices))
+        start = time.perf_counter()
+        found = pipeline.features("features")
+        seconds = time.perf_counter() - start
+        self._cache.keep(dict(zip(_keys(pipeline.clips), found, strict=True)), seconds)
         return found
-
-    def _read(
-        self, scorer: Scorer, clips: Clips, part: Callable[[Rows], Pipeline]
-    ) -> tuple[NDArray[np.float64], list[Choice]]:
-        """Return the evidence of clips and the spellings in which their texts are read."""
-
-        def missing(positions: list[int]) -> Iterator[NDArray[np.float64]]:
-            own = part(np.array(positions))
-            for i, evidence in enumerate(own.features("features")):
-                yield np.append(evidence, own.spellings[i])
-
-        assert scorer.head is not None
-        width = scorer.head.width
-        rows = self._cache.fill(_keys(clips), missing)
-        choices = [tuple(row[width:].astype(int).tolist()) for row in rows]
-        return np.stack([row[:width] for row in rows]), choices
 
 
 def _keys(clips: Clips) -> list[str]:

@@ -126,14 +126,6 @@ class Pipeline:
             keep=self._keep,
         )
 
-    def part(self, clips: Rows) -> Pipeline:
-        """Return a pipeline of some of the clips, with the states that are kept of them."""
-        own = Pipeline(self.scorer, self.clips.take(clips), self._config, self.compute)
-        if self._frozen is not None:
-            recordings = np.unique(self.recordings[clips])  # in the order of digests in both
-            own._frozen = self._frozen.take(recordings)
-        return own
-
     @cached_property
     def _keep(self) -> Keep | None:
         """Where the frozen states are kept; None where they are too large."""
