@@ -44,8 +44,10 @@ def refused_clips(matcher: Matcher, clips: Clips, run: Run) -> list[str | None]:
 def fit_matcher(matcher: Matcher, train: Clips, run: Run) -> Clips:
     """Fit a matcher on labelled clips; returns those that it was given, which are its own."""
     given = _given(matcher, train)
+    # Before `fit`: what fails here costs no training, and a stranger's code may change anything.
+    heard = matcher.needs_speech and speech_is_heard(train, _own(run))
     matcher.fit(given, run)
-    matcher.needs_speech = matcher.needs_speech and speech_is_heard(train, _own(run))
+    matcher.needs_speech = heard
     return given
 
 
@@ -55,7 +57,14 @@ def predict_matches(matcher: Matcher, clips: Clips, run: Run) -> NDArray[np.floa
     Raises `ValueError` where the matcher gives anything else.
     """
     checked = _checked(matcher.predict(_given(matcher, clips.unlabelled()), run), clips)
-    return low_without_speech(checked, clips, _own(run)) if matcher.needs_speech else checked
+    return lowered(matcher, checked, clips, run)
+
+
+def lowered(
+    matcher: Matcher, p_match: NDArray[np.float64], clips: Clips, run: Run
+) -> NDArray[np.float64]:
+    """Return P(match), shape (n,), low where nobody speaks and the matcher needs speech."""
+    return low_without_speech(p_match, clips, _own(run)) if matcher.needs_speech else p_match
 
 
 def explain_clips(matcher: Matcher, clips: Clips, run: Run) -> list[Explanation]:
@@ -87,12 +96,14 @@ def _low(one: Explanation) -> Explanation:
             word,
             probability=min(word.probability, CEILING),
             phones=tuple(
-                replace(phone, probability=min(phone.probability, CEILING)) for phone in word.phones
+                replace(phone, probability=min(phone.probability, CEILING), heard="")
+                for phone in word.phones
             ),
+            heard="",
         )
         for word in one.words
     )
-    return replace(one, p_match=min(one.p_match, CEILING), words=words)
+    return replace(one, p_match=min(one.p_match, CEILING), heard="", words=words)
 
 
 def _as_written(one: Explanation, text: str) -> Explanation:

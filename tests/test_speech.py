@@ -14,7 +14,7 @@ from audiomatch.clips import Clips
 from audiomatch.datasets.mini_screener import open_mini_screener
 from audiomatch.explanation import Explanation, PhoneEvidence, WordEvidence
 from audiomatch.plugins import Registry
-from audiomatch.speech import CEILING
+from audiomatch.speech import CEILING, speech_is_heard
 from tests.toys import Toy, toy_plugin
 
 SILENCE = np.zeros(16_000, np.float32)
@@ -27,15 +27,15 @@ class Sure(Toy):
         return np.full(len(clips), 0.9)
 
     def explain(self, clips: Clips, run: audiomatch.Run) -> list[Explanation]:
-        phone = PhoneEvidence("AH", 0.9, 0.0, 0.1, "")
+        phone = PhoneEvidence("AH", 0.9, 0.0, 0.1, "oh")
         return [
             Explanation(
                 name,
                 text,
                 0.9,
-                "",
+                "other",
                 tuple(
-                    WordEvidence(word, 0.9, -0.1, 0.0, 0.1, (), "", "", (phone,))
+                    WordEvidence(word, 0.9, -0.1, 0.0, 0.1, (), "other", "", (phone,))
                     for word in text.split()
                 ),
             )
@@ -67,10 +67,12 @@ def test_words_and_phones_of_silence_are_not_said(
     plugin(toy=toy_plugin(Sure, "sure"))
     model = audiomatch.fit("sure", spoken, cache=tmp_path / "cache", workers=1)
     silent = model.explain_one(SILENCE, "red dog", rate=16_000)
-    assert silent.p_match == CEILING
+    assert (silent.p_match, silent.heard) == (CEILING, "")
     for word in silent.words:
         assert word.probability == word.phones[0].probability == CEILING
-    assert model.explain_one(load_audio(spoken.paths[0]), "dog", rate=16_000).p_match == 0.9
+        assert (word.outcome, word.heard, word.phones[0].heard) == ("nothing", "", "")
+    voice = model.explain_one(load_audio(spoken.paths[0]), "dog", rate=16_000)
+    assert (voice.p_match, voice.heard) == (0.9, "other")
 
 
 def test_tones_are_matched_where_tones_were_learned_from(
@@ -84,3 +86,10 @@ def test_tones_are_matched_where_tones_were_learned_from(
 def test_what_does_not_hear_is_not_told(spoken: Clips, tmp_path: Path) -> None:
     model = audiomatch.fit("base-rate", spoken, cache=tmp_path / "cache", workers=1)
     assert model.predict_one(SILENCE, "moon", rate=16_000) > 0.3
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_nothing_matches_the_detector_has_no_say(spoken: Clips, tmp_path: Path) -> None:
+    run = audiomatch.Run(cache=tmp_path / "cache")
+    assert speech_is_heard(spoken, run)
+    assert not speech_is_heard(spoken.take(np.flatnonzero(spoken.labels == 0)), run)

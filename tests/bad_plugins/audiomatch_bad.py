@@ -156,7 +156,7 @@ def change_state() -> None:
     pd.options.display.max_rows = 1
     np.float64 = np.float32  # type: ignore[assignment, misc]
     sys.setrecursionlimit(200)
-    sys.path.insert(0, "/nowhere")
+    sys.path.clear()
 
 
 def leave_thread() -> None:

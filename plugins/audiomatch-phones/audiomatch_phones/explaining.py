@@ -108,8 +108,8 @@ class Explainer:
 
 def examples_of(train: Clips, most: int, seed: int) -> Clips:
     """Return up to `most` matches of a training part, without labels."""
-    matches = np.flatnonzero(train.labels == 1)
-    by_id = sorted(matches.tolist(), key=lambda i: train.ids[i])  # whatever the order of rows
+    ids, matches = train.ids, np.flatnonzero(train.labels == 1)
+    by_id = sorted(matches.tolist(), key=ids.__getitem__)  # whatever the order of rows
     drawn = np.random.default_rng(seed).permutation(by_id)[:most]
     return train.take(np.sort(drawn)).unlabelled()
 
