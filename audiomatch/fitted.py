@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from audiomatch import plugins
 from audiomatch.caller import caller_state
 from audiomatch.clips import Clips
-from audiomatch.contract import explain_clips, predict_matches, refused_clips
+from audiomatch.contract import explain_clips, lowered, predict_matches, refused_clips
 from audiomatch.errors import DataWarning, UserError, blame_on
 from audiomatch.explanation import Explanation
 from audiomatch.files import Place, user_path
@@ -34,6 +34,7 @@ from audiomatch.spec import parse_matcher
 
 if TYPE_CHECKING:
     from audiomatch.shards import Predict
+    from audiomatch.speech import Vector
 
 
 def load(
@@ -183,7 +184,7 @@ class Model:
 
             def predict(part: Clips, run: Run) -> NDArray[np.float64]:
                 with caller_state(), blame_on(self.card.matcher):
-                    return self._calibrated(on(part, run), part)
+                    return self._calibrated(on(part, run), part, run)
 
             yield predict
 
@@ -222,10 +223,10 @@ class Model:
             intake, _ = self.take_in(
                 data, labelled=False, dataset=dataset, columns=columns, skip_bad=skip_bad
             )
-            found = explain_clips(self.matcher, intake.clips, self._fresh_run())
-        raw = np.array([one.p_match for one in found])
-        p_match = self._calibrated(raw, intake.clips).tolist()
-        return [replace(one, p_match=p) for one, p in zip(found, p_match, strict=True)]
+            run = self._fresh_run()
+            found = explain_clips(self.matcher, intake.clips, run)
+            p_match = self._calibrated(np.array([one.p_match for one in found]), intake.clips, run)
+        return [replace(one, p_match=p) for one, p in zip(found, p_match.tolist(), strict=True)]
 
     def explain_one(
         self, audio: Any, text: str, *, rate: float | None = None, task: str = "", grade: str = ""
@@ -288,12 +289,13 @@ class Model:
                 warnings.warn(problem, DataWarning, stacklevel=2)
         return place
 
-    def _calibrated(self, p_match: NDArray[np.float64], clips: Clips) -> NDArray[np.float64]:
+    def _calibrated(self, p_match: Vector, clips: Clips, run: Run) -> Vector:
         if self.card.calibration is None:
             return p_match
         from audiomatch.recalibration import calibrated
 
-        return calibrated(p_match, clips, self.card.calibration)
+        found = calibrated(p_match, clips, self.card.calibration)
+        return lowered(self.matcher, found, clips, run)  # silence too, which the curve may raise
 
     def _fresh_run(self) -> Run:
         return replace(self.run, notes={})

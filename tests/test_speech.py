@@ -14,6 +14,7 @@ from audiomatch.clips import Clips
 from audiomatch.datasets.mini_screener import open_mini_screener
 from audiomatch.explanation import Explanation, PhoneEvidence, WordEvidence
 from audiomatch.plugins import Registry
+from audiomatch.records import CalibrationRecord, CurveRecord
 from audiomatch.speech import CEILING, speech_is_heard
 from tests.toys import Toy, toy_plugin
 
@@ -73,6 +74,20 @@ def test_words_and_phones_of_silence_are_not_said(
         assert (word.outcome, word.heard, word.phones[0].heard) == ("nothing", "", "")
     voice = model.explain_one(load_audio(spoken.paths[0]), "dog", rate=16_000)
     assert (voice.p_match, voice.heard) == (0.9, "other")
+
+
+def test_no_calibration_makes_silence_a_match(
+    plugin: Callable[..., Registry], spoken: Clips, tmp_path: Path
+) -> None:
+    plugin(toy=toy_plugin(Sure, "sure"))
+    model = audiomatch.fit("sure", spoken, cache=tmp_path / "cache", workers=1)
+    curve = CurveRecord(slope=0.6, offset=1)
+    calibration = CalibrationRecord(method="platt", curves=(curve,))
+    model.card = model.card.model_copy(update={"calibration": calibration})
+    assert model.predict_one(SILENCE, "moon", rate=16_000) == CEILING
+    assert model.explain_one(SILENCE, "moon", rate=16_000).p_match == CEILING
+    voice = load_audio(spoken.paths[0])
+    assert model.predict_one(voice, "moon", rate=16_000) == pytest.approx(0.910, abs=0.001)
 
 
 def test_tones_are_matched_where_tones_were_learned_from(
