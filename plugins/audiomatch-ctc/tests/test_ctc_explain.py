@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from audiomatch import Run
 from audiomatch.config import build_config
-from audiomatch.contract import explain_clips
+from audiomatch.contract import explain_clips, fit_matcher
 
 BLANK = 0
 
@@ -55,7 +55,7 @@ def clip_of(kind, clips, checkpoint, tmp_path, **options):
     run = Run(cache=tmp_path / "cache")
     options = {"weights": str(checkpoint(kind)), "epochs": 0, **options}
     matcher = CTCMatcher(build_config(CTCMatcher.Config, options, "ctc"))
-    matcher.fit(clips, run)
+    fit_matcher(matcher, clips, run)
     return matcher, run
 
 
