@@ -65,10 +65,9 @@ class ArrayCache:
         return False
 
     def make_room(self, size: int, most: int) -> bool:
-        """Say whether `size` more bytes may be kept; this part is removed once it takes `most`."""
-        kept = self._store.contents()
-        if kept is not None and kept.size >= most >= size:
-            self._store.remove()
+        """Say whether `size` more bytes may be kept; this part is emptied once it takes `most`."""
+        if size <= most:
+            self._store.clear(most)
         return size <= most
 
     def fill(

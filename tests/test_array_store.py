@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -269,6 +270,50 @@ def test_a_full_disk_keeps_what_was_there(folder, monkeypatch):
     assert_same(store.get(numbered(0, 3)), numbered(0, 2))
     assert store.put(numbered(2, 1))
     assert_same(store.get(numbered(0, 3)), numbered(0, 3))
+
+
+def test_emptying_leaves_who_writes_beside_it_alone(folder):
+    store = ArrayStore(folder)
+    store.put(numbered(0, 2))
+    views = store.get(numbered(0, 2))
+    with closing(sqlite3.connect(folder / "index.sqlite3", isolation_level=None)) as writer:
+        assert writer.execute("SELECT COUNT(*) FROM arrays").fetchone() == (2,)
+        ArrayStore(folder).clear(10**6)
+        assert len(store.get(numbered(0, 2))) == 2, "it is smaller"
+        ArrayStore(folder).clear(800)
+        assert store.get(numbered(0, 2)) == {} and not store.damaged
+        assert_same(views, numbered(0, 2))
+        assert store.contents().arrays == 0 and not list(folder.glob("*.bin"))
+        writer.execute("BEGIN IMMEDIATE")  # refused where the file is no longer that of the name
+        writer.execute("INSERT INTO costs VALUES ('k', 1)")
+        writer.execute("COMMIT")
+    assert store.put(numbered(2, 1))
+    assert_same(store.get(numbered(0, 3)), numbered(2, 1))
+
+
+def test_emptying_what_cannot_be_emptied_is_no_error(folder):
+    ArrayStore(folder).clear(0)
+    assert not folder.exists()
+    store = ArrayStore(folder)
+    store.put(numbered(0, 1))
+    with closing(sqlite3.connect(folder / "index.sqlite3", isolation_level=None)) as index:
+        index.execute("CREATE TRIGGER kept BEFORE DELETE ON data BEGIN SELECT RAISE(FAIL, ''); END")
+    store.clear(0)
+    assert_same(store.get(numbered(0, 1)), numbered(0, 1))
+    (folder / "index.sqlite3").write_bytes(b"damage" * 100)
+    store.clear(0)
+    assert store.put(numbered(0, 1))
+
+
+def test_what_another_process_removes_meanwhile_is_passed_over(folder, monkeypatch):
+    store = ArrayStore(folder)
+    store.put(numbered(0, 1))
+    monkeypatch.setattr(store, "_files", lambda: [folder / "arrays-gone.bin"])
+    assert store.contents() is None
+    monkeypatch.setattr(
+        store, "_files", lambda: [folder / "index.sqlite3", folder / "arrays-gone.bin"]
+    )
+    assert store.contents().size == (folder / "index.sqlite3").stat().st_size
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")

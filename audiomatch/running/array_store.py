@@ -30,6 +30,7 @@ _TABLES = (
     "bytes INTEGER NOT NULL, dtype TEXT NOT NULL, shape TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS costs (key TEXT PRIMARY KEY, seconds REAL NOT NULL) WITHOUT ROWID",
 )
+_EMPTY = ("DELETE FROM arrays", "DELETE FROM data", "DELETE FROM costs")
 
 
 class StoreContents(NamedTuple):
@@ -128,16 +129,35 @@ class ArrayStore:
 
     def contents(self) -> StoreContents | None:
         """Return how much is kept; None where the folder holds no such store."""
-        files = self._files()
         if not self._index.is_file():
             return None
         count = None
         with contextlib.suppress(sqlite3.Error), closing(self._connect("ro")) as index:
             count = int(index.execute("SELECT COUNT(*) FROM arrays").fetchone()[0])
-        facts = [file.stat() for file in files if file.is_file()]
+        facts = []
+        for file in self._files():
+            with contextlib.suppress(FileNotFoundError):  # another process may remove some
+                facts.append(file.stat())
+        if not facts:
+            return None
         return StoreContents(
             count, sum(one.st_size for one in facts), max(one.st_mtime for one in facts)
         )
+
+    def clear(self, most: int) -> None:
+        """Remove the arrays where their file has `most` bytes or more, and it can be done.
+
+        Others may read and write meanwhile; views of what is removed stay as they are.
+        """
+        with contextlib.suppress(OSError, *_DAMAGE), closing(self._connect("rw")) as index:
+            index.execute("BEGIN IMMEDIATE")
+            name = _data_name(index)
+            if name is None or (self.folder / name).stat().st_size < most:
+                return
+            for table in _EMPTY:
+                index.execute(table)
+            index.execute("COMMIT")
+            (self.folder / name).unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Remove the store's own files, and the folder where nothing else is in it."""
@@ -226,9 +246,8 @@ class ArrayStore:
         # A name of its own, for others may have mapped the old file or still write to it.
         place = self.folder / f"arrays-{uuid.uuid4().hex}.bin"
         place.touch(exist_ok=False)
-        index.execute("DELETE FROM arrays")
-        index.execute("DELETE FROM data")
-        index.execute("DELETE FROM costs")
+        for table in _EMPTY:
+            index.execute(table)
         index.execute("INSERT INTO data VALUES (?)", (place.name,))
         for other in self.folder.glob("arrays-*.bin"):
             if other != place:
