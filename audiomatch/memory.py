@@ -14,7 +14,7 @@ from types import TracebackType
 import psutil
 
 STATUS = Path("/proc/self/status")
-_LOOK, _SHARE = 0.1, 20  # seconds between looks at what others have; these take 1 in 20 at most
+_LOOK, _SHARE = 0.1, 20  # seconds between looks at all memory; these take 1 in 20 at most
 
 
 @functools.cache
@@ -41,11 +41,13 @@ class PeakMemory:
     """Follows the peak of resident memory of this process and all it started, in a `with` block.
 
     The process's own peak is counted by the system, where that allows it (Linux); elsewhere it is
-    that of its whole life. What others have is looked at some times a second; its most is added.
+    that of its whole life. All together is looked at some times a second, without what others had
+    when the block was entered, as what an earlier block left behind.
     """
 
     def __init__(self) -> None:
-        self._others = 0.0
+        self._before = 0.0  # what others had
+        self._most = 0.0
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="peak-memory", daemon=True)
 
@@ -53,11 +55,12 @@ class PeakMemory:
     def mb(self) -> float | None:
         """The peak in MiB so far; None where it is not known."""
         own = _of_system("VmHWM") if STATUS.exists() else _of_life()
-        return None if own is None else own + self._others
+        return None if own is None else max(own, self._most)
 
     def __enter__(self) -> PeakMemory:
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")
+        self._before = tree_mb(own=False)
         self._thread.start()
         return self
 
@@ -74,7 +77,7 @@ class PeakMemory:
         pause = _LOOK
         while not self._left.wait(pause):
             start = time.monotonic()
-            self._others = max(self._others, tree_mb(own=False))
+            self._most = max(self._most, tree_mb() - self._before)
             pause = max(_LOOK, _SHARE * (time.monotonic() - start))
 
 

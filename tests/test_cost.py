@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from audiomatch import Run
 from audiomatch.cache import ArrayCache
 from audiomatch.clips import Clips
 from audiomatch.cost import FeatureSeconds
+from audiomatch.memory import PeakMemory, tree_mb
 from audiomatch.plugins import Registry
 from audiomatch.scoring import markdown_table
 from tests.toys import Toy, toy_plugin
@@ -63,17 +65,29 @@ class Featured(Toy):
         return super().predict(clips, run)
 
 
+@contextmanager
+def another() -> Iterator[None]:
+    """Start a process that takes 300 MiB."""
+    other = "import time; held = b'1' * 300 * 2**20; print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", other], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        yield
+        child.kill()
+
+
+def take_200_mib() -> None:
+    held = np.ones(200 * 2**17)
+    time.sleep(1)
+    held.sum()
+
+
 class Hungry(Toy):
-    """Takes 200 MiB for a moment, as a process of its own does before that."""
+    """Takes 200 MiB for a moment, while a process of its own takes more."""
 
     def fit(self, train: Clips, run: Run) -> None:
-        other = "import time; held = b'1' * 300 * 2**20; print(flush=True); time.sleep(9)"
-        with subprocess.Popen([sys.executable, "-c", other], stdout=subprocess.PIPE) as child:
-            assert child.stdout is not None
-            child.stdout.readline()
-            time.sleep(1)
-            child.kill()
-        np.ones(200 * 2**17).sum()
+        with another():
+            take_200_mib()
         super().fit(train, run)
 
 
@@ -115,3 +129,12 @@ def test_memory_is_what_the_matcher_takes(plugin: Plugin, corpus: Path, tmp_path
     own, peak = board.row("toy").own_memory_mb, board.row("toy").peak_memory_mb
     assert own is not None and peak is not None
     assert 490 < own < peak, "with the 300 MiB of a process that it starts"
+
+
+def test_memory_that_was_not_there_at_once_is_not_added() -> None:
+    before = tree_mb() - tree_mb(own=False)
+    with another(), PeakMemory() as peak:  # of others, who left it
+        with another():
+            time.sleep(1)
+        take_200_mib()
+    assert peak.mb is not None and 290 < peak.mb - before < 350
