@@ -359,6 +359,8 @@ def test_the_axis_begins_at_0_unless_most_of_it_would_be_empty(losses, domain):
     found = loss_domain([{"loss": loss} for loss in losses])
     assert found == pytest.approx(domain)
     assert loss_domain([{"loss": 0.6, "low": 0.1}]) == pytest.approx([0, 0.6])
+    assert loss_domain([{"loss": 0.6, "low": 0.0}]) == pytest.approx([0, 0.6])
+    assert loss_domain([{"loss": 0.6, "low": None}]) == pytest.approx([0.58, 0.6])
 
 
 def test_what_else_a_run_found_is_shown_where_it_is_known(tmp_path):

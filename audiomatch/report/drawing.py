@@ -94,13 +94,19 @@ def loss_domain(values: Values) -> list[float]:
     unless all that is shown lies in the upper two thirds: points need no 0 as bars do.
     """
     losses = sorted(float(value["loss"]) for value in values)
-    ends = [float(value.get("high") or value["loss"]) for value in values]
+    ends = [_end(value, "high") for value in values]
     most = min(max(ends), max(1.0, 3 * losses[len(losses) // 2]))
     step = 10.0 ** math.floor(math.log10(max(most, 1e-6)))
     end = math.ceil(most / step * 5 - 1e-9) * step / 5
-    least = min(float(value.get("low") or value["loss"]) for value in values)
+    least = min(_end(value, "low") for value in values)
     start = round((math.floor(least / step * 5 + 1e-9) - 1) * step / 5, 12)
     return [start if start > end / 3 else 0.0, end]
+
+
+def _end(value: Mapping[str, Any], name: str) -> float:
+    """Return an end of a loss's interval, or the loss where it has none."""
+    found = value.get(name)
+    return float(value["loss"] if found is None else found)
 
 
 def loss_axis(values: Values) -> Any:
