@@ -17,7 +17,7 @@ bench: $(VENV)/.ready
 	$(BIN)/audiomatch bench --matchers $(MATCHERS) --folds 3 --out $(RUN)
 
 # One thread a process, and one process more than cores: some tests wait for others' processes.
-PROCESSES := $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
+PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(PROCESSES) \
 	--dist loadfile --no-loadscope-reorder
 

@@ -71,7 +71,7 @@ def audiomatch_matchers() -> list[MatcherInfo]:
             "audiomatch.ensemble:Ensemble",
             presets={
                 "mean": {"method": "mean"},
-                "plain": {"weights": "equal"},
+                "plain": {"method": "mean", "weights": "equal"},
                 "stacked": {"method": "logistic"},
             },
         ),

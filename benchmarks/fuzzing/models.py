@@ -17,7 +17,7 @@ LIGHT = (
     "audio-only",
     "xgboost@features=audio@rounds=8@inner_folds=2",
     "lightgbm@features=audio@rounds=8@inner_folds=2",
-    "ensemble@members=(prior,text-only)",
+    "ensemble:mean@members=(prior,text-only)",
     "ensemble@members=(prior,text-only)@method=logistic",
     "ensemble@members=(prior,lightgbm@features=audio@rounds=4)@method=lightgbm",
 )
