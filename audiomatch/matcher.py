@@ -80,7 +80,8 @@ class Matcher(ABC):
     `audiomatch check` tests: the same seed on the same device gives the same numbers; a clip's
     prediction depends neither on the other clips of the call nor on their order; inner validation
     and calibration use a group-disjoint part of `train` (`audiomatch.folds.inner_split`). Whatever
-    a user typed, `expected_text` is in its normal form (`audiomatch.text.normalise_text`).
+    a user typed, `expected_text` is in its normal form (`audiomatch.text.normalise_text`). Where
+    nobody speaks the core lowers P(match) and P(said), see `audiomatch.speech`.
     """
 
     Config: ClassVar[type[MatcherConfig]]
