@@ -108,3 +108,16 @@ def test_where_nothing_matches_the_detector_has_no_say(spoken: Clips, tmp_path: 
     run = audiomatch.Run(cache=tmp_path / "cache")
     assert speech_is_heard(spoken, run)
     assert not speech_is_heard(spoken.take(np.flatnonzero(spoken.labels == 0)), run)
+
+
+def test_the_rest_is_heard_where_the_first_do_not_decide(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    every, run = open_mini_screener(None, True), audiomatch.Run(cache=tmp_path / "cache")
+    for silent, heard in ((2, True), (3, False)):
+        answers = [np.arange(4) < silent, np.zeros(44, bool)]
+        monkeypatch.setattr(
+            "audiomatch.speech.without_speech", lambda *_, left=answers: left.pop(0)
+        )
+        assert speech_is_heard(every, run) == heard
+        assert len(answers) == (not heard), "2 of 48 are few enough, 3 are not"
