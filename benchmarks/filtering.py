@@ -45,7 +45,7 @@ def listen(clips: Clips, run: Run, file: Path) -> tuple[Floats, list[str]]:
     if file.is_file():
         kept = np.load(file)
         return kept["features"], kept["heard"].tolist()
-    config = WhisperConfig(epochs=0)
+    config = WhisperConfig(epochs=0, score="head")
     with Compute(run) as compute:
         scorer = Scorer(load_whisper("auto"), config).place(compute).eval()
         pipeline = Pipeline(scorer, clips, config, compute)

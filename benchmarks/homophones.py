@@ -47,7 +47,7 @@ def main() -> None:
     print("| spelling | log loss | AUROC | matches | as written | homophone | seconds |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for spelling in ("strict", "sound"):
-        config = WhisperConfig.model_validate({"epochs": 0, "spelling": spelling})
+        config = WhisperConfig.model_validate({"epochs": 0, "score": "head", "spelling": spelling})
         with Compute(run) as compute:
             scorer = Scorer(load_whisper("auto"), config).place(compute).eval()
             texts = respelled(clips.texts, scorer.whisper.tokenizer)

@@ -137,7 +137,7 @@ class WhisperMatcher(TorchMatcher[Scorer]):
             kept = None if compute.ranks.devices else self._kept(compute)
             evidence = kept.compute(pipeline) if kept else pipeline.features("features")
             self._fit_head(model, train, evidence, compute)
-            if isinstance(model.head, ProductHead):
+            if isinstance(model.head, ProductHead) and config.trains:
                 model.untrained = kept_beside(model.model)
         merge = lora.add_adapters(model, config.lora) if config.lora else None
         if config.transcribe_first:
@@ -208,10 +208,11 @@ class WhisperMatcher(TorchMatcher[Scorer]):
         """Return what the head makes of each clip's features."""
         if self._untrained is None or model.head is None:
             return Pipeline(model, clips, self.config, compute).logits("predict")
-        kept = torch.from_numpy(self._kept(compute).of(model, clips, compute)).to(compute.device)
+        evidence = torch.from_numpy(self._kept(compute).of(model, clips, compute))
+        kept = evidence.float().to(compute.device)
         with torch.no_grad():
             found: Tensor = model.head(kept)
-            logits = found.double().cpu().numpy()
+            logits = found.cpu().double().numpy()
             if isinstance(model.head, ProductHead):  # which may have been said twice
                 rows = np.flatnonzero(model.head.only_more(kept).cpu().numpy())
                 if len(rows):

@@ -153,7 +153,7 @@ class Explainer:
         def keep(heard: _Heard) -> None:
             targets = pipeline.targets_of(heard.clips)
             logits = self._scorer(heard.cache, targets, heard.owner, heard.silent)
-            p_match = calibration(logits.double().cpu().numpy()).tolist()
+            p_match = calibration(logits.cpu().double().numpy()).tolist()
             others = spell_alternatives(
                 self._scorer,
                 heard.cache,

@@ -155,8 +155,8 @@ def score_words(
     counts = np.diff([*own, len(targets)])
     batch = TargetBatch.of(targets, model.device, np.repeat(owner, counts))
     hidden = decode(scorer.whisper.decoder, batch.tree, cache)  # (nodes, d)
-    log_p = read_tokens(model, hidden, batch).log_p.double().cpu().numpy()  # (targets, maximum)
-    silent_log_p = silent.double().cpu().numpy()
+    log_p = read_tokens(model, hidden, batch).log_p.cpu().double().numpy()  # (targets, maximum)
+    silent_log_p = silent.cpu().double().numpy()
     rows = np.repeat(own, counts - 1)
     firsts = np.concatenate([text.first for text in texts])
     places = [torch.from_numpy(x).to(model.device) for x in (rows, firsts)]

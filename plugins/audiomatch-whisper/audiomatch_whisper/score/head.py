@@ -86,8 +86,9 @@ class ProductHead(nn.Module):
         if evidence.shape[1] == self.widths[0]:
             return self.words(evidence)
         with without_autocast(evidence.device):
-            against = self._against(evidence) - self.forgiven[:, None]
-            return _logit_of_product(against.clamp(min=0)).float()
+            against = self._against(evidence)
+            against = against - self.forgiven.to(against.device)[:, None]
+            return _logit_of_product(against.clamp(min=0)).float().to(evidence.device)
 
     def words(self, evidence: Tensor) -> Tensor:
         """Return the logits of the first part, (n,)."""
@@ -103,7 +104,10 @@ class ProductHead(nn.Module):
         """Return -log of the probability of each part, float64 of (parts, n)."""
         columns = evidence.split(self.widths, dim=1)
         logits = [part(own) for part, own in zip(self.parts, columns, strict=True)]
-        return functional.softplus(-torch.stack(logits).double())
+        stacked = torch.stack(logits)
+        if stacked.device.type == "mps":  # which has no float64
+            stacked = stacked.cpu()
+        return functional.softplus(-stacked.double())
 
     def fit(self, evidence: NDArray[np.float64], labels: NDArray[np.int8]) -> None:
         """Fit the first part, as `Head.fit` does, on evidence of all."""
@@ -132,7 +136,7 @@ class ProductHead(nn.Module):
         mean, scale = _standard(rest[:own])
         cuts = np.cumsum(self.widths[1:])[:-1]
         x = np.split((rest - mean) / scale, cuts, axis=1)
-        first = logits.double().cpu().numpy()
+        first = logits.cpu().double().numpy()
         slopes, biases = _fit_product(x, labels.astype(np.float64), weights, first)
         values = (np.split(mean, cuts), np.split(scale, cuts), slopes, biases.tolist())
         for part, *found in zip(self.parts[1:], *values, strict=True):

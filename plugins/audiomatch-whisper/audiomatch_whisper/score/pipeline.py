@@ -128,8 +128,10 @@ class Pipeline:
 
     @cached_property
     def _keep(self) -> Keep | None:
-        """Where the frozen states are kept; None where they are too large."""
+        """Where the frozen states are kept; None where they are too large, or several ranks fit."""
         scorer, compute, config = self.scorer, self.compute, self._config
+        if compute.ranks.devices:
+            return None
         version = [
             computed_by(__name__),
             [scorer.frozen_digest, scorer.frozen_layers, scorer.bf16],
