@@ -19,18 +19,13 @@ LOWERED = 0.01  # of the matches, by each part but the first
 
 
 class Head(nn.Module):
-    """Standardises the evidence by fixed means and scales, then one linear unit.
-
-    Attributes:
-        width: the columns of the evidence.
-    """
+    """Standardises the evidence by fixed means and scales, then one linear unit."""
 
     mean: Tensor
     scale: Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.width = width
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
         self.linear = nn.Linear(width, 1)
@@ -67,7 +62,6 @@ class ProductHead(nn.Module):
     like nearly all others: three parts of 0.97 each would take 0.09 nats from every one.
 
     Attributes:
-        width: the columns of the evidence.
         parts: each of some columns of the evidence, side by side.
         forgiven: how many nats each part may be short of certain, (parts,).
     """
@@ -76,7 +70,7 @@ class ProductHead(nn.Module):
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
-        self.widths, self.width = list(widths), sum(widths)
+        self.widths = list(widths)
         self.register_buffer("forgiven", torch.zeros(len(widths)))
         self.parts = nn.ModuleList(Head(width) for width in widths)
         self.parts[1:].requires_grad_(requires_grad=False)

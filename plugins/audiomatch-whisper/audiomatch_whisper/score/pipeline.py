@@ -32,7 +32,7 @@ from audiomatch.running.identity import computed_by
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.net.decoder import CrossAttentionCache
 from audiomatch_whisper.net.ragged import Ragged
-from audiomatch_whisper.score.scorer import Choice, Scorer
+from audiomatch_whisper.score.scorer import Scorer
 from audiomatch_whisper.score.targets import Target, texts_of
 from audiomatch_whisper.sound.augment import Augment
 from audiomatch_whisper.sound.log_mel import FRAMES_A_SECOND, LogMels
@@ -59,8 +59,6 @@ class Pipeline:
         recorded: a clip of each recording.
         seconds: how long the encoder sees each recording, (recordings,).
         texts: the texts, and which of them each clip has.
-        spellings: those in which `features` read the texts of clips, where not as they are written;
-            see `Scorer.read`.
         capacity: the most seconds of padded audio in one forward pass of training; None where
             memory decides.
     """
@@ -86,7 +84,7 @@ class Pipeline:
         self.seconds = self._mels.seconds
         self.capacity = compute.capacity(config.seconds_at_once)
         self._frozen: Encoded | None = None
-        self.spellings: dict[int, Choice] = {}
+        self._read: dict[int, Target] = {}
 
     def encode(self, recordings: Rows, augment: Augment | None = None) -> CrossAttentionCache:
         """Encode some recordings, perhaps varied by `augment`, for the decoder."""
@@ -183,8 +181,8 @@ class Pipeline:
 
     def read_targets_of(self, clips: Rows) -> list[Target]:
         """Return the text of some clips in the spelling in which `features` read it."""
-        pairs = zip(map(self.spellings.get, clips.tolist()), self.targets_of(clips), strict=True)
-        return [target.respelled(choice) if choice else target for choice, target in pairs]
+        own = self.targets_of(clips)
+        return [self._read.get(int(i), target) for i, target in zip(clips, own, strict=True)]
 
     def score_silence(self) -> Tensor:
         """Return the log probability of each token of each text given silence: (texts, maximum).
@@ -225,7 +223,7 @@ class Pipeline:
 
         def read(clips: Rows, *asked: Any) -> Tensor:
             found, read = self.scorer.read(*asked)
-            self.spellings.update(zip(clips.tolist(), read, strict=True))
+            self._read.update(zip(clips.tolist(), read, strict=True))
             return found
 
         return self._each_clip(read, label)

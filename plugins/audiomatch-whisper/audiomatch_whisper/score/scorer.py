@@ -42,8 +42,6 @@ from audiomatch_whisper.text.tokenizer import ENGLISH
 
 SILENCE_SECONDS = 1.0
 
-Choice = tuple[int, ...]
-
 
 class Scorer(nn.Module):
     """A Whisper and, where the score has one, its head.
@@ -223,23 +221,19 @@ class Scorer(nn.Module):
         targets: Sequence[Target],
         owner: NDArray[np.int64] | None = None,
         silent: Tensor | None = None,
-    ) -> tuple[Tensor, list[Choice]]:
-        """Return what `features` does, and the spellings in which the texts were read.
-
-        They are the numbers that `Target.respelled` takes, none where a text was read as written.
-        """
+    ) -> tuple[Tensor, list[Target]]:
+        """Return what `features` does, and the texts in the spellings in which they were read."""
         owner = np.arange(len(targets)) if owner is None else owner
         found, likeliest = self._read_as_written(cache, targets, owner, silent)
-        read: list[Choice] = [()] * len(targets)
+        read = list(targets)
         if likeliest is None or torch.is_grad_enabled():
             return found, read
         choices = likeliest.tolist()
         rows = [i for i, choice in enumerate(choices) if any(choice)]
         for i in rows:
-            read[i] = tuple(choices[i][: len(targets[i].spellings)])
+            read[i] = targets[i].respelled(choices[i][: len(targets[i].spellings)])
         if rows:
-            respelled = [targets[i].respelled(read[i]) for i in rows]
-            again, _ = self._read_as_written(cache, respelled, owner[rows])
+            again, _ = self._read_as_written(cache, [read[i] for i in rows], owner[rows])
             found = found.index_copy(0, torch.tensor(rows).to(found.device), again)
         return found, read
 
@@ -274,7 +268,7 @@ class Scorer(nn.Module):
             times = speaking_times(following, targets, batch, cache)
             complete = complete_features(features, log_p, lead, times, batch)
             assert isinstance(self.head, ProductHead)
-            return complete[:, : self.head.width], reading.likeliest
+            return complete[:, : sum(self.head.widths)], reading.likeliest
 
     def forward(
         self,
