@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomatch.explanation import Explanation, WordEvidence
-from audiomatch.speech import FRAME, THRESHOLD, hold_speech, speech_probabilities
-from audiomatch_whisper.sound.speech_check import CEILING
+from audiomatch.speech import CEILING, FRAME, THRESHOLD, hold_speech, speech_probabilities
 
 FRAME_SECONDS = FRAME / 16_000
 AROUND = 0.1  # seconds: attention and detector differ by so much

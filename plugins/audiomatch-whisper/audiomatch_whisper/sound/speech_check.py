@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from audiomatch.clips import Clips
 from audiomatch.files import write_json
 from audiomatch.matcher import Run
-from audiomatch.speech import CEILING as CEILING
 from audiomatch.speech import low_without_speech, speech_is_heard
 
 FILE = "speech.json"
