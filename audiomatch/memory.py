@@ -9,7 +9,6 @@ import re
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
 
 import psutil
 
@@ -64,12 +63,7 @@ class PeakMemory:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._left.set()
         self._thread.join()
 
