@@ -86,7 +86,12 @@ class WordEvidence:
         """What became of the word: it was `said`, or an `other` was heard, or `nothing` was."""
         if self.probability >= SAID:
             return "said"
-        return "other" if text_key(self.heard) not in ("", text_key(self.word)) else "nothing"
+        return "other" if self.instead else "nothing"
+
+    @property
+    def instead(self) -> str:
+        """What was heard in place of the word, empty where that was nothing or the word itself."""
+        return "" if text_key(self.heard) in ("", text_key(self.word)) else self.heard
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from pydantic import TypeAdapter, ValidationError
 from audiomatch.errors import DataWarning
 from audiomatch.explanation import Explanation, WordEvidence
 from audiomatch.explanation.colours import colour_of, ink_on
-from audiomatch.text import text_key
 
 EXPLANATIONS = "explanations.jsonl"
 
@@ -56,6 +55,4 @@ def words_of(one: Explanation) -> dict[str, Any]:
 
 def _heard(word: WordEvidence) -> str | None:
     """Return what was heard in place of a word, empty for nothing; None where it was the word."""
-    if word.outcome == "nothing":
-        return ""
-    return None if text_key(word.heard) in ("", text_key(word.word)) else word.heard
+    return "" if word.outcome == "nothing" else word.instead or None
