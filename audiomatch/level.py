@@ -18,9 +18,14 @@ MOST_GAIN = 40.0  # dB: what is softer still is hiss and hum
 
 def active_level(samples: Samples) -> float:
     """Return the root mean square of what is loud, of 1 at full scale: frames within 30 dB."""
-    padded = np.pad(samples, (0, -len(samples) % FRAME)).astype(np.float64)
-    power = np.square(padded).reshape(-1, FRAME).mean(axis=1)  # (frames,)
+    power = frame_power(samples)
     return float(np.sqrt(power[power >= ACTIVE * power.max()].mean())) if len(power) else 0.0
+
+
+def frame_power(samples: NDArray[np.floating], frame: int = FRAME) -> NDArray[np.float64]:
+    """Return the mean square of each frame, the last one filled up with zeros, (frames,)."""
+    padded = np.pad(samples, (0, -len(samples) % frame)).astype(np.float64)
+    return np.asarray(np.square(padded).reshape(-1, frame).mean(axis=1))
 
 
 def at_one_level(samples: Samples) -> Samples:

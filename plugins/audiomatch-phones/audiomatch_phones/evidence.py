@@ -20,6 +20,7 @@ from audiomatch.audio import Recording, recordings
 from audiomatch.cache import ArrayCache
 from audiomatch.clips import Clips
 from audiomatch.errors import ClipError
+from audiomatch.level import frame_power
 from audiomatch.matcher import Run
 from audiomatch.running.identity import computed_by, digest_of
 from audiomatch.workers import each_by_workers
@@ -190,8 +191,7 @@ def loud_frames(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
 
     Silence around an answer says nothing of it, and features are relative to the whole clip.
     """
-    padded = np.pad(samples - samples.mean(dtype=np.float64), (0, -len(samples) % HOP))
-    power = np.square(padded).reshape(-1, HOP).mean(axis=1)
+    power = frame_power(samples - samples.mean(dtype=np.float64), HOP)
     return np.asarray(power > QUIET * power.max(initial=0))
 
 
