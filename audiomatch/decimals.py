@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 
-def decimal(value: float | None, digits: int = 3, none: str = "-") -> str:
-    """Return a number with so many digits, no minus before a zero; `none` where there is none."""
-    return none if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
+def decimal(value: float | None, digits: int = 3, none: str = "-", thousands: str = "") -> str:
+    """Return a number with so many digits, no minus before a zero; `none` where there is none.
+
+    `thousands` may be a comma between them.
+    """
+    return none if value is None else f"{round(value, digits) + 0.0:{thousands}.{digits}f}"
 
 
 def interval(low: float | None, high: float | None, digits: int = 3, none: str = "-") -> str:

@@ -162,6 +162,13 @@ def test_the_page_says_what_the_run_found(tmp_path):
     assert "By grade" not in page.text, "no clip has a grade"
 
 
+def test_thousands_are_set_apart(tmp_path):
+    predictions, results = made()
+    results = [one.model_copy(update={"peak_memory_mb": 12_345.0}) for one in results]
+    _, _, page = report(tmp_path, predictions, results)
+    assert "12,345" in page.text and "12345" not in page.text
+
+
 def test_nothing_is_asked_of_the_outside(tmp_path):
     _, text, page = report(tmp_path, *made())
     assert len(page.all("script")) == 3

@@ -164,7 +164,7 @@ def _template() -> Template:
         lstrip_blocks=True,
         finalize=_hidden,
     )
-    environment.filters["number"] = functools.partial(decimal, none="–")
+    environment.filters["number"] = functools.partial(decimal, none="–", thousands=",")
     environment.filters["signed"] = lambda value: "–" if value is None else f"{value:+.3f}"
     environment.filters["options"] = _options
     return environment.get_template("report.html")
