@@ -220,13 +220,17 @@ class Pipeline:
 
     def features(self, label: str) -> NDArray[np.float64]:
         """Return what each clip's logit is made of, (clips, features); see `Scorer.features`."""
+        own: dict[int, Target] = {}
 
         def read(clips: Rows, *asked: Any) -> Tensor:
             found, read = self.scorer.read(*asked)
-            self._read.update(zip(clips.tolist(), read, strict=True))
+            own.update(zip(clips.tolist(), read, strict=True))
             return found
 
-        return self._each_clip(read, label)
+        found = self._each_clip(read, label)
+        for texts in self.compute.ranks.gather_objects(own):  # each rank read some of the clips
+            self._read.update(texts)
+        return found
 
     def _each_clip(self, score: Callable[..., Tensor], label: str) -> NDArray[np.float64]:
         """Score each clip's text; `score` is given the clips and what `Scorer.read` takes."""
