@@ -50,9 +50,9 @@ class SaidHead(nn.Module):
         self.text, self.word = Head(width), Head(width)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (words, width) of a text to probabilities (words,)."""
-        read: Tensor = self.text(features.mean(0, keepdim=True)).double().sigmoid()
-        said: Tensor = self.word(features).double().sigmoid()
+        """Features (words, width) of a text to float64 probabilities (words,), on the CPU."""
+        read: Tensor = self.text(features.mean(0, keepdim=True)).cpu().double().sigmoid()
+        said: Tensor = self.word(features).cpu().double().sigmoid()
         return read * said
 
     def fit(self, features: Sequence[NDArray[np.float64]], examples: Sequence[Example]) -> None:
