@@ -125,19 +125,21 @@ class Explainer:
         """Cut each recording off where one of its words begins, by the attention, but the first."""
         generator = np.random.default_rng(self._seed)
         places = [int(generator.integers(1, len(text.split()))) for text in clips.texts]
-        ends = np.nan_to_num(clips.segments[:, 0])
+        starts = np.nan_to_num(clips.segments[:, 0])
+        ends = starts.copy()
 
         def keep(heard: _Heard) -> None:
             for i, clip in enumerate(heard.clips):
                 first = heard.texts[i].first[places[clip]]
-                ends[clip] += max(SHORTEST, float(self._token_starts(heard, i)[first]))
+                seconds = max(SHORTEST, float(self._token_starts(heard, i)[first]))
+                ends[clip] = starts[clip] + seconds  # again where memory ran out
 
         self._listen(Pipeline(self._scorer, clips, self._config, compute), "words", keep)
         examples = []
         for i, (text, place) in enumerate(zip(clips.texts, places, strict=True)):
             said = np.arange(len(text.split())) < place
             examples.append(Example(i, text, said.astype(np.int8)))
-        return clips.with_segments(np.nan_to_num(clips.segments[:, 0]), ends), examples
+        return clips.with_segments(starts, ends), examples
 
     def explain(
         self, clips: Clips, compute: Compute, calibration: Calibration
