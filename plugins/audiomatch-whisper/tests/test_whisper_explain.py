@@ -8,6 +8,7 @@ import soundfile
 import torch
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.explain.calibration import Example, SaidHead, calibration_examples
+from audiomatch_whisper.explain.explainer import Explainer
 from audiomatch_whisper.explain.unsaid import lower_unsaid
 from audiomatch_whisper.explain.word_features import Vocabulary, score_words
 from audiomatch_whisper.net.decoder import CrossAttentionCache
@@ -93,7 +94,7 @@ def test_a_saved_model_explains_alike(fitted, whisper, corpus, run, tmp_path):
     matcher = fitted(vocabulary="english")
     matcher.prepare_explain(run)
     matcher.save(tmp_path)
-    again = whisper(weights="scratch")
+    again = whisper(weights="scratch", epochs=0)
     again.load(tmp_path)
     clips = corpus.take([0, 2]).unlabelled()
     for one, other in zip(matcher.explain(clips, run), again.explain(clips, run), strict=True):
@@ -129,6 +130,24 @@ def test_one_word_texts_alone_can_be_calibrated_on(whisper, folders, corpus, run
     matcher.fit(clips, run)
     [one] = matcher.explain(clips.take([0]).unlabelled(), run)
     assert 0 <= one.words[0].probability <= 1
+
+
+def test_clips_heard_again_after_memory_ran_out_break_off_where_they_did(fitted, run, monkeypatch):
+    matcher, given, listen, with_segments = fitted(), [], Explainer._listen, Clips.with_segments
+
+    def heard_twice(self, pipeline, label, keep):
+        listen(self, pipeline, label, lambda heard: (keep(heard), keep(heard)))
+
+    def cut(self, starts, ends):
+        given.append(ends)
+        return with_segments(self, starts, ends)
+
+    monkeypatch.setattr(Clips, "with_segments", cut)
+    for own in (listen, heard_twice):
+        monkeypatch.setattr(Explainer, "_listen", own)
+        matcher._explainer._head = None
+        matcher.prepare_explain(run)
+    np.testing.assert_array_equal(*given)
 
 
 def test_words_that_were_never_reached_are_calibrated_on(fitted, corpus, run, monkeypatch):
