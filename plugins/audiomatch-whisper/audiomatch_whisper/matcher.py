@@ -23,7 +23,7 @@ from torch import Tensor
 
 from audiomatch.audio import map_audio
 from audiomatch.clips import Clips
-from audiomatch.errors import UserError
+from audiomatch.errors import UserError, WeightsError
 from audiomatch.explanation import Explanation
 from audiomatch.folds import inner_split
 from audiomatch.further import further_digest
@@ -38,7 +38,7 @@ from audiomatch_whisper.net.weights import (
     packaged_whisper,
     read_text_side,
 )
-from audiomatch_whisper.score.head import ProductHead
+from audiomatch_whisper.score.head import Head, ProductHead
 from audiomatch_whisper.score.kept import KeptEvidence
 from audiomatch_whisper.score.pipeline import Pipeline
 from audiomatch_whisper.score.scorer import Scorer
@@ -61,6 +61,7 @@ HEAD = "head.safetensors"
 REFERENCE = "weights.json"
 # What training changed, as it was before.
 UNTRAINED = "untrained.safetensors"
+OLDER = "fitted by an older version, fit it again"
 
 
 class WhisperMatcher(TorchMatcher[Scorer]):
@@ -252,10 +253,12 @@ class WhisperMatcher(TorchMatcher[Scorer]):
         self.config = _as_fitted(self.config, folder)
         scorer = Scorer(load_whisper(_weights_of(folder)), self.config)
         if scorer.head is not None:
-            load_into(scorer.head, load_tensors(folder / HEAD), str(folder / HEAD))
+            _load_head(scorer.head, folder / HEAD)
         before = folder / UNTRAINED
         if before.is_file():
             scorer.untrained = restored_beside(scorer.model, load_tensors(before), str(before))
+        elif isinstance(scorer.head, ProductHead) and self.config.trains:
+            raise WeightsError(f"{before}: it is missing; {OLDER}")
         self._explainer = Explainer(scorer, self.config).load(folder)
         self._check = SpeechCheck.load(folder)
         return scorer
@@ -266,6 +269,16 @@ def _as_fitted(config: WhisperConfig, folder: Path) -> WhisperConfig:
     if not (folder / CARD).is_file() or "spelling" in read_config(folder, CARD)["config"]:
         return config
     return config.model_copy(update={"spelling": "strict"})
+
+
+def _load_head(head: Head | ProductHead, file: Path) -> None:
+    tensors = load_tensors(file)
+    try:
+        load_into(head, tensors, str(file))
+    except WeightsError:
+        if not isinstance(head, ProductHead):
+            raise
+        raise WeightsError(f"{file}: not the head of score=complete; {OLDER}") from None
 
 
 def _weights_of(folder: Path) -> Weights:

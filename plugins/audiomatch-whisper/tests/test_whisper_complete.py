@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from audiomatch_torch import load_tensors
-from audiomatch_whisper.matcher import UNTRAINED
+from audiomatch_torch import load_tensors, save_tensors
+from audiomatch_whisper.matcher import HEAD, UNTRAINED
 from audiomatch_whisper.net.decoder import CrossAttentionCache, decode
 from audiomatch_whisper.net.prefix_tree import PrefixTree
 from audiomatch_whisper.net.ragged import Ragged
@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import median_filter
 
 from audiomatch.audio import load_clip
+from audiomatch.errors import UserError
 
 FAST = {"batch_size": 4, "explain_clips": 4}
 LOGITS = st.floats(-30, 30)
@@ -109,6 +110,18 @@ def test_what_is_asked_beside_the_words_is_asked_of_the_untrained(
     again = whisper(weights="scratch", **options)
     again.load(tmp_path)
     np.testing.assert_allclose(evidence(again), trained, atol=1e-4)
+
+
+@pytest.mark.parametrize("file", [HEAD, UNTRAINED])
+def test_a_model_of_an_older_version_is_refused_as_such(file, fitted, whisper, tmp_path):
+    fitted(epochs=1).save(tmp_path)
+    if file == HEAD:  # which had no such tensor
+        tensors = load_tensors(tmp_path / HEAD)
+        save_tensors({k: v for k, v in tensors.items() if k != "forgiven"}, tmp_path / HEAD)
+    else:
+        (tmp_path / UNTRAINED).unlink()
+    with pytest.raises(UserError, match=rf"{file}: .*; fitted by an older version, fit it again$"):
+        whisper(weights="scratch").load(tmp_path)
 
 
 def test_planted_answers_are_mismatches_of_the_matches(corpus, run, monkeypatch):
