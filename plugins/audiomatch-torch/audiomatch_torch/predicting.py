@@ -115,8 +115,8 @@ def encode_once(
     """Run an encoder that is not trained once a row, and keep what it gives.
 
     It is kept on the disk, in `run.cache`, so that many clips take no more memory than few: as long
-    as the result lives, or with `keep` until `audiomatch cache` removes it. Ranks that fit together
-    each encode some of the rows, and all keep all of them, without `keep`.
+    as the result lives, or with `keep` until `audiomatch cache` or `make_room` removes it.
+    Ranks that fit together each encode some of the rows, and all keep all of them, without `keep`.
 
     Args:
         encode: gives the states of the rows asked for, as `numbers` of `predict` does: a tensor
