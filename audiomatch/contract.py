@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomatch.clips import Clips
-from audiomatch.cost import FeatureSeconds
 from audiomatch.errors import UserError
 from audiomatch.explanation import Explanation, checked_explanations
 from audiomatch.matcher import Matcher, Run
@@ -86,7 +85,7 @@ def _given(matcher: Matcher, clips: Clips) -> Clips:
 
 def _own(run: Run) -> Run:
     """Return the run for what the core computes: no feature of the matcher's."""
-    return replace(run, feature_seconds=FeatureSeconds())
+    return replace(run, feature_seconds=run.feature_seconds.core)
 
 
 def _low(one: Explanation) -> Explanation:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 
 @dataclass
@@ -25,6 +26,11 @@ class FeatureSeconds:
     def clock(self) -> float:
         """Return a clock that also counts what the cache spared."""
         return time.perf_counter() + self.cached
+
+    @cached_property
+    def core(self) -> FeatureSeconds:
+        """Seconds of what the core asks of a job's clips: part of the job's own seconds."""
+        return FeatureSeconds()
 
     def use(self, kept: Mapping[str, float]) -> None:
         """Count features that were kept, by key; those that this job used before cost nothing."""

@@ -107,6 +107,24 @@ def test_features_that_matchers_share_are_counted_to_each(
 
 
 @pytest.mark.usefixtures("_clock")
+def test_the_search_for_speech_is_counted_to_each(
+    plugin: Plugin, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hear(samples: Any) -> bool:
+        CLOCK.now += EACH
+        return True
+
+    monkeypatch.setattr("audiomatch.speech.has_speech", hear)
+    plugin(toy=toy_plugin(Toy))
+    how = {"folds": 3, "floors": "none", "executor": "inline", "cache": tmp_path / "cache"}
+    board = audiomatch.compare(corpus, NAMES, out=tmp_path / "run", **how).record
+    first, second = (board.row(name) for name in NAMES)
+    assert first.seconds == pytest.approx(second.seconds, rel=0.1)  # threads hear ahead
+    assert first.seconds > 36 * EACH * 0.9, "of the clips of each fold, and of some it is fitted on"
+    assert (first.warm, second.warm) == (False, False), "none of its own features was kept"
+
+
+@pytest.mark.usefixtures("_clock")
 def test_features_made_of_others_are_counted_with_these(run: Run) -> None:
     def outer(positions: list[int]) -> Iterator[Any]:
         ArrayCache(job, "inner", 1).fill(["a"], slow)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -178,14 +177,15 @@ def run_job(job: Job, progress: Progress | None = None) -> FoldResult:
     try:
         if job.entrant.fault:
             raise PluginError(job.entrant.fault)
-        start = time.perf_counter()
+        clock = features.core.clock
+        start = clock()
         matcher = plugins.registry().create(job.entrant.spec)
         base = base_memory_mb()  # with the matcher's code, before its first fold
         with PeakMemory() as peak:
             matcher = _fitted(matcher, job, run)
-            fitted = time.perf_counter()
+            fitted = clock()
             p_match = predict_matches(matcher, job.held_out, run)
-            predicted = time.perf_counter()
+            predicted = clock()
         return job.done(
             p_match,
             run.notes,
