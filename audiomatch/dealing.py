@@ -66,7 +66,7 @@ def _deals(groups: Codes, labels: NDArray[np.int8], k: int, seed: int) -> Iterat
 def deal_by_size(groups: Codes, k: int) -> Codes:
     """Return the fold of each group as scikit-learn's `GroupKFold` deals them.
 
-    The largest group that is left goes to the smallest fold.
+    The largest group that is left goes to the smallest fold; of groups alike in size the last.
     """
     sizes = np.bincount(groups)
     of = np.empty(len(sizes), np.int64)

@@ -283,6 +283,8 @@ def _json_type(schema: dict[str, Any]) -> str:
     if "$ref" in schema:
         name = str(schema["$ref"].rpartition("/")[2])
         return "any" if name == "JsonValue" else name
+    if "allOf" in schema:  # of one, by pydantic before 2.8
+        return _json_type(schema["allOf"][0])
     if "anyOf" in schema:
         return " or ".join(_json_type(part) for part in schema["anyOf"])
     if schema.get("type") == "array":

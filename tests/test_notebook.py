@@ -11,6 +11,7 @@ import pytest
 from docs.build import DOCS
 
 
+@pytest.mark.plugins
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUDIOMATCH_CACHE", str(tmp_path / "cache"))
     notebook = nbformat.read(DOCS / "python" / "audiomatch.ipynb", as_version=4)

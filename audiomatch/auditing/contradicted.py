@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from audiomatch.auditing.record import SHOWN, AuditRecord, Finding, Suspect
+from audiomatch.auditing.shared import rows_at
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch.files import Place, user_path
@@ -29,8 +30,11 @@ def contradicted(found: AuditRecord, clips: Clips, run: Place) -> AuditRecord:
     y = clips.labels.astype(np.int64)
     which = contradictions(y, p_match)
     wrong = np.where(y == 1, 1 - p_match, p_match)
-    order = [int(i) for i in np.argsort(-wrong, kind="stable") if which[i]]
-    suspects = tuple(_suspect(clips, i, p_match) for i in order[:MOST])
+    order = np.argsort(-wrong, kind="stable")
+    order = order[which[order]]
+    worst = order[:MOST]
+    rows = rows_at(clips, worst)
+    suspects = tuple(_suspect(clips, i, row, p_match) for i, row in zip(worst, rows, strict=True))
     if not suspects:
         return found
     finding = Finding(
@@ -39,7 +43,7 @@ def contradicted(found: AuditRecord, clips: Clips, run: Place) -> AuditRecord:
         effect=f"matchers confidently contradict {len(order)} of {len(clips)} labels out of fold",
         remedy="listen to them, worst first, and mend what is wrong",
         count=len(order),
-        rows=tuple(one.row for one in suspects[:SHOWN]),
+        rows=rows[:SHOWN],
     )
     errors = len(found.of("error"))
     findings = (*found.findings[:errors], finding, *found.findings[errors:])
@@ -84,10 +88,9 @@ def _out_of_fold(clips: Clips, place: Path) -> NDArray[np.float64]:
     return found["p_match"].to_numpy(np.float64)
 
 
-def _suspect(clips: Clips, i: int, p_match: NDArray[np.float64]) -> Suspect:
-    row = clips.frame.index[i]
+def _suspect(clips: Clips, i: int, row: int | str, p_match: NDArray[np.float64]) -> Suspect:
     return Suspect(
-        row=row if isinstance(row, int) else str(row),
+        row=row,
         id=clips.ids[i],
         expected_text=clips.texts[i],
         match=int(clips.labels[i]),

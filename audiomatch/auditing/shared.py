@@ -33,7 +33,12 @@ def in_both(values: Sequence[str], of: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def rows_of(clips: Clips, which: NDArray[np.bool_]) -> tuple[int | str, ...]:
     """Return some rows of these clips, as a finding names them."""
-    rows = clips.frame.index[np.flatnonzero(which)[:SHOWN]].tolist()
+    return rows_at(clips, np.flatnonzero(which)[:SHOWN])
+
+
+def rows_at(clips: Clips, positions: NDArray[np.int64]) -> tuple[int | str, ...]:
+    """Return the rows of clips at some positions, as a finding names them."""
+    rows = clips.frame.index[positions].tolist()
     return tuple(row if isinstance(row, int) else str(row) for row in rows)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
@@ -33,6 +35,7 @@ def share_interval(hits: ArrayLike, clusters: Clusters) -> Interval:
     centre = (share + t * t / (2 * effective)) / (1 + t * t / effective)
     half = (
         t / (1 + t * t / effective)
-        * np.sqrt(share * (1 - share) / effective + t * t / (4 * effective**2))
+        * math.sqrt(share * (1 - share) / effective + t * t / (4 * effective**2))
     )  # fmt: skip
-    return Interval(share, max(centre - float(half), 0.0), min(centre + float(half), 1.0))
+    # The share lies within by the formula, but for rounding.
+    return Interval(share, min(max(centre - half, 0.0), share), max(min(centre + half, 1.0), share))
