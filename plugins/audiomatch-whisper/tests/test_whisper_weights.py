@@ -249,7 +249,7 @@ def test_the_commit_of_the_hub_is_in_the_results(folders, monkeypatch, tmp_path)
         repo.commit({"config.json": b"{}"})
         commit = repo.commit(files, "v1")
         data = write_corpus(tmp_path / "data", clips=12)
-        name = "whisper@epochs=0@weights=pinned/whisper#v1"
+        name = "whisper@epochs=0@explain_clips=1@weights=pinned/whisper#v1"
         own = {"cache": tmp_path / "cache", "device": "cpu"}
         found = audiomatch.compare(
             data, name, folds=2, floors="none", out=tmp_path / "run", executor="inline", **own
