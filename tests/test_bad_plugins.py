@@ -207,7 +207,7 @@ def test_a_lost_worker_costs_one_fold(home: Path) -> None:
         "--executor",
         "process",
         "--matchers",
-        f"bad@how=once:{home / 'once'},prior",
+        f"bad@how=once:{home / 'once'}",
         "--folds",
         2,
         "--floors",
@@ -249,12 +249,12 @@ SIGNALS = {"SIGKILL": -9, "SIGTERM": 143, "SIGHUP": 129, "SIGINT": 130}
 
 @pytest.fixture(scope="module")
 def waiting(home: Path) -> Iterator[Callable[[str], tuple[Any, list[int], Path]]]:
-    """Give a bench for each signal, all started at once, with a matcher that waits."""
+    """Give a bench for each signal, all started at once; its matcher waits in the second fold."""
     programs = {}
     for name in SIGNALS:
-        matchers = f"good,bad@how=wait:{home / name}"
-        how = ("--split", "part", "--out", home / f"run-{name}", "--cache", home / f"cache-{name}")
-        programs[name] = start(home, "--matchers", matchers, "--floors", "none", *how)
+        how = ("--matchers", f"bad@how=wait:{home / name}", "--folds", 2, "--floors", "none")
+        where = ("--out", home / f"run-{name}", "--cache", home / f"cache-{name}")
+        programs[name] = start(home, *how, *where)
 
     def of(name: str) -> tuple[Any, list[int], Path]:
         until = time.monotonic() + 200
@@ -280,7 +280,7 @@ def test_no_process_outlives_a_run(
     assert program.returncode == SIGNALS[name], err
     assert [pid for pid in everyone if not gone(pid)] == []
     kept = [file.name for file in (home / f"run-{name}" / "folds").glob("*.parquet")]
-    assert any(file.startswith("good-") for file in kept), "finished folds are kept"
+    assert any(file.startswith("bad") for file in kept), "finished folds are kept"
     if name != "SIGKILL":
         assert err.splitlines()[-1].startswith("audiomatch: stopped; what is finished is kept")
         assert "Traceback" not in err
