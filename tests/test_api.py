@@ -26,7 +26,7 @@ from audiomatch.inputs import open_data
 from audiomatch.plugins import Registry
 from audiomatch.records import ModelCard
 from tests.test_explain import Teller
-from tests.toys import Toy, toy_plugin
+from tests.toys import Toy, leave_out_slow_floors, toy_plugin
 
 Plugin = Callable[..., Registry]
 Command = Callable[..., tuple[int, str, str]]
@@ -424,9 +424,10 @@ def test_evaluate_gives_the_figures_of_a_leaderboard(loud: Model, corpus: Path) 
 
 
 def test_a_comparison_is_what_bench_writes(
-    plugin: Plugin, command: Command, corpus: Path, place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    plugin(toy=toy_plugin(Loud))
+    plugin: Plugin, command: Command, corpus: Path, place: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    leave_out_slow_floors(plugin(toy=toy_plugin(Loud)), monkeypatch)
     found = audiomatch.compare(corpus, ["toy", "toy:weak"], folds=3, executor="inline")
     assert found.folder == Path("runs/manifest") and not found.problems
     assert not any(capsys.readouterr())  # quiet
@@ -454,8 +455,10 @@ def test_a_comparison_is_what_bench_writes(
     assert "replayed" in capsys.readouterr().err
 
 
-def test_data_without_a_name_has_a_run_folder_of_its_own(plugin: Plugin, corpus: Path) -> None:
-    plugin(toy=toy_plugin(Loud))
+def test_data_without_a_name_has_a_run_folder_of_its_own(
+    plugin: Plugin, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_out_slow_floors(plugin(toy=toy_plugin(Loud)), monkeypatch)
     one = audiomatch.compare(frame(corpus), "toy", folds=2, executor="inline")
     other = audiomatch.compare(memory(corpus), ["toy"], folds=2, executor="inline")
     assert one.folder != other.folder and {one.folder.parent, other.folder.parent} == {Path("runs")}
@@ -469,7 +472,9 @@ def test_a_fold_that_fails_is_a_problem_and_no_error(plugin: Plugin, corpus: Pat
             raise RuntimeError("no idea")
 
     plugin(toy=toy_plugin(Broken))
-    found = audiomatch.compare(corpus, ["toy"], folds=2, out="run", executor="inline")
+    found = audiomatch.compare(
+        corpus, ["toy"], folds=2, out="run", floors="none", executor="inline"
+    )
     assert found.problems == [f"toy fold {i}: RuntimeError: no idea" for i in (1, 2)]
     assert found.leaderboard.loc["toy"].isna().sum() >= 6
     assert "no idea" in repr(found) and "no idea" in found._repr_html_()

@@ -56,8 +56,8 @@ def test_a_name_that_two_offer_costs_that_name_alone(
         registry.create(parse_matcher("toy"))
     assert registry.plugins[1].error == registry.plugins[2].error
     assert "'toy' is offered by both first unknown and second" in str(registry.plugins[1].error)
-    bench = ("bench", corpus, "--folds", 2, "--out", tmp_path / "run", "--matchers")
-    code, out, err = command(*bench, "toy,audio-only")
+    bench = ("bench", corpus, "--folds", 2, "--floors", "none", "--out", tmp_path / "run")
+    code, out, err = command(*bench, "--matchers", "toy,audio-only")
     assert code == 1 and "offered by second unknown too" in out + err
     assert "audio-only" in out
     code, out, _ = command("matchers")
@@ -142,9 +142,8 @@ def test_pip_installed_plugins(site: Path, corpus: Path, tmp_path: Path) -> None
     assert "speaking-rate" in audiomatch("matchers").stdout
     listed = audiomatch("plugins").stdout
     assert "audiomatch-broken" in listed and "No module named 'flux_capacitor'" in listed
-    ran = audiomatch(
-        "bench", corpus, "--matchers", "speaking-rate", "--folds", 3, "--out", tmp_path / "run"
-    )
+    how = ("--folds", 3, "--floors", "none", "--out", tmp_path / "run")
+    ran = audiomatch("bench", corpus, "--matchers", "speaking-rate", *how)
     assert ran.returncode == 0, ran.stderr
     assert "speaking-rate" in ran.stdout
 
