@@ -178,10 +178,12 @@ def test_a_real_whisper_hears_matches_better(tmp_path):
     from audiomatch.datasets.mini_screener import open_mini_screener
 
     clips = open_mini_screener(None, True)
-    some = [*np.flatnonzero(clips.labels == 1)[:5], *np.flatnonzero(clips.labels == 0)[:5]]
+    some = [*np.flatnonzero(clips.labels == 1)[:9], *np.flatnonzero(clips.labels == 0)[:9]]
     clips = clips.take(some)
     table = asr.Hearing("auto").table(clips, Run(tmp_path))
     found = dict(zip(asr.columns(), table.T, strict=True))
     for name, sign in (("asr_letter_error_rate", -1), ("asr_log_p_mean", 1)):
         values = sign * found[name]
-        assert values[clips.labels == 1].mean() > values[clips.labels == 0].mean(), name
+        # Not the means: where it repeats itself the error rate of one clip has no bound.
+        matches, others = (np.median(values[clips.labels == label]) for label in (1, 0))
+        assert matches > others, name
