@@ -45,18 +45,19 @@ def option(name: str, default: Any, note: str = "", **limits: Any) -> Any:
     return Field(default, description=description, **{**own, **limits})
 
 
-def weights_option(auto: str, also: str = "") -> Any:
+def weights_option(auto: str, also: str = "", *, scratch: bool = True) -> Any:
     """Return an option that names weights, `auto` by default, as a pydantic field.
 
     Args:
         auto: what auto means, as in "owner/name where the hub or its cache has it".
         also: what else than a folder or a hub id is taken, as in "a FILE.pt, ".
+        scratch: whether there is a model to train from scratch.
     """
     return Field(
         "auto",
         min_length=1,
         description=f"A Hugging Face folder, a hub id (owner/name, owner/name#revision), {also}"
-        f"scratch, or auto: {auto}.",
+        f"{'scratch, ' if scratch else ''}or auto: {auto}.",
     )
 
 

@@ -16,6 +16,7 @@ from torch import nn
 
 from audiomatch.calibration import Calibration
 from audiomatch.clips import Clips
+from audiomatch.config import MatcherConfig
 from audiomatch.errors import WeightsError
 from audiomatch.files import write_json
 from audiomatch.intake import data_digest
@@ -23,7 +24,6 @@ from audiomatch.matcher import Matcher, Run
 from audiomatch.running.identity import computed_by
 from audiomatch_torch.checkpoints import Checkpoints
 from audiomatch_torch.compute import Compute
-from audiomatch_torch.config import TorchConfig
 from audiomatch_torch.sharing import fit_on_devices
 from audiomatch_torch.tensors import load_into, load_tensors, save_tensors
 from audiomatch_torch.weights import SCRATCH, Weights
@@ -47,9 +47,9 @@ class TorchMatcher(Matcher, Generic[Model]):
     """
 
     fits_on_several = True
-    config: TorchConfig
+    config: MatcherConfig
 
-    def __init__(self, config: TorchConfig) -> None:
+    def __init__(self, config: MatcherConfig) -> None:
         super().__init__(config)
         self._model: Model | None = None
         self.calibration = Calibration()

@@ -72,6 +72,7 @@ def resolve_weights(
     patterns: Sequence[str] = _PATTERNS,
     *,
     pickled: bool = False,
+    scratch: bool = True,
     scratch_warning: str | None = None,
 ) -> Weights:
     """Find weights, or raise a one-line `WeightsError`.
@@ -86,9 +87,12 @@ def resolve_weights(
         patterns: the files to fetch from the hub.
         pickled: take a `pytorch_model.bin` where there is no safetensors; read it with
             `load_pickled`.
+        scratch: whether there is a model to train from scratch.
         scratch_warning: where given, `auto` without any weights is `scratch`, and this says so.
     """
     if asked == SCRATCH:
+        if not scratch:
+            raise WeightsError("weights 'scratch': trains no weights; give a folder or a hub id")
         return Weights(SCRATCH)
     if asked == "auto":
         try:
@@ -100,7 +104,8 @@ def resolve_weights(
             if scratch_warning is not None:
                 return Weights(SCRATCH, warning=scratch_warning)
             hint = how or "give weights=FOLDER"
-            raise WeightsError(f"{error}; {hint}, or take weights=scratch") from None
+            rest = ", or take weights=scratch" if scratch else ""
+            raise WeightsError(f"{error}; {hint}{rest}") from None
     folder = Path(asked).expanduser()
     if folder.is_dir():
         return Weights(asked, folder, tensor_files(folder, pickled=pickled))
@@ -109,7 +114,7 @@ def resolve_weights(
     if asked.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(asked):
         raise WeightsError(
             f"weights {asked!r}: no such folder; give a folder, a hub id (owner/name or "
-            "owner/name#revision), auto or scratch"
+            f"owner/name#revision){', auto or scratch' if scratch else ' or auto'}"
         )
     return _from_hub(asked, patterns, pickled)
 

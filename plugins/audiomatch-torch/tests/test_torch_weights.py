@@ -259,6 +259,15 @@ def test_auto_may_fall_back_to_scratch_and_says_so():
         resolve_weights("owner/name", "owner/name", scratch_warning="trained from scratch")
 
 
+@pytest.mark.parametrize("asked", ["scratch", "auto", "nowhere"])
+def test_where_nothing_is_trained_scratch_is_not_offered(asked):
+    with pytest.raises(WeightsError) as error:
+        resolve_weights(asked, "owner/name", scratch=False)
+    line = str(error.value)
+    assert "\n" not in line and "folder" in line.lower()
+    assert line.count("scratch") == asked.count("scratch")
+
+
 def test_a_pickle_is_read_without_running_code(tmp_path):
     class Harm:
         def __reduce__(self):
