@@ -19,7 +19,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECTS = [ROOT, *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
-EXTRAS = "whisper,boosting-cpu,clap,ctc,phones,two-tower,serve,datasets,ray,mlflow"
+EXTRAS = "whisper,boosting-cpu,clap,asr,ctc,phones,two-tower,serve,datasets,ray,mlflow"
 INSTALLED = f"audiomatch-toolkit[{EXTRAS}]"
 each_project = pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.name)
 

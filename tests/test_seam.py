@@ -353,7 +353,17 @@ def test_a_matcher_that_is_not_installed_says_what_to_install(
 
 def test_every_matcher_of_ours_is_an_extra() -> None:
     extras = importlib.metadata.metadata("audiomatch-toolkit").get_all("Provides-Extra") or []
-    ours = {"whisper", "xgboost", "lightgbm", "clap", "ctc", "hubert-ctc", "phones", "two-tower"}
+    ours = {
+        "whisper",
+        "xgboost",
+        "lightgbm",
+        "clap",
+        "asr",
+        "ctc",
+        "hubert-ctc",
+        "phones",
+        "two-tower",
+    }
     assert ours <= set(extras)
 
 

@@ -1,0 +1,24 @@
+"""Matcher `asr`: how likely a speech recogniser that is not trained finds the expected text.
+
+`texts` cuts texts into the recogniser's tokens, `moonshine` gives their log probabilities,
+`evidence` makes numbers of these, `scoring` those of every clip, `head` a logit of them.
+"""
+
+from __future__ import annotations
+
+from audiomatch import hookimpl
+from audiomatch.matcher import MatcherInfo
+
+__version__ = "0.2.0"
+
+
+@hookimpl
+def audiomatch_matchers() -> list[MatcherInfo]:
+    """Offer `asr`."""
+    return [
+        MatcherInfo(
+            name="asr",
+            summary="a Moonshine as it is: log probability of the text given the speech",
+            load="audiomatch_asr.matcher:ASRMatcher",
+        )
+    ]

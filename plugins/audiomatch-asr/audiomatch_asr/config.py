@@ -1,0 +1,19 @@
+"""The options of `asr`."""
+
+from __future__ import annotations
+
+from audiomatch_torch import option, weights_option
+
+from audiomatch.config import MatcherConfig
+
+
+class ASRConfig(MatcherConfig):
+    """Which recogniser, and how much at once; it is not trained."""
+
+    weights: str = weights_option(
+        "UsefulSensors/moonshine-base where the hub or its cache has it; any Moonshine will do",
+        scratch=False,
+    )
+    seconds_at_once: float | None = option(
+        "seconds_at_once", None, "where not given 60 on a CPU, else as memory allows"
+    )
