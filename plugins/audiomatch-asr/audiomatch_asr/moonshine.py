@@ -15,20 +15,18 @@ from audiomatch_torch import (
     Weights,
     build_network,
     check_config,
-    check_preprocessor,
-    first_line,
     load_into,
     load_tensors,
     model_type,
-    quiet_transformers,
+    read_auto_config,
+    read_extractor,
+    read_fast_tokenizer,
     resolve_weights,
     save_tensors,
 )
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import (
-    AutoTokenizer,
-    MoonshineConfig,
     MoonshineForConditionalGeneration,
     PreTrainedTokenizerBase,
     Wav2Vec2FeatureExtractor,
@@ -67,8 +65,7 @@ class Moonshine(nn.Module):
 
     def samples(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the encoder is given of a clip's samples at 16 kHz: (samples,)."""
-        wave = np.zeros(max(len(audio), LEAST_SAMPLES), dtype=np.float32)
-        wave[: len(audio)] = audio
+        wave = np.pad(audio, (0, max(0, LEAST_SAMPLES - len(audio))))
         found = self.extractor(wave, sampling_rate=SAMPLE_RATE, padding=False, return_tensors="np")
         return np.asarray(found["input_values"][0], dtype=np.float32)
 
@@ -121,7 +118,7 @@ def find(asked: str) -> Weights:
 def read_texts(weights: Weights) -> Texts:
     """Return what cuts texts, without the model; raises `WeightsError`."""
     folder = _folder(weights)
-    return _texts(_tokenizer(folder), _config(folder))
+    return _texts(read_fast_tokenizer(folder), read_auto_config(folder))
 
 
 def load(weights: Weights) -> Moonshine:
@@ -129,53 +126,19 @@ def load(weights: Weights) -> Moonshine:
     folder = _folder(weights)
     tensors = {key: t for file in weights.files for key, t in load_tensors(file).items()}
     check_config(folder, tensors)
-    config = _config(folder)
+    config = read_auto_config(folder)
     network = build_network(
         MoonshineForConditionalGeneration, lambda: config, tensors, str(folder / "config.json")
     ).float()
     load_into(network, tensors, str(folder))
-    return Moonshine(network.eval(), _extractor(folder), _tokenizer(folder))
+    extractor = read_extractor(folder, (Wav2Vec2FeatureExtractor,))
+    return Moonshine(network.eval(), extractor, read_fast_tokenizer(folder))
 
 
 def _folder(weights: Weights) -> Path:
     assert weights.folder is not None  # there is no Moonshine from scratch
     model_type(weights.folder, ("moonshine",), "a Moonshine")
     return weights.folder
-
-
-def _config(folder: Path) -> Any:
-    try:
-        return MoonshineConfig.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # noqa: BLE001 - validation errors of several libraries
-        raise WeightsError(f"{folder}: config.json: {first_line(error)}") from None
-
-
-def _extractor(folder: Path) -> Wav2Vec2FeatureExtractor:
-    check_preprocessor(folder)
-    try:
-        extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # noqa: BLE001 - what contradicts itself fails in many ways
-        raise WeightsError(
-            f"{folder}: no readable preprocessor_config.json ({first_line(error)})"
-        ) from None
-    if extractor.sampling_rate != SAMPLE_RATE:
-        raise WeightsError(f"{folder}: is for {extractor.sampling_rate} Hz, not {SAMPLE_RATE} Hz")
-    return extractor
-
-
-def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    if not (folder / "tokenizer.json").is_file():
-        raise WeightsError(f"{folder}: no tokenizer.json; copy it from the original model")
-    try:
-        with quiet_transformers():
-            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-    except Exception as error:  # noqa: BLE001 - several libraries' errors
-        raise WeightsError(
-            f"{folder}: the tokenizer is not readable ({first_line(error)})"
-        ) from None
-    return tokenizer
 
 
 def _texts(tokenizer: PreTrainedTokenizerBase, config: Any) -> Texts:

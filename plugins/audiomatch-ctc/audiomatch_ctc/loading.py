@@ -10,19 +10,19 @@ from audiomatch_torch import (
     Weights,
     build_network,
     check_config,
-    first_line,
     load_into,
     load_pickled,
     load_tensors,
     model_type,
     quiet_transformers,
+    read_auto_config,
+    read_extractor,
     resolve_weights,
     save_tensors,
 )
 from torch import Tensor
 from transformers import (
     MODEL_FOR_CTC_MAPPING,
-    AutoConfig,
     AutoModelForCTC,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -31,7 +31,7 @@ from transformers import (
 from audiomatch.errors import WeightsError
 from audiomatch_ctc.features import Extractor
 from audiomatch_ctc.phones import Phones
-from audiomatch_ctc.processor import read_extractor, read_tokenizer, units_of
+from audiomatch_ctc.processor import EXTRACTORS, read_tokenizer, units_of
 from audiomatch_ctc.scratch import phone_tokenizer, scratch_parts
 
 LETTERS_ID = "facebook/hubert-large-ls960-ft"
@@ -119,7 +119,7 @@ def load(weights: Weights, width: int = 96, layers: int = 2, *, phones: bool = F
             "let this one learn phones by units=phones"
         )
     with quiet_transformers():
-        extractor = read_extractor(folder)
+        extractor = read_extractor(folder, EXTRACTORS)
         tokenizer = _phone_tokenizer(folder) if phones else read_tokenizer(folder)
     fresh = tokenizer is None
     if tokenizer is None:
@@ -183,10 +183,7 @@ def _network(config: Any) -> PreTrainedModel:
 def _config(folder: Path) -> Any:
     fitting = {config.model_type for config in MODEL_FOR_CTC_MAPPING}
     model_type(folder, fitting, "a CTC model (hubert, wav2vec2, wavlm, parakeet_ctc, ...)")
-    try:
-        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # noqa: BLE001 - validation errors of several libraries
-        raise WeightsError(f"{folder}: config.json: {first_line(error)}") from None
+    return read_auto_config(folder)
 
 
 def _tensors(file: Path) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from audiomatch_torch import tokens_of
 from transformers import PreTrainedTokenizerBase
 
 from audiomatch_ctc.units import Spelling
@@ -31,10 +32,6 @@ class Pieces:
         return str(self._tokenizer.convert_tokens_to_string(tokens)).strip().lower()
 
     def _pieces(self, text: str) -> Spelling:
-        found = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        # A piece ends in its word, or is the space before it.
-        ends = [end for _, end in found["offset_mapping"]]
-        pairs = zip(found["input_ids"], (text[:end].count(" ") for end in ends), strict=True)
-        kept = [pair for pair in pairs if pair[0] in self.names]
-        both = np.array(kept, dtype=np.int64).reshape(-1, 2)
-        return Spelling(both[:, 0], both[:, 1])
+        found = tokens_of(self._tokenizer, text)
+        known = np.array([i in self.names for i in found.ids.tolist()], bool)
+        return Spelling(found.ids[known], found.words[known])

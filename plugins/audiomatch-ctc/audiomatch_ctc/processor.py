@@ -6,10 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from audiomatch_torch import check_preprocessor, first_line
+from audiomatch_torch import first_line, read_fast_tokenizer
 from transformers import (
-    AutoFeatureExtractor,
-    AutoTokenizer,
     ParakeetFeatureExtractor,
     PreTrainedTokenizerBase,
     SeamlessM4TFeatureExtractor,
@@ -18,37 +16,14 @@ from transformers import (
     Wav2Vec2PhonemeCTCTokenizer,
 )
 
-from audiomatch.audio import SAMPLE_RATE
 from audiomatch.errors import WeightsError
 from audiomatch_ctc.alphabet import Alphabet
-from audiomatch_ctc.features import Extractor
 from audiomatch_ctc.phones import Phones, writes_phones
 from audiomatch_ctc.pieces import Pieces
 from audiomatch_ctc.units import Units
 
 _VOCABULARY, _FAST, _SETTINGS = "vocab.json", "tokenizer.json", "tokenizer_config.json"
-_EXTRACTORS = (Wav2Vec2FeatureExtractor, SeamlessM4TFeatureExtractor, ParakeetFeatureExtractor)
-
-
-def read_extractor(folder: Path) -> Extractor:
-    """Return the feature extractor; raises `WeightsError` where it is none of speech."""
-    check_preprocessor(folder)
-    try:
-        extractor = AutoFeatureExtractor.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-    except Exception as error:  # noqa: BLE001 - what contradicts itself fails in many ways
-        raise WeightsError(
-            f"{folder}: no readable preprocessor_config.json ({first_line(error)})"
-        ) from None
-    if not isinstance(extractor, _EXTRACTORS):
-        known = ", ".join(one.__name__ for one in _EXTRACTORS)
-        raise WeightsError(
-            f"{folder}: its {type(extractor).__name__} is not supported; there is: {known}"
-        )
-    if extractor.sampling_rate != SAMPLE_RATE:
-        raise WeightsError(f"{folder}: is for {extractor.sampling_rate} Hz, not {SAMPLE_RATE} Hz")
-    return extractor
+EXTRACTORS = (Wav2Vec2FeatureExtractor, SeamlessM4TFeatureExtractor, ParakeetFeatureExtractor)
 
 
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -57,9 +32,9 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     No text is given to a tokenizer of phones, so that it needs no phonemizer. Raises
     `WeightsError` where there is none that can be read.
     """
+    if not (folder / _VOCABULARY).is_file() and (folder / _FAST).is_file():
+        return read_fast_tokenizer(folder)
     try:
-        if not (folder / _VOCABULARY).is_file() and (folder / _FAST).is_file():
-            return _of_pieces(folder)
         return _of_vocabulary(folder)
     except FileNotFoundError:
         raise WeightsError(
@@ -84,15 +59,6 @@ def units_of(tokenizer: PreTrainedTokenizerBase, name: str) -> Units:
     if not letters.letters:
         raise WeightsError(f"{name}: vocab.json does not hold the letters that the model writes")
     return letters
-
-
-def _of_pieces(folder: Path) -> PreTrainedTokenizerBase:
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=False
-    )
-    if not tokenizer.is_fast:
-        raise WeightsError(f"{folder}: its {type(tokenizer).__name__} tells no offsets")
-    return tokenizer
 
 
 def _of_vocabulary(folder: Path) -> PreTrainedTokenizerBase:

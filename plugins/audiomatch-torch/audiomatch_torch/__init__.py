@@ -12,6 +12,13 @@ from audiomatch_torch.digests import digest_of
 from audiomatch_torch.hub import hub_folder
 from audiomatch_torch.matcher import TorchMatcher
 from audiomatch_torch.predicting import Encoded, Keep, encode_once, predict
+from audiomatch_torch.processors import (
+    Tokens,
+    read_auto_config,
+    read_extractor,
+    read_fast_tokenizer,
+    tokens_of,
+)
 from audiomatch_torch.quiet import quiet_transformers
 from audiomatch_torch.sizes import build_network, check_config, check_preprocessor
 from audiomatch_torch.tensors import load_into, load_pickled, load_tensors, save_tensors
@@ -33,6 +40,7 @@ __all__ = [
     "Compute",
     "Encoded",
     "Keep",
+    "Tokens",
     "TorchConfig",
     "TorchMatcher",
     "TrainOptions",
@@ -55,12 +63,16 @@ __all__ = [
     "packaged_folder",
     "predict",
     "quiet_transformers",
+    "read_auto_config",
     "read_config",
+    "read_extractor",
+    "read_fast_tokenizer",
     "resolve_weights",
     "save_tensors",
     "shuffled",
     "tensor_files",
     "to_device",
+    "tokens_of",
     "train",
     "weights_option",
     "without_autocast",
