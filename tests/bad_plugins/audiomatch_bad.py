@@ -192,6 +192,13 @@ PREDICT: dict[str, Callable[[Any], object]] = {
 }
 
 
+def _is_first(mark: Path) -> bool:
+    """Whether this is the first call with a file, which is there from then on."""
+    first = not mark.exists()
+    mark.touch()
+    return first
+
+
 class Bad(Good):
     """Does what `how` says."""
 
@@ -232,8 +239,7 @@ class Bad(Good):
             train.known.clear()
         if how.startswith("wait:"):
             self._wait(Path(how.removeprefix("wait:")), run)
-        if how.startswith("once:") and not Path(how.removeprefix("once:")).exists():
-            Path(how.removeprefix("once:")).touch()
+        if how.startswith("once:") and _is_first(Path(how.removeprefix("once:"))):
             os._exit(9)
         if how.startswith("leave-child:"):
             child = subprocess.Popen(["sleep", "600"])
@@ -242,9 +248,7 @@ class Bad(Good):
 
     def _wait(self, told: Path, run: Run) -> None:
         """Wait in the second fold, with a child and a file half written, and tell of both."""
-        once = told.with_suffix(".once")
-        if not once.exists():
-            once.touch()
+        if _is_first(told.with_suffix(".once")):
             return
         child = subprocess.Popen(["sleep", "600"])
         with atomic_file(run.cache / "half.bin") as half:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from audiomatch.clips import Clips
+from audiomatch.linear import Linear
 from audiomatch_asr.evidence import NAMES
 
 # Nats. Evidence that hardly differs must not be blown up until the rounding of a batch shows.
@@ -32,16 +33,12 @@ class Head(nn.Module):
     def forward(self, evidence: Vector) -> Vector:
         """Evidence (n, 7) to logits (n,)."""
         mean, scale, slopes = (b.numpy() for b in (self.mean, self.scale, self.slopes))
-        rows = (evidence - mean) / scale * slopes
-        return np.asarray(rows.sum(axis=1) + self.bias.item())  # each row by itself
+        return Linear(mean, scale, slopes, self.bias.item())(evidence)
 
     def fit(self, evidence: Vector, train: Clips, seed: int) -> None:
         """Learn the labels of `train`, with the penalty that suits clips of other groups."""
-        from audiomatch.floors.logistic import fit_logistic  # scikit-learn: predicting needs none
-
-        mean, scale = evidence.mean(0), evidence.std(0).clip(LEAST_SCALE)
-        made = fit_logistic((evidence - mean) / scale, np.arange(len(evidence)), train, seed)
-        self.mean.copy_(torch.from_numpy(mean))
-        self.scale.copy_(torch.from_numpy(scale))
-        self.slopes.copy_(torch.from_numpy(made.coefficients))
-        self.bias.fill_(made.intercept)
+        made = Linear.fit(evidence, train, seed, least_scale=LEAST_SCALE)
+        self.mean.copy_(torch.from_numpy(made.mean))
+        self.scale.copy_(torch.from_numpy(made.scale))
+        self.slopes.copy_(torch.from_numpy(made.slopes))
+        self.bias.fill_(made.bias)

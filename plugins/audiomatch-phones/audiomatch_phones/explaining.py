@@ -16,11 +16,11 @@ from scipy.special import expit
 
 from audiomatch.clips import Clips
 from audiomatch.explanation import Explanation, PhoneEvidence, WordEvidence
+from audiomatch.linear import Linear, standard
 from audiomatch.matcher import Run
 from audiomatch_phones.alignment import Phones, Words
 from audiomatch_phones.evidence import PHONES, Evidence, evidence
 from audiomatch_phones.features import OF_PHONE, OF_WORD, phone_features, word_features
-from audiomatch_phones.head import Linear, standard
 from audiomatch_phones.norms import Norms
 
 Vector = NDArray[np.float64]
