@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,10 +29,10 @@ def evidence_of(
 
     Raises `UserError` with the row of a text that cannot be scored, `ClipError` with that of audio.
     """
-    for row, why in enumerate(map(asr.texts.refused, clips.texts)):
-        if why:
-            raise UserError(f"{clips.where(row)}: {why}")
-    spellings = {text: asr.texts.spell(text) for text in clips.texts}
+    spellings = {text: asr.texts.spell(text) for text in dict.fromkeys(clips.texts)}
+    for row, text in enumerate(clips.texts):
+        if spellings[text].refused:
+            raise UserError(f"{clips.where(row)}: {spellings[text].refused}")
     silent = _given_silence(spellings, asr, seconds_at_once, compute)
     longest = max(len(one.ids) for one in spellings.values())
     sounds = _Sounds(clips, asr, compute)
@@ -84,7 +83,7 @@ def _log_probs(asr: Moonshine, states: Tensor, ids: Sequence[Ids], longest: int)
 
 
 class _Sounds:
-    """What a recogniser is given of some clips; a recording of several texts is kept once.
+    """What a recogniser is given of some clips; a recording of several texts is read once.
 
     Attributes:
         seconds: how long each clip is, float64 (n,).
@@ -92,21 +91,16 @@ class _Sounds:
 
     def __init__(self, clips: Clips, asr: Moonshine, compute: Compute) -> None:
         self._asr, self._device = asr, compute.device
-        self._kept: dict[bytes, NDArray[np.float32]] = {}
-        self._keys = map_audio(clips, self._keep, compute.run, "read")
-        self.seconds = np.array([len(self._kept[key]) for key in self._keys]) / SAMPLE_RATE
-
-    def _keep(self, audio: NDArray[np.float32]) -> bytes:
-        samples = self._asr.samples(audio)
-        key = hashlib.sha256(samples.tobytes()).digest()
-        self._kept.setdefault(key, samples)
-        return key
+        _, first, self._of = np.unique(
+            np.array(clips.digests), return_index=True, return_inverse=True
+        )
+        self._recorded = map_audio(clips.take(first), asr.samples, compute.run, "read")
+        lengths = np.array([len(samples) for samples in self._recorded])
+        self.seconds = lengths[self._of] / SAMPLE_RATE
 
     def encode(self, rows: Rows) -> Tensor:
         """Return the encoder's states of rows of one length, (rows, frames, d)."""
-        keys = [self._keys[i] for i in rows]
-        distinct = list(dict.fromkeys(keys))
-        samples = torch.from_numpy(np.stack([self._kept[key] for key in distinct]))
+        distinct, own = np.unique(self._of[rows], return_inverse=True)
+        samples = torch.from_numpy(np.stack([self._recorded[i] for i in distinct]))
         states = self._asr.encode(to_device(samples, self._device))
-        own = torch.tensor([distinct.index(key) for key in keys])
-        return states[to_device(own, self._device)]
+        return states[to_device(torch.from_numpy(own), self._device)]
