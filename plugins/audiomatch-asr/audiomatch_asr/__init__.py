@@ -1,7 +1,8 @@
 """Matcher `asr`: how likely a speech recogniser that is not trained finds the expected text.
 
-`texts` cuts texts into the recogniser's tokens, `moonshine` gives their log probabilities,
-`evidence` makes numbers of these, `scoring` those of every clip, `head` a logit of them.
+`families` reads a `recogniser` (`moonshine`, `qwen3_asr`), which gives the log probabilities of the
+tokens that `texts` cuts; `evidence` makes numbers of these, `scoring` those of every clip, `head` a
+logit of them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def audiomatch_matchers() -> list[MatcherInfo]:
     return [
         MatcherInfo(
             name="asr",
-            summary="a Moonshine as it is: log probability of the text given the speech",
+            summary="a Moonshine or Qwen3-ASR as it is: log probability of the text given speech",
             load="audiomatch_asr.matcher:ASRMatcher",
         )
     ]

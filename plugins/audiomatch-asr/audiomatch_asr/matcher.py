@@ -13,9 +13,11 @@ from audiomatch.clips import Clips
 from audiomatch.folds import inner_folds
 from audiomatch.matcher import Run
 from audiomatch_asr.config import ASRConfig
+from audiomatch_asr.families import find, load, read_texts
 from audiomatch_asr.head import Head
-from audiomatch_asr.moonshine import Moonshine, find, load, read_texts
+from audiomatch_asr.recogniser import Recogniser
 from audiomatch_asr.scoring import evidence_of
+from audiomatch_asr.texts import Texts
 
 HEAD = "head.safetensors"
 INNER_FOLDS = 5
@@ -24,7 +26,7 @@ INNER_FOLDS = 5
 class ASRScorer(nn.Module):
     """A recogniser and the head that makes a logit of its evidence."""
 
-    def __init__(self, asr: Moonshine) -> None:
+    def __init__(self, asr: Recogniser) -> None:
         super().__init__()
         self.asr = asr
         self.head = Head()
@@ -46,12 +48,15 @@ class ASRMatcher(TorchMatcher[ASRScorer]):
     def refuses(self, clips: Clips, run: Run) -> list[str | None]:  # noqa: ARG002 - the contract's
         """Name words without tokens, and texts of more than the decoder holds."""
         model = self._model  # which may have been saved elsewhere
-        texts = model.asr.texts if model else read_texts(self.weights["weights"])
+        texts = model.asr.texts if model else self._texts()
         return [texts.refused(text) for text in clips.texts]
+
+    def _texts(self) -> Texts:
+        return read_texts(self.weights["weights"], self.config.language)
 
     def start(self) -> ASRScorer:
         """Load the recogniser, with a head that has not been fitted."""
-        return ASRScorer(load(self.weights["weights"]))
+        return ASRScorer(load(self.weights["weights"], self.config.language))
 
     def place(self, model: ASRScorer, compute: Compute) -> ASRScorer:
         """Move the recogniser to the device; the head stays on the CPU."""
@@ -89,6 +94,7 @@ class ASRMatcher(TorchMatcher[ASRScorer]):
 
     def read(self, folder: Path) -> ASRScorer:
         """Restore what `write` wrote."""
-        scorer = ASRScorer(load(Weights(str(folder), folder, (folder / "model.safetensors",))))
+        saved = Weights(str(folder), folder, (folder / "model.safetensors",))
+        scorer = ASRScorer(load(saved, self.config.language))
         load_into(scorer.head, load_tensors(folder / HEAD), str(folder / HEAD))
         return scorer

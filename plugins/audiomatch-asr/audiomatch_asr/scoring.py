@@ -14,7 +14,7 @@ from audiomatch.audio import SAMPLE_RATE, map_audio
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
 from audiomatch_asr.evidence import evidence
-from audiomatch_asr.moonshine import Moonshine
+from audiomatch_asr.recogniser import Recogniser
 from audiomatch_asr.texts import Ids, Spelling
 
 SILENCE_SECONDS = 1.0
@@ -23,7 +23,7 @@ Vector = NDArray[np.float64]
 
 
 def evidence_of(
-    clips: Clips, asr: Moonshine, seconds_at_once: float | None, compute: Compute
+    clips: Clips, asr: Recogniser, seconds_at_once: float | None, compute: Compute
 ) -> Vector:
     """Return the evidence of every clip, at least one, (n, 7).
 
@@ -54,10 +54,10 @@ def evidence_of(
 
 
 def _given_silence(
-    spellings: dict[str, Spelling], asr: Moonshine, seconds_at_once: float | None, compute: Compute
+    spellings: dict[str, Spelling], asr: Recogniser, seconds_at_once: float | None, compute: Compute
 ) -> dict[str, Vector]:
     """Return the log probability of each text's tokens and of its end, given silence."""
-    silence = asr.samples(np.zeros(int(SILENCE_SECONDS * SAMPLE_RATE), np.float32))
+    silence = asr.features(np.zeros(int(SILENCE_SECONDS * SAMPLE_RATE), np.float32))
     ids = [one.ids for one in spellings.values()]
     longest = max(map(len, ids))
 
@@ -77,7 +77,7 @@ def _given_silence(
     return {text: log_p[: len(text_ids) + 1] for text, log_p, text_ids in own}
 
 
-def _log_probs(asr: Moonshine, states: Tensor, ids: Sequence[Ids], longest: int) -> Tensor:
+def _log_probs(asr: Recogniser, states: Tensor, ids: Sequence[Ids], longest: int) -> Tensor:
     found = asr.log_probs(states, ids)
     return torch.nn.functional.pad(found, (0, longest + 1 - found.shape[1]))
 
@@ -89,18 +89,18 @@ class _Sounds:
         seconds: how long each clip is, float64 (n,).
     """
 
-    def __init__(self, clips: Clips, asr: Moonshine, compute: Compute) -> None:
+    def __init__(self, clips: Clips, asr: Recogniser, compute: Compute) -> None:
         self._asr, self._device = asr, compute.device
         _, first, self._of = np.unique(
             np.array(clips.digests), return_index=True, return_inverse=True
         )
-        self._recorded = map_audio(clips.take(first), asr.samples, compute.run, "read")
-        lengths = np.array([len(samples) for samples in self._recorded])
-        self.seconds = lengths[self._of] / SAMPLE_RATE
+        self._recorded = map_audio(clips.take(first), asr.features, compute.run, "read")
+        lengths = np.array([len(features) for features in self._recorded])
+        self.seconds = lengths[self._of] / asr.rate
 
     def encode(self, rows: Rows) -> Tensor:
         """Return the encoder's states of rows of one length, (rows, frames, d)."""
         distinct, own = np.unique(self._of[rows], return_inverse=True)
-        samples = torch.from_numpy(np.stack([self._recorded[i] for i in distinct]))
-        states = self._asr.encode(to_device(samples, self._device))
+        features = torch.from_numpy(np.stack([self._recorded[i] for i in distinct]))
+        states = self._asr.encode(to_device(features, self._device))
         return states[to_device(torch.from_numpy(own), self._device)]

@@ -1,4 +1,4 @@
-"""A checkpoint in the published format and a reduced shape, and a small corpus."""
+"""Checkpoints in the published formats and reduced shapes, and a small corpus."""
 
 from __future__ import annotations
 
@@ -15,8 +15,14 @@ from transformers import (
     MoonshineConfig,
     MoonshineForConditionalGeneration,
     PreTrainedTokenizerFast,
+    Qwen2Tokenizer,
+    Qwen3ASRConfig,
+    Qwen3ASRFeatureExtractor,
+    Qwen3ASRForConditionalGeneration,
+    Qwen3ASRProcessor,
     Wav2Vec2FeatureExtractor,
 )
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from audiomatch import Run
 from audiomatch.clips import Clips
@@ -67,9 +73,64 @@ def write_checkpoint(folder: Path, *, fallback: bool = True) -> Path:
     return folder
 
 
+QWEN_MARKS = {
+    "audio_bos_token": "<|audio_start|>",
+    "audio_eos_token": "<|audio_end|>",
+    "audio_token": "<|audio_pad|>",
+}
+# A clip, without context, and what the answer begins with.
+QWEN_TEMPLATE = (
+    "<|im_start|>system\n<|im_end|>\n<|im_start|>user\n<|audio_start|><|audio_pad|><|audio_end|>"
+    "<|im_end|>\n<|im_start|>assistant\n{{ messages[-1].content[0].text }}<|im_end|>\n"
+)
+
+
+def write_qwen3_asr(folder: Path, *, dtype: torch.dtype = torch.float32) -> Path:
+    """Write config, processor and weights of a tiny Qwen3-ASR, as the hub holds them."""
+    folder.mkdir(parents=True)
+    torch.manual_seed(0)
+    merges = [("o", "o"), ("oo", "n"), ("m", "oon"), ("a", "t"), ("Ġ", "b")]
+    pieces = [*bytes_to_unicode().values(), *map("".join, merges)]
+    tokenizer = Qwen2Tokenizer(
+        {piece: i for i, piece in enumerate(pieces)}, merges, eos_token="<|im_end|>",
+        extra_special_tokens=QWEN_MARKS,
+    )  # fmt: skip
+    tokenizer.add_tokens(["<|im_start|>"], special_tokens=True)
+    tokenizer.add_tokens(["<asr_text>"])
+    Qwen3ASRProcessor(
+        Qwen3ASRFeatureExtractor(feature_size=16), tokenizer, chat_template=QWEN_TEMPLATE
+    ).save_pretrained(folder)
+    ids = dict(zip(("pad", "end", "audio"), tokenizer.convert_tokens_to_ids(
+        ["<|endoftext|>", "<|im_end|>", "<|audio_pad|>"]), strict=True))  # fmt: skip
+    config = Qwen3ASRConfig(
+        audio_config={
+            "num_mel_bins": 16, "encoder_layers": 1, "encoder_attention_heads": 2,
+            "encoder_ffn_dim": 24, "d_model": 16, "output_dim": 32, "downsample_hidden_size": 8,
+            "initializer_range": 0.2,
+        },
+        text_config={
+            "vocab_size": len(tokenizer) + 3, "hidden_size": 32, "intermediate_size": 48,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "head_dim": 8, "max_position_embeddings": 512, "initializer_range": 0.2,
+            "tie_word_embeddings": True,
+        },
+        audio_token_id=ids["audio"], pad_token_id=ids["end"],
+        eos_token_id=[ids["pad"], ids["end"]], dtype=dtype,
+    )  # fmt: skip
+    config.architectures = ["Qwen3ASRForConditionalGeneration"]
+    Qwen3ASRForConditionalGeneration(config).to(dtype).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def qwen3_asr(tmp_path: Path) -> Callable[..., Path]:
+    """Write a checkpoint of a Qwen3-ASR below the test's folder."""
+    return lambda **how: write_qwen3_asr(tmp_path / "qwen3-asr", **how)
+
+
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Callable[..., Path]:
-    """Write a checkpoint below the test's folder."""
+    """Write a checkpoint of a Moonshine below the test's folder."""
     return lambda **how: write_checkpoint(tmp_path / "weights", **how)
 
 

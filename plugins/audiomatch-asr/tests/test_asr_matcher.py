@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from audiomatch_asr.evidence import NAMES, evidence
+from audiomatch_asr.families import find, load
 from audiomatch_asr.head import Head
 from audiomatch_asr.matcher import ASRMatcher
-from audiomatch_asr.moonshine import find, load
 from audiomatch_asr.scoring import evidence_of
 from audiomatch_asr.texts import Spelling
 from audiomatch_torch import Compute
@@ -42,7 +42,7 @@ def test_a_saved_model_predicts_the_same_without_its_weights(clips, checkpoint, 
 
 
 def test_the_evidence_of_a_clip_does_not_depend_on_the_others(clips, checkpoint, run):
-    asr = load(find(str(checkpoint())))
+    asr = load(find(str(checkpoint())), "en")
     with Compute(run) as compute:
         found = evidence_of(clips, asr, None, compute)
         alone = [evidence_of(clips.take([i]), asr, None, compute)[0] for i in range(len(clips))]
@@ -51,7 +51,7 @@ def test_the_evidence_of_a_clip_does_not_depend_on_the_others(clips, checkpoint,
 
 
 def test_a_recording_of_several_texts_is_encoded_once(clips, checkpoint, run):
-    asr, encoded = load(find(str(checkpoint()))), []
+    asr, encoded = load(find(str(checkpoint())), "en"), []
     asr.network.model.encoder.register_forward_hook(
         lambda _, given, __: encoded.append(len(given[0]))
     )
@@ -106,7 +106,7 @@ def test_nothing_is_trained(clips, checkpoint, run):
     folder = checkpoint()
     matcher = make(weights=str(folder))
     matcher.fit(clips, run)
-    before = load(find(str(folder))).state_dict()
+    before = load(find(str(folder)), "en").state_dict()
     assert all(torch.equal(t, before[key]) for key, t in matcher._model.asr.state_dict().items())
 
 

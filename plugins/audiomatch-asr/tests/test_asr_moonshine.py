@@ -8,11 +8,11 @@ import json
 import numpy as np
 import pytest
 import torch
-from audiomatch_asr.moonshine import find, load, read_texts
+from audiomatch_asr.families import find, load, read_texts
 from audiomatch_torch.testing import each_number, smuggle_code
 from transformers import MoonshineForConditionalGeneration
 
-from audiomatch.errors import WeightsError
+from audiomatch.errors import UserError, WeightsError
 
 
 def noise(seconds, seed=0):
@@ -21,7 +21,7 @@ def noise(seconds, seed=0):
 
 def refused(folder):
     with pytest.raises(WeightsError) as error:
-        load(find(str(folder)))
+        load(find(str(folder)), "en")
     line = str(error.value)
     assert "\n" not in line
     return line
@@ -29,10 +29,10 @@ def refused(folder):
 
 def test_log_probabilities_are_those_of_one_token_after_the_other(checkpoint):
     folder = checkpoint()
-    asr = load(find(str(folder)))
+    asr = load(find(str(folder)), "en")
     theirs = MoonshineForConditionalGeneration.from_pretrained(folder, local_files_only=True).eval()
     texts = [asr.texts.spell(text).ids for text in ("paper boat", "moon", "naïve")]
-    audio = torch.from_numpy(np.stack([asr.samples(noise(0.7, seed)) for seed in range(3)]))
+    audio = torch.from_numpy(np.stack([asr.features(noise(0.7, seed)) for seed in range(3)]))
     with torch.inference_mode():
         found = asr.log_probs(asr.encode(audio), texts)
         for row, ids in enumerate(texts):
@@ -50,7 +50,7 @@ def test_log_probabilities_are_those_of_one_token_after_the_other(checkpoint):
 
 
 def test_a_text_is_tokens_of_its_words(checkpoint):
-    texts = read_texts(find(str(checkpoint())))
+    texts = read_texts(find(str(checkpoint())), "en")
     spelling = texts.spell("moon at naïve")
     tokens = texts.tokenizer.convert_ids_to_tokens(spelling.ids)
     assert tokens == ["▁moon", "▁", "at", "▁", "n", "a", "<0xC3>", "<0xAF>", "v", "e"]
@@ -59,7 +59,7 @@ def test_a_text_is_tokens_of_its_words(checkpoint):
 
 
 def test_what_has_no_tokens_or_too_many_is_refused(checkpoint):
-    texts = read_texts(find(str(checkpoint(fallback=False))))
+    texts = read_texts(find(str(checkpoint(fallback=False))), "en")
     assert texts.refused("the moon") is None
     assert texts.refused("moon naïve") == "the model of asr has no tokens for 'naïve'"
     assert texts.refused(" ".join(["b"] * 31)) is None  # 62 tokens
@@ -67,16 +67,17 @@ def test_what_has_no_tokens_or_too_many_is_refused(checkpoint):
 
 
 def test_the_shortest_clip_is_read(checkpoint):
-    asr = load(find(str(checkpoint())))
-    states = asr.encode(torch.from_numpy(asr.samples(noise(0.001)))[None])
+    asr = load(find(str(checkpoint())), "en")
+    states = asr.encode(torch.from_numpy(asr.features(noise(0.001)))[None])
     assert states.shape[1] >= 1
 
 
-@pytest.mark.parametrize("kind", ["whisper", "qwen3_asr", "moonshine_streaming", None])
+@pytest.mark.parametrize("kind", ["whisper", "qwen3_omni_moe", "moonshine_streaming", None])
 def test_another_architecture_is_refused(kind, checkpoint):
     folder = checkpoint()
     (folder / "config.json").write_text(json.dumps({"model_type": kind}))
-    assert "not a Moonshine" in refused(folder)
+    line = refused(folder)
+    assert (kind or "no known type") in line and "not a Moonshine or a Qwen3-ASR" in line
 
 
 @pytest.mark.parametrize(
@@ -112,6 +113,11 @@ def test_truncated_weights_are_refused(checkpoint):
     assert "not readable as safetensors" in refused(file.parent)
 
 
+def test_a_language_is_refused(checkpoint):
+    with pytest.raises(UserError, match="a Moonshine is not told the language"):
+        load(find(str(checkpoint())), "de")
+
+
 def test_nothing_is_made_from_scratch():
     with pytest.raises(WeightsError, match="trains no weights"):
         find("scratch")
@@ -121,7 +127,7 @@ def test_no_number_of_a_folder_takes_memory(checkpoint):
     folder, named = checkpoint(), set()
     for name in each_number(folder, 10**9):
         try:
-            load(find(str(folder)))
+            load(find(str(folder)), "en")
         except WeightsError as error:
             assert "\n" not in str(error)
             named.add(name.split("'")[1])
@@ -132,5 +138,5 @@ def test_code_in_a_folder_does_not_run(checkpoint):
     folder = checkpoint()
     ran = smuggle_code(folder)
     with contextlib.suppress(WeightsError):
-        load(find(str(folder)))
+        load(find(str(folder)), "en")
     assert not ran.exists()
