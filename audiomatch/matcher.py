@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -220,10 +221,13 @@ class ReadyModel:
     Attributes:
         folder: where it is, as `"package:folder"`.
         digest: the SHA-256 of its files (`audiomatch.model.digest_of_folder`), which is checked.
+        log_loss: of real speech of people whom it has not heard, as its author measured it;
+            `audiomatch score` takes the model with the least where none is named.
     """
 
     folder: str
     digest: str
+    log_loss: float = math.inf
 
 
 @dataclass(frozen=True)

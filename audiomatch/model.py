@@ -121,8 +121,13 @@ def ready_folder(name: str, registry: Registry) -> Path:
 
 
 def ready_names(registry: Registry) -> list[str]:
-    """Return the names of the fitted models that plugins carry."""
-    return [name + READY for name, offer in registry.matchers().items() if offer.info.ready]
+    """Return the names of the fitted models that plugins carry, the least log loss first."""
+    losses = {
+        name + READY: offer.info.ready.log_loss
+        for name, offer in registry.matchers().items()
+        if offer.info.ready
+    }
+    return sorted(losses, key=losses.__getitem__)
 
 
 def check_files(folder: Path, files: Mapping[str, str]) -> None:

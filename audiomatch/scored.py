@@ -138,8 +138,8 @@ def score(
             `audiomatch.compare` takes it, whose labels are not looked at.
         text: what the one clip should say.
         rate: samples a second, where `data` is samples.
-        model: a model, its folder, `NAME:ready` or `hf:owner/name`; else the first that a plugin
-            carries.
+        model: a model, its folder, `NAME:ready` or `hf:owner/name`; else the best that a plugin
+            carries, by the log loss that it states.
         dataset: the layout of a path, else told by the path.
         columns: which columns of the data are ours, as `audiomatch.fit` takes them.
         limit: draw that many clips by the model's seed.
@@ -172,7 +172,10 @@ def score(
 
 
 def ready_model() -> str:
-    """Return the name of the first model that a plugin carries; raises `UserError`."""
+    """Return the name of the best model that a plugin carries; raises `UserError`.
+
+    It is the one with the least `ReadyModel.log_loss`.
+    """
     names = ready_names(plugins.registry())
     if not names:
         raise UserError(

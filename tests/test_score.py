@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ from audiomatch.explanation import Explanation, WordEvidence
 from audiomatch.model import digest_of_folder
 from audiomatch.plugins import Registry
 from audiomatch.prior import CorpusEstimates
+from audiomatch.scored import ready_model
 from audiomatch.speech import has_speech
 from audiomatch.verdicts import thresholds, thresholds_at_precision
 from tests.toys import Toy, leave_out_slow_floors, toy_plugin
@@ -42,42 +44,62 @@ class Ear(Toy):
         return np.array([int(name) / 1000 if name.isdigit() else 0.5 for name in names])
 
 
+def carrying(name: str, folder: Path, log_loss: float = math.inf) -> ModuleType:
+    """A plugin of the matcher `name` whose package, the parent of `folder`, carries a model."""
+    module = ModuleType(name)
+    kept = ReadyModel(f"{folder.parent.name}:{folder.name}", digest_of_folder(folder), log_loss)
+
+    @hookimpl
+    def audiomatch_matchers() -> list[MatcherInfo]:
+        return [MatcherInfo(name, "a toy", lambda: Ear, ready=kept)]
+
+    module.audiomatch_matchers = audiomatch_matchers  # type: ignore[attr-defined]
+    return module
+
+
 @pytest.fixture
-def ready(
-    plugin: Plugin, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Path, str]:
-    """A plugin whose package carries a fitted model; the model's folder and its digest."""
+def ready(plugin: Plugin, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a fitted model that the package of the plugin `toy` carries."""
     plugin(toy=toy_plugin(Ear))
     (tmp_path / "carrier").mkdir()
     (tmp_path / "carrier" / "__init__.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
     folder = audiomatch.fit("toy", corpus).save(tmp_path / "carrier" / "kept")
-    digest = digest_of_folder(folder)
-    module = ModuleType("toy")
-
-    @hookimpl
-    def audiomatch_matchers() -> list[MatcherInfo]:
-        return [MatcherInfo("toy", "a toy", lambda: Ear, ready=ReadyModel("carrier:kept", digest))]
-
-    module.audiomatch_matchers = audiomatch_matchers  # type: ignore[attr-defined]
-    plugin(toy=module)
-    return folder, digest
+    plugin(toy=carrying("toy", folder))
+    return folder
 
 
 def test_a_ready_model_is_listed_loaded_by_name_and_checked(
-    ready: tuple[Path, str], command: Command, corpus: Path, tmp_path: Path
+    ready: Path, command: Command, corpus: Path, tmp_path: Path
 ) -> None:
     listed = json.loads(command("matchers", "--json")[1])
     assert {row["matcher"]: row["ready"] for row in listed}["toy"] == "toy:ready"
     found = audiomatch.load("toy:ready")
     assert found.card.fit is not None and found.name == "toy:ready" and "toy:ready" in repr(found)
-    assert audiomatch.load(ready[0]).name == "toy"
+    assert audiomatch.load(ready).name == "toy"
     assert command("predict", "toy:ready", corpus, "--out", tmp_path / "p.csv")[0] == 0
     code, _, err = command("bench", corpus, "--matchers", "toy:ready")
     assert code == 2 and "toy:ready is fitted already" in err
-    (ready[0] / "rate.txt").write_text("0.9")
+    (ready / "rate.txt").write_text("0.9")
     code, _, err = command("predict", "toy:ready", corpus, "--out", tmp_path / "p.csv")
     assert code == 2 and "toy:ready" in err and "install it again" in err
+
+
+@pytest.mark.parametrize(("stated", "taken"), [(0.4, "toy"), (0.1, "ant")])
+def test_score_takes_the_ready_model_that_states_the_least_log_loss(
+    ready: Path, plugin: Plugin, command: Command, corpus: Path, stated: float, taken: str
+) -> None:
+    plugin(ant=toy_plugin(Ear, "ant"))
+    ant = audiomatch.fit("ant", corpus).save(ready.with_name("ant"))
+    plugin(toy=carrying("toy", ready, 0.2), ant=carrying("ant", ant, stated))
+    clip = next(corpus.parent.rglob("*.wav"))
+    code, said, err = command("score", clip, "a text")
+    assert code == 0 and said.splitlines()[0].endswith(f"by {taken}:ready"), err
+
+
+@pytest.mark.plugins
+def test_a_whisper_answers_where_it_is_installed_beside_others() -> None:
+    assert ready_model() == "whisper:ready"
 
 
 def test_a_matcher_without_a_ready_model_says_which_have_one(
@@ -91,7 +113,7 @@ def test_a_matcher_without_a_ready_model_says_which_have_one(
 
 
 def test_score_writes_the_clips_with_verdicts_and_what_is_left_out_beside_it(
-    ready: tuple[Path, str], command: Command, corpus: Path, tmp_path: Path
+    ready: Path, command: Command, corpus: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "scored.csv"
     code, said, err = command("score", corpus, "--out", out, "--drop", "0.25", "--json")
@@ -111,7 +133,7 @@ def test_score_writes_the_clips_with_verdicts_and_what_is_left_out_beside_it(
 
 
 def test_score_keeps_the_format_of_the_table(
-    ready: tuple[Path, str], command: Command, corpus: Path, tmp_path: Path
+    ready: Path, command: Command, corpus: Path, tmp_path: Path
 ) -> None:
     file = corpus.with_name("own.csv")
     file.write_bytes(corpus.read_bytes().replace(b",", b";").replace(b"moon", b"m\xfcn"))
@@ -132,7 +154,7 @@ def test_score_keeps_the_format_of_the_table(
 
 @pytest.mark.parametrize(("half", "labels"), [("train", True), ("test", False)])
 def test_score_writes_back_the_metadata_of_the_challenge(
-    ready: tuple[Path, str], command: Command, corpus: Path, half: str, labels: bool
+    ready: Path, command: Command, corpus: Path, half: str, labels: bool
 ) -> None:
     folder, rows = corpus.parent, pd.read_csv(corpus).head(6)
     lines = [f"{row.audio},deletion,{row.expected_text},KG" for row in rows.itertuples()]
@@ -150,7 +172,7 @@ def test_score_writes_back_the_metadata_of_the_challenge(
 
 
 def test_score_of_one_clip_says_where_nobody_speaks(
-    ready: tuple[Path, str], command: Command, tmp_path: Path
+    ready: Path, command: Command, tmp_path: Path
 ) -> None:
     spoken = open_mini_screener(None, True).paths[0]
     voice, tone = tmp_path / "990.ogg", tmp_path / "991.wav"
@@ -178,7 +200,7 @@ def test_score_refuses_in_one_line(command: Command, arguments: list[str], said:
 
 
 def test_evaluate_scores_a_model_and_predict_says_that_it_can(
-    ready: tuple[Path, str], command: Command, corpus: Path, tmp_path: Path
+    ready: Path, command: Command, corpus: Path, tmp_path: Path
 ) -> None:
     code, out, _ = command("evaluate", "toy:ready", corpus, "--json")
     (row,) = json.loads(out)["rows"]
@@ -192,7 +214,7 @@ def test_evaluate_scores_a_model_and_predict_says_that_it_can(
 
 
 def test_predict_does_without_labels_that_cannot_be_read(
-    ready: tuple[Path, str], command: Command, corpus: Path, tmp_path: Path
+    ready: Path, command: Command, corpus: Path, tmp_path: Path
 ) -> None:
     table = pd.read_csv(corpus, dtype=str)
     table.loc[3, "match"] = ""
@@ -206,7 +228,7 @@ def test_predict_does_without_labels_that_cannot_be_read(
 
 
 def test_speech_is_looked_for_once(
-    ready: tuple[Path, str], corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ready: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = audiomatch.load("toy:ready", cache=tmp_path / "cache")
     clip = corpus.parent / "035.wav"
@@ -216,7 +238,7 @@ def test_speech_is_looked_for_once(
 
 
 def test_skip_bad_keeps_a_row_for_every_clip_asked(
-    ready: tuple[Path, str], command: Command, corpus: Path, tmp_path: Path
+    ready: Path, command: Command, corpus: Path, tmp_path: Path
 ) -> None:
     (corpus.parent / "003.wav").write_bytes(b"")
     out = tmp_path / "p.csv"

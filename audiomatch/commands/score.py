@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--model",
     type=UserPath(),
-    help="A folder that `fit` saved, NAME:ready or hf:OWNER/NAME (else the first that a plugin "
+    help="A folder that `fit` saved, NAME:ready or hf:OWNER/NAME (else the best that a plugin "
     "carries).",
 )
 @click.option(
@@ -77,7 +77,7 @@ def score(
         if as_json:
             print_json(one.as_dict())
             return
-        click.echo(f"{one.verdict}: P(match) {one.p_match:.3f}\n")
+        click.echo(f"{one.verdict}: P(match) {one.p_match:.3f}, by {loaded.name}\n")
         if one.explanation is not None:
             print_table(explanation_table(one.explanation))
         return
