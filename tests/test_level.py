@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from audiomatch.audio import load_audio
 from audiomatch.datasets.mini_screener import open_mini_screener
-from audiomatch.level import DECIBELS, MOST_GAIN, active_level, at_one_level
+from audiomatch.level import DECIBELS, MOST_GAIN, active_level, at_one_level, without_clicks
 from audiomatch.speech import has_speech
 
 GENERATOR = np.random.default_rng(0)
@@ -52,3 +52,39 @@ def test_soft_speech_is_heard():
     loud = [has_speech(one) for one in spoken]
     assert sum(loud) > 10
     assert [has_speech(one * np.float32(0.01)) for one in spoken] == loud
+
+
+@pytest.fixture
+def click():
+    """A click of 5 ms at full scale."""
+    return np.random.default_rng(1).choice([-1, 1], 80).astype(np.float32)
+
+
+@pytest.mark.parametrize("gain", [1, 0.003])
+def test_recordings_of_speech_have_no_clicks(gain):
+    clips = open_mini_screener(None, True)
+    for path in clips.paths[::9]:
+        samples = load_audio(path) * np.float32(gain)
+        assert without_clicks(samples) is samples
+
+
+def test_a_click_is_brought_down_to_what_is_around_it(click):
+    noise = (1e-4 * GENERATOR.standard_normal(16_000)).astype(np.float32)
+    soft = np.r_[noise, np.float32(0.02) * SPEECH, noise]
+    for at in (3_000, len(soft) // 2, len(soft) - 3_000):
+        struck = soft.copy()
+        struck[at : at + len(click)] = click
+        found = without_clicks(struck)
+        changed = np.flatnonzero(found != struck)
+        assert at // 160 * 160 <= changed[0] and changed[-1] < at + len(click) + 160
+        assert active_level(found) == pytest.approx(active_level(soft), rel=0.02)
+    assert without_clicks(click) is click and len(without_clicks(click[:0])) == 0
+
+
+def test_soft_speech_beside_a_click_is_heard(click):
+    clips = open_mini_screener(None, True)
+    rows = [i for i in range(0, 60, 5) if has_speech(load_audio(clips.paths[i]))]
+    for i in rows:
+        soft = np.pad(np.float32(0.01) * load_audio(clips.paths[i]), (8_000, 0))
+        soft[:80] = click
+        assert has_speech(soft)

@@ -20,7 +20,7 @@ from audiomatch.audio import Recording, recordings
 from audiomatch.cache import ArrayCache
 from audiomatch.clips import Clips
 from audiomatch.errors import ClipError
-from audiomatch.level import frame_power
+from audiomatch.level import frame_power, without_clicks
 from audiomatch.matcher import Run
 from audiomatch.running.identity import computed_by, digest_of
 from audiomatch.workers import each_by_workers
@@ -176,6 +176,7 @@ def _measure(job: Job) -> Result:
 
 def measure(samples: NDArray[np.float32], texts: Sequence[Words]) -> list[Evidence]:
     """Return what is known of a clip at 16 kHz and each of several texts."""
+    samples = without_clicks(samples)
     model, loud = acoustics(), loud_frames(samples)
     places = np.flatnonzero(loud)
     start = max(0, int(places[0]) - MARGIN) if len(places) else 0

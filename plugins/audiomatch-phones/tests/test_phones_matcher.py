@@ -53,6 +53,19 @@ def test_it_tells_sentences_of_other_voices_apart(model, sentences):
     assert roc_auc_score(others.labels, p) > 0.8 and log_loss(others.labels, p) < 0.65
 
 
+def test_a_click_does_not_make_soft_speech_silence(model, sentences):
+    rng = np.random.default_rng(0)
+    for at in np.flatnonzero(sentences.labels == 1)[:12:3]:
+        samples, text = np.pad(load_audio(sentences.paths[at]), 8_000), sentences.texts[at]
+        soft = 0.01 * samples / np.abs(samples).max() + 5e-5 * rng.normal(size=len(samples))
+        struck = soft.copy()
+        struck[2_000:2_080] = rng.choice([-1, 1], 80)
+        p, beside = (
+            model.predict_one(x.astype(np.float32), text, rate=RATE) for x in (soft, struck)
+        )
+        assert p > 0.3 and beside == pytest.approx(p, abs=0.05)
+
+
 def test_explained_words_have_their_phones(model, sentences):
     at = int(np.flatnonzero(sentences.labels == 1)[0])
     samples, text = load_audio(sentences.paths[at]), sentences.texts[at]
