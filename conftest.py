@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -63,11 +64,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order.get(item.path.name, len(LONG)))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _quick_collection() -> Iterator[None]:
-    """Leave what was imported before out of each collection: there is one before every job."""
-    gc.freeze()
-    yield
+@pytest.fixture(scope="session")
+def _frozen() -> set[str]:
+    """Names of the modules that no collection of garbage looks at."""
+    return set()
+
+
+@pytest.fixture(autouse=True)
+def _quick_collection(_frozen: set[str]) -> None:
+    """Leave what was imported out of each collection: there is one before every job."""
+    if not _frozen.issuperset(sys.modules):
+        gc.collect()
+        gc.freeze()
+        _frozen.update(sys.modules)
 
 
 class SkipGuard:

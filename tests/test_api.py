@@ -25,8 +25,9 @@ from audiomatch.errors import DataWarning, PluginError
 from audiomatch.inputs import open_data
 from audiomatch.plugins import Registry
 from audiomatch.records import ModelCard
+from tests.conftest import write_corpus
 from tests.test_explain import Teller
-from tests.toys import Toy, leave_out_slow_floors, toy_plugin
+from tests.toys import Toy, toy_plugin
 
 Plugin = Callable[..., Registry]
 Command = Callable[..., tuple[int, str, str]]
@@ -424,11 +425,11 @@ def test_evaluate_gives_the_figures_of_a_leaderboard(loud: Model, corpus: Path) 
 
 
 def test_a_comparison_is_what_bench_writes(
-    plugin: Plugin, command: Command, corpus: Path, place: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    leave_out_slow_floors(plugin(toy=toy_plugin(Loud)), monkeypatch)
-    found = audiomatch.compare(corpus, ["toy", "toy:weak"], folds=3, executor="inline")
+    plugin: Plugin, command: Command, corpus: Path, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin(toy=toy_plugin(Loud))
+    how: dict[str, Any] = {"folds": 3, "floors": "base-rate,prior", "executor": "inline"}
+    found = audiomatch.compare(corpus, ["toy", "toy:weak"], **how)
     assert found.folder == Path("runs/manifest") and not found.problems
     assert not any(capsys.readouterr())  # quiet
     table = found.leaderboard
@@ -445,24 +446,22 @@ def test_a_comparison_is_what_bench_writes(
     assert found.difference("prior", "toy") == between.reversed()
     with pytest.raises(UserError, match="no row 'tyo'; did you mean 'toy'"):
         found.difference("tyo", "prior")
-    code, out, _ = command(
-        "bench", corpus, "--matchers", "toy,toy:weak", "--folds", 3, "--out", place / "r", "--json"
-    )
+    asked = ("--matchers", "toy,toy:weak", "--folds", 3, "--floors", "base-rate,prior")
+    code, out, _ = command("bench", corpus, *asked, "--out", place / "r", "--json")
     rows = {row["matcher"]: row["log_loss"] for row in json.loads(out)["rows"]}
     assert code == 0 and rows == table["log_loss"].to_dict()
-    again = audiomatch.compare(corpus, "toy,toy:weak", folds=3, progress=True, executor="inline")
+    again = audiomatch.compare(corpus, "toy,toy:weak", progress=True, **how)
     assert all(result.replayed for result in again.run.results)
     assert "replayed" in capsys.readouterr().err
 
 
-def test_data_without_a_name_has_a_run_folder_of_its_own(
-    plugin: Plugin, corpus: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    leave_out_slow_floors(plugin(toy=toy_plugin(Loud)), monkeypatch)
-    one = audiomatch.compare(frame(corpus), "toy", folds=2, executor="inline")
-    other = audiomatch.compare(memory(corpus), ["toy"], folds=2, executor="inline")
+def test_data_without_a_name_has_a_run_folder_of_its_own(plugin: Plugin, corpus: Path) -> None:
+    plugin(toy=toy_plugin(Loud))
+    how: dict[str, Any] = {"folds": 2, "floors": "base-rate", "executor": "inline"}
+    one = audiomatch.compare(frame(corpus), "toy", **how)
+    other = audiomatch.compare(memory(corpus), ["toy"], **how)
     assert one.folder != other.folder and {one.folder.parent, other.folder.parent} == {Path("runs")}
-    assert audiomatch.compare(frame(corpus), "toy", folds=2, executor="inline").folder == one.folder
+    assert audiomatch.compare(frame(corpus), "toy", **how).folder == one.folder
     assert one.record.row("toy").log_loss == pytest.approx(other.record.row("toy").log_loss)
 
 
@@ -572,8 +571,9 @@ def tiny_hubert(folder: Path) -> Path:
 @pytest.mark.plugins
 @pytest.mark.parametrize("name", ["rude", "xgboost:quick", "hubert-ctc"])
 def test_every_call_leaves_the_process_as_it_was(
-    plugin: Plugin, corpus: Path, place: Path, name: str, callers_state: Callable[[], None]
+    plugin: Plugin, place: Path, name: str, callers_state: Callable[[], None]
 ) -> None:
+    corpus = write_corpus(place / "data", clips=12)
     if name == "rude":
         plugin(toy=toy_plugin(Rude, "rude"))
     if name == "hubert-ctc":

@@ -80,7 +80,7 @@ def test_run_folder_keeps_its_contract(
     plugin: Plugin, command: Command, corpus: Path, tmp_path: Path
 ) -> None:
     plugin(toy=toy_plugin(Peeking))
-    code, board, _ = bench(command, corpus, tmp_path / "run")
+    code, board, _ = bench(command, corpus, tmp_path / "run", "--floors", "all")
     assert code == 0
     names = {r["matcher"] for r in board["rows"]}
     assert {"toy", "base-rate", "prior", "text-only", "audio-only"} <= names

@@ -197,8 +197,14 @@ def test_a_further_matcher_joins_the_table(
     plugin: Plugin, command: Command, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run"
-    audiomatch.compare(corpus, "toy", folds=2, out=out, executor="inline")
-    both = audiomatch.compare(corpus, "toy:weak", folds=2, out=out, executor="inline")
+    how: dict[str, Any] = {
+        "folds": 2,
+        "floors": "base-rate,prior",
+        "out": out,
+        "executor": "inline",
+    }
+    audiomatch.compare(corpus, "toy", **how)
+    both = audiomatch.compare(corpus, "toy:weak", **how)
     assert {"toy", "toy:weak"} <= set(both.leaderboard.index) and Noting.fits == 4
     assert (
         both.difference("toy", "toy:weak").verdict is None

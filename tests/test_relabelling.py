@@ -50,5 +50,5 @@ def test_bench_takes_them(corpus, command, tmp_path):
     how = ("--matchers", "base-rate", "--folds", 2, "--out", tmp_path / "run")
     code, _, err = command("bench", corpus, *how, "--labels", file)
     assert code == 0 and "1 of 36 clips" in err
-    assert "36 clips of 6 groups, 2 folds, cpu: floors audio-only, base-rate" in err
+    assert "36 clips of 6 groups, 2 folds, cpu: floors base-rate, prior" in err
     assert RunRecord.read(tmp_path / "run" / "run.json").data.relabelled == 1

@@ -8,7 +8,7 @@ import importlib.metadata
 import importlib.util
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError
 from pathlib import Path
 from typing import Any
@@ -102,9 +102,14 @@ def _distributions_of(top: str) -> list[Distribution]:
         return []
     found = {e.dist.name: e.dist for e in _entries() if e.dist and _top(e.value) == top}
     if not found:
-        names = [top] if _find(top) else importlib.metadata.packages_distributions().get(top, [])
+        names = [top] if _find(top) else _holders().get(top, [])
         found = {name: one for name in names if (one := _find(name))}
     return list(found.values())
+
+
+@functools.cache
+def _holders() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()
 
 
 @functools.cache
