@@ -21,6 +21,7 @@ from tests.conftest import write_corpus
 PLUGINS = Path(__file__).with_name("bad_plugins")
 PROGRAM = Path(sys.executable).with_name("audiomatch")
 TIMEOUT, MEMORY = 12, 600
+FLOORS = ("base-rate", "text-only")  # one that fits nothing, and one that does
 # The cause that its row names, for each way to misbehave.
 CAUSES = {
     "odd-error": "OddError: ",
@@ -112,7 +113,7 @@ class Answer:
         named = ["good", "bad-import", *SKIPPED, *named, "bad"]
         limits = ("--executor", "process@idle=20", "--timeout", TIMEOUT, "--memory", MEMORY)
         self.folder = home / folder
-        how = ("--split", "part", "--out", self.folder, "--json")
+        how = ("--split", "part", "--floors", ",".join(FLOORS), "--out", self.folder, "--json")
         program = start(home, "--matchers", ",".join(named), *how, *limits)
         self.out, self.err = program.communicate(timeout=500)
         self.code = program.returncode
@@ -174,12 +175,12 @@ def test_what_cannot_be_had_is_skipped_with_the_reason(answer: Answer, matcher: 
 
 def test_the_rest_is_complete_and_the_same(answer: Answer, home: Path) -> None:
     assert answer.code == 1 and "Traceback" not in answer.err
-    for name in ("good", "bad", "base-rate", "prior", "text-only", "audio-only"):
+    for name in ("good", "bad", *FLOORS):
         assert answer.rows[name]["status"] == "done", name
     assert answer.predictions("good") == answer.predictions("bad")
     alone = start(
         *(home, "--matchers", "good", "--split", "part", "--out", home / "alone"),
-        *("--executor", "inline"),
+        *("--floors", ",".join(FLOORS), "--executor", "inline"),
     )
     _, err = alone.communicate(timeout=200)
     assert alone.returncode == 0, err
@@ -249,14 +250,13 @@ SIGNALS = {"SIGKILL": -9, "SIGTERM": 143, "SIGHUP": 129, "SIGINT": 130}
 
 @pytest.fixture(scope="module")
 def waiting(home: Path) -> Iterator[Callable[[str], tuple[Any, list[int], Path]]]:
-    """Give a bench for each signal, all started at once; its matcher waits in the second fold."""
+    """Start a bench for a signal; its matcher waits in the second fold."""
     programs = {}
-    for name in SIGNALS:
+
+    def of(name: str) -> tuple[Any, list[int], Path]:
         how = ("--matchers", f"bad@how=wait:{home / name}", "--folds", 2, "--floors", "none")
         where = ("--out", home / f"run-{name}", "--cache", home / f"cache-{name}")
         programs[name] = start(home, *how, *where)
-
-    def of(name: str) -> tuple[Any, list[int], Path]:
         until = time.monotonic() + 200
         while not (home / name).exists() and time.monotonic() < until:
             time.sleep(0.1)
@@ -268,7 +268,10 @@ def waiting(home: Path) -> Iterator[Callable[[str], tuple[Any, list[int], Path]]
         program.communicate()
 
 
-@pytest.mark.parametrize("name", SIGNALS)
+# SIGHUP is handled as SIGTERM is.
+@pytest.mark.parametrize(
+    "name", ["SIGKILL", "SIGTERM", "SIGINT", pytest.param("SIGHUP", marks=pytest.mark.slow)]
+)
 def test_no_process_outlives_a_run(
     waiting: Callable[[str], tuple[Any, list[int], Path]], name: str
 ) -> None:

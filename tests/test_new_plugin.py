@@ -60,16 +60,19 @@ def test_it_is_short(made: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "only"),
     [
-        "speaking-rate",
+        ("speaking-rate", ["--only", "stray-files"]),
         # The same checks are its own tests.
-        pytest.param("my-model2", marks=pytest.mark.slow),
-        pytest.param("speaking-rate:letters", marks=pytest.mark.slow),
+        pytest.param("my-model2", [], marks=pytest.mark.slow),
+        pytest.param("speaking-rate", [], marks=pytest.mark.slow),
+        pytest.param("speaking-rate:letters", [], marks=pytest.mark.slow),
     ],
 )
-def test_it_passes_check(name: str, environment: dict[str, str], tmp_path: Path) -> None:
-    done = run(environment, tmp_path, "-c", COMMAND, "check", name, "--device", "cpu")
+def test_it_passes_check(
+    name: str, only: list[str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    done = run(environment, tmp_path, "-c", COMMAND, "check", name, "--device", "cpu", *only)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " 0 failed, " in done.stdout
 

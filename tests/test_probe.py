@@ -34,7 +34,7 @@ from audiomatch.scoring.runs import leaderboard_of, open_run
 from audiomatch.scoring.shares import share_interval
 from audiomatch.speech import CEILING
 from audiomatch.text import letters, normalise_text
-from tests.toys import Toy, leave_out_slow_floors, toy_plugin
+from tests.toys import Toy, toy_plugin
 
 WORDING = [probe.info.name for probe in chosen() if "wording" in str(probe.info.plant)]
 SAID = ("moon", "boat", "hat", "dog", "hill", "soup", "green", "over", "ran", "to")
@@ -353,9 +353,15 @@ def test_there_must_be_a_match(
     assert code == 2 and "no match to plant answers in" in err
 
 
+@pytest.fixture(scope="module")
+def planted_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of what is planted, which each bench would make again."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
 def bench(
-    plugin: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch, data: Path, tmp_path: Path,
+    plugin: Callable[..., Registry], data: Path, tmp_path: Path, planted_before: Path,
     command: Callable[..., tuple[int, str, str]],
 ) -> Callable[..., tuple[int, str, str]]:  # fmt: skip
     """Run `bench --probe` with toys on four sentences and as many mismatches, in two folds."""
@@ -366,9 +372,9 @@ def bench(
     Reader.said = {letters(text) for text in said["expected_text"]}
 
     def run(*more: object, toys: Any = Reader, **hooks: Any) -> tuple[int, str, str]:
-        leave_out_slow_floors(plugin(toys=toy_plugin(toys, **hooks)), monkeypatch)
+        plugin(toys=toy_plugin(toys, **hooks))
         how = ("--matchers", "toy", "--folds", 2, "--out", tmp_path / "run", "--allow")
-        return command("bench", data, *how, "label-in-text", *more)
+        return command("bench", data, *how, "label-in-text", "--cache", planted_before, *more)
 
     return run
 
