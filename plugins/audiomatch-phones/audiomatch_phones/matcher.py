@@ -15,6 +15,7 @@ from audiomatch.files import write_json
 from audiomatch.matcher import Matcher, Run
 from audiomatch_phones.alignment import Words
 from audiomatch_phones.config import PhonesConfig
+from audiomatch_phones.espeak import espeak_version
 from audiomatch_phones.evidence import Evidence, evidence
 from audiomatch_phones.explaining import Explainer, examples_of
 from audiomatch_phones.head import Head
@@ -41,8 +42,12 @@ class PhonesMatcher(Matcher):
         self._examples: Clips | None = None
 
     def fingerprint(self) -> dict[str, str]:
-        """Return the digest of the acoustic model. Raises `WeightsError` without it."""
-        return {"acoustic_model_digest": model_digest()}
+        """Return the digest of the acoustic model, and with letters=espeak its version.
+
+        Raises `UserError` where either is not installed.
+        """
+        own = {"acoustic_model_digest": model_digest()}
+        return own | {"espeak": espeak_version()} if self.config.letters == "espeak" else own
 
     def refuses(self, clips: Clips, run: Run) -> list[str | None]:  # noqa: ARG002 - the contract's
         """Name words of which no letter is known."""
@@ -102,7 +107,7 @@ class PhonesMatcher(Matcher):
             )
 
     def _words(self, text: str) -> Words:
-        return [pronunciations(word) for word in text.split()]
+        return [pronunciations(word, self.config.letters) for word in text.split()]
 
     def _evidence(self, clips: Clips, run: Run) -> list[Evidence]:
         return evidence(clips, [self._words(text) for text in clips.texts], run)

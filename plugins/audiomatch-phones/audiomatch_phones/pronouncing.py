@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from itertools import product
+from typing import Literal
 
 from audiomatch.pronunciations import dictionary
+from audiomatch_phones.espeak import say_by_espeak
 from audiomatch_phones.letters import letter_model, plain_letters
 
 Phones = tuple[str, ...]
+Letters = Literal["own", "espeak"]
 MOST = 12  # ways of one word that are looked for
 BY_LETTERS = 3  # of them where only its letters are known
 SIGNS = {
@@ -29,21 +32,27 @@ _PARTS = re.compile(r"\d+|[^\W\d_]+(?:'[^\W\d_]+)*|\S")
 
 
 @lru_cache(maxsize=1 << 14)
-def pronunciations(word: str) -> tuple[Phones, ...]:
-    """Return how a word may be said, the usual way first; none where no letter is known."""
-    ways = [_part(part) for part in _PARTS.findall(word)]
+def pronunciations(word: str, letters: Letters = "own") -> tuple[Phones, ...]:
+    """Return how a word may be said, the usual way first; none where no letter is known.
+
+    Args:
+        word: in its normal form.
+        letters: who says what is in no dictionary by its letters: the model of this package, in
+            its most probable ways, or eSpeak NG, in one.
+    """
+    ways = [_part(part, letters) for part in _PARTS.findall(word)]
     joined = (
         tuple(phone for one in chosen for phone in one) for chosen in product(*filter(None, ways))
     )
     return tuple(dict.fromkeys(way for way, _ in zip(joined, range(MOST), strict=False) if way))
 
 
-def _part(part: str) -> tuple[Phones, ...]:
+def _part(part: str, letters: Letters) -> tuple[Phones, ...]:
     part = number_in_words(part) if part.isdecimal() else SIGNS.get(part, part)
     if " " in part:
-        return pronunciations(part)
+        return pronunciations(part, letters)
     plain = plain_letters(part)
-    return _in_dictionary(part) or _in_dictionary(plain) or _by_letters(plain)
+    return _in_dictionary(part) or _in_dictionary(plain) or _by_letters(plain, letters)
 
 
 def _in_dictionary(word: str) -> tuple[Phones, ...]:
@@ -62,8 +71,12 @@ def possessive(phones: Phones) -> Phones:
     return (*phones, "S" if phones[-1] in VOICELESS else "Z")
 
 
-def _by_letters(word: str) -> tuple[Phones, ...]:
-    return tuple(letter_model().pronounce(word, BY_LETTERS)) if word else ()
+def _by_letters(word: str, letters: Letters) -> tuple[Phones, ...]:
+    if not word:
+        return ()
+    if letters == "espeak":
+        return tuple(filter(None, [say_by_espeak(word)]))
+    return tuple(letter_model().pronounce(word, BY_LETTERS))
 
 
 def number_in_words(digits: str) -> str:
