@@ -171,19 +171,19 @@ def test_the_attention_of_clips_together_is_that_of_each_alone(helpers):
         cache = CrossAttentionCache.of(model.model.decoder, Ragged.of(*states))
         tree = PrefixTree.of(texts, torch.device("cpu"))
         following = FollowingHeads(model)
-        decode(model.model.decoder, tree, cache, on_attention=following.take)
+        decode(model.model.decoder, tree, cache, follow=following.asked)
         for i, ids in enumerate(texts):
-            own = following.of(tree.paths[i, : len(ids)].numpy())  # (heads, t, s)
+            own = following.of(tree.paths[i, : len(ids)].numpy())  # (t, s, heads)
             alone = cross_attention(model, ids, cache.clip(i))
-            length = alone.shape[2]
-            np.testing.assert_allclose(own[..., :length], alone, atol=1e-6)
-            assert not own[..., length:].any()
+            length = alone.shape[1]
+            np.testing.assert_allclose(own[:, :length], alone, atol=1e-6)
+            assert not own[:, length:].any()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 50])
 def test_attention_is_smoothed_by_the_median_of_seven(count):
-    weights = np.random.default_rng(count).standard_normal((2, 3, count))
-    wanted = median_filter(weights, size=(1, 1, 7), mode="reflect")
+    weights = np.random.default_rng(count).standard_normal((count, 2, 3))
+    wanted = median_filter(weights, size=(7, 1, 1), mode="reflect")
     np.testing.assert_array_equal(smoothed(weights), wanted)
 
 

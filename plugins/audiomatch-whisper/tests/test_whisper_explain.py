@@ -288,7 +288,7 @@ def test_the_path_is_the_cheapest_and_never_goes_back():
             before = [best(i - a, j - b) for a, b in ways if i >= a and j >= b] if i or j else [0.0]
             return cost[i, j] + min(before)
 
-        first = time_warp(cost)
+        [first] = time_warp(cost[None], np.array([rows - 1]))
         assert (np.diff(first) >= 0).all() and first[0] == 0
         # A row is left in the column where the next is met, or the one before.
         leave = [*first[1:], columns - 1]
@@ -301,11 +301,15 @@ def test_the_path_is_the_cheapest_and_never_goes_back():
 
 
 def test_tokens_begin_where_the_attention_moves_on():
-    weights = np.full((2, 5, 100), 0.01, dtype=np.float32)
+    weights = np.full((5, 100, 2), 0.01, dtype=np.float32)
     for row, (a, b) in enumerate([(0, 2), (0, 20), (20, 50), (50, 70), (70, 80)]):
-        weights[:, row, a:b] += 1.0
+        weights[row, a:b] += 1.0
     # Row 1 looks for the first token, row 4 for the end.
-    starts = token_starts(weights, prompt=2, tokens=3, bounds=(0.1, 1.6))
+    [starts] = token_starts([weights], prompt=2, bounds=(0.1, 1.6))
+    [shorter] = token_starts([weights[:4]], prompt=2, bounds=(0.1, 1.6))
+    both = token_starts([weights, weights[:4]], prompt=2, bounds=(0.1, 1.6))
+    for own, alone in zip(both, (starts, shorter), strict=True):
+        np.testing.assert_array_equal(own, alone)
     np.testing.assert_allclose(starts, [0.1, 0.4, 1.0, 1.4], atol=0.08)
     np.testing.assert_allclose(word_spans(starts, [0, 2]), [(0.1, 1.0), (1.0, 1.4)], atol=0.08)
     long_first = word_spans(np.array([0.0, 2.0, 2.2, 2.4]), [0, 1, 2])

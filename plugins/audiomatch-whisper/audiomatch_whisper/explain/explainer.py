@@ -232,7 +232,8 @@ class Explainer:
         prompt, text, speech = self._scorer.prompt, heard.texts[i], heard.speech[i]
         alone = heard.cache.clip(int(heard.owner[i]))
         weights = cross_attention(self._scorer.model, [*prompt, *text.ids], alone)
-        return speech.start + token_starts(weights, len(prompt), len(text.ids), speech.bounds)
+        [starts] = token_starts([weights], len(prompt), speech.bounds)
+        return speech.start + starts
 
 
 @dataclass(frozen=True)

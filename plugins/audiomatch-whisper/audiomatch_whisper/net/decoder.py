@@ -6,7 +6,7 @@ texts begin with alike is read once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -60,6 +60,18 @@ class CrossAttentionCache:
         return CrossAttentionCache(own, (alone,))
 
 
+class Follow(NamedTuple):
+    """Heads of a layer whose attention to the encoder's states is asked for.
+
+    Attributes:
+        heads: their numbers.
+        take: called with it.
+    """
+
+    heads: Sequence[int]
+    take: Callable[[Tensor], None]
+
+
 @dataclass
 class SelfAttentionCache:
     """The keys and values of the tokens that the decoder has read, for decoding step by step.
@@ -78,7 +90,7 @@ def decode(
     tree: PrefixTree,
     cache: CrossAttentionCache,
     past: SelfAttentionCache | None = None,
-    on_attention: Callable[[int, Tensor], None] | None = None,
+    follow: Mapping[int, Follow] | None = None,
 ) -> Tensor:
     """Run the decoder: hidden states of every node, (nodes, d).
 
@@ -87,8 +99,9 @@ def decode(
         tree: prompts and texts.
         cache: of the clips that they are read against.
         past: what was read before, and to which this is added: from then on a token at a time.
-        on_attention: called with each layer's number and its attention to the encoder's states,
-            (nodes, heads, s) with s of the longest clip, 0 after a clip's own, without gradients.
+        follow: of each layer that is asked, which of its heads, and what is called with their
+            attention to the encoder's states, (nodes, heads, s) with s of the longest clip, 0
+            after a clip's own, without gradients.
     """
     x = decoder.embed_tokens(tree.ids) + decoder.embed_positions.weight[tree.depths]
     x = functional.dropout(x, decoder.dropout, decoder.training)
@@ -103,9 +116,9 @@ def decode(
             past.layers[i] = kept
         x = x + functional.dropout(own, drop)
         query = layer.encoder_attn_layer_norm(x)
-        report = None if on_attention is None else (lambda a, i=i: on_attention(i, a))
+        asked = None if follow is None else follow.get(i)
         heard = _cross_attention(
-            layer.encoder_attn, query, cache.layers[i], cache.groups, crossings, report
+            layer.encoder_attn, query, cache.layers[i], cache.groups, crossings, asked
         )
         x = feed_forward(layer, x + functional.dropout(heard, drop))
     if past is not None:
@@ -138,7 +151,7 @@ def _cross_attention(
     known: KeysValues,
     groups: Sequence[Group],
     crossings: Sequence[_Crossing],
-    report: Callable[[Tensor], None] | None,
+    asked: Follow | None,
 ) -> Tensor:
     """Let each node attend to its clip's states: (nodes, d)."""
     query = layer.q_proj(x)
@@ -150,12 +163,15 @@ def _cross_attention(
             split_heads(x, layer.num_heads)  # (clips, heads, nodes or states, d / heads)
             for x in (grid.spread(nodes), keys[group], values[group])
         )
-        if report is not None:
-            weights.append(grid.collect(_attention(own, key, layer.head_dim)))
+        if asked is not None:
+            looks, seen = (torch.stack([x[:, i] for i in asked.heads], 1) for x in (own, key))
+            weights.append(grid.collect(_attention(looks, seen, layer.head_dim)))
         parts.append(grid.collect(attend(layer, own, key, value)))
-    if report is not None:
+    if asked is not None:
         longest = max(one.shape[-1] for one in weights)
-        report(torch.cat([functional.pad(one, (0, longest - one.shape[-1])) for one in weights]))
+        asked.take(
+            torch.cat([functional.pad(one, (0, longest - one.shape[-1])) for one in weights])
+        )
     out: Tensor = layer.out_proj(joined(parts))
     return out
 

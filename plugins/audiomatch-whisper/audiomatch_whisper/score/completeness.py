@@ -143,21 +143,23 @@ def speaking_times(
     """
     assert cache.bounds is not None
     paths, found = batch.paths.cpu().numpy(), []
-    for path, target, clip in zip(paths, targets, batch.owner, strict=True):
-        weights = following.of(path[: len(target.read)])
+    edges = np.flatnonzero(np.diff(batch.owner)) + 1
+    for own in np.split(np.arange(len(targets)), edges):  # texts of a clip
+        clip, prompt = batch.owner[own[0]], len(targets[0].prompt)
         bounds = tuple(cache.bounds[clip])
-        found.append(_time(weights, target, bounds, cache.sound_before[clip]))
+        weights = [following.of(paths[i, : len(targets[i].read)]) for i in own]
+        starts = token_starts(weights, prompt, bounds)
+        for i, each in zip(own, starts, strict=True):
+            found.append(_time(each, targets[i], bounds, cache.sound_before[clip]))
     return torch.tensor(found, dtype=torch.float32).to(batch.tokens.device)
 
 
 def _time(
-    weights: NDArray[np.float32],
+    starts: NDArray[np.float64],
     target: Target,
     bounds: tuple[float, float],
     sound_before: NDArray[np.float64],
 ) -> Times:
-    count, prompt = len(target.tokens) - 1, len(target.prompt)
-    starts = token_starts(weights, prompt, count, bounds)  # (count + 1,)
     first = np.flatnonzero(np.diff(target.words, prepend=-1))
     edges = np.array([*starts[first], starts[-1]])
     seconds = np.diff(edges)
