@@ -5,6 +5,7 @@ import pytest
 import torch
 from audiomatch_whisper.net.decoder import CrossAttentionCache, SelfAttentionCache, decode
 from audiomatch_whisper.net.encoder import encode, encode_first_layers, encode_last_layers
+from audiomatch_whisper.net.modules import in_bfloat16
 from audiomatch_whisper.net.prefix_tree import PrefixTree
 from audiomatch_whisper.net.ragged import Ragged
 from audiomatch_whisper.net.softmax import QuantisedNormaliser, log_normaliser
@@ -209,6 +210,30 @@ def test_the_quantised_normaliser_is_near(int8):
     [own] = torch.autograd.grad(fixed(hidden).sum(), hidden)
     [expected] = torch.autograd.grad(plain.sum(), hidden)
     torch.testing.assert_close(own, expected, atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("rows", [1, 17, 600])
+def test_the_normaliser_in_int8_is_that_of_each_row_alone(rows):
+    torch.manual_seed(0)
+    matrix, hidden = torch.randn(5000, 64), torch.randn(rows, 64)
+    fixed = QuantisedNormaliser(matrix, int8=True)
+    few = torch.cat([fixed(hidden[[i]]) for i in range(min(rows, 20))])
+    torch.testing.assert_close(fixed(hidden)[:20], few, atol=1e-5, rtol=0)
+
+
+def test_weights_in_bfloat16_give_what_autocast_gives(helpers):
+    model = helpers.make_model("english").requires_grad_(requires_grad=False)
+    quick, mel = in_bfloat16(model), torch.randn(2, 80, 100)
+    tree = PrefixTree.of([[3, 1, 4], [3, 5]], torch.device("cpu"))
+    found = []
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        for own in (model, quick):
+            states = encode(own.model.encoder, [mel])
+            cache = CrossAttentionCache.of(own.model.decoder, states)
+            found.append(decode(own.model.decoder, tree, cache))
+    torch.testing.assert_close(*found, atol=0, rtol=0)
+    assert quick.proj_out.weight is model.proj_out.weight
+    assert model.model.encoder.conv1.weight.dtype == torch.float32
 
 
 def test_features_are_made_of_the_plain_log_probabilities(helpers, targets):

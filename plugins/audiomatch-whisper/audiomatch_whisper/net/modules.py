@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -190,6 +191,20 @@ class WhisperNetwork(nn.Module):
         positions = self.model.encoder.embed_positions.weight
         positions.copy_(_sinusoids(*positions.shape))
         return self
+
+
+def in_bfloat16(model: WhisperNetwork) -> WhisperNetwork:
+    """Return the network with its products' weights in bfloat16, but for the output matrix's.
+
+    Autocast makes them so for every product anew where no gradient is asked for. What is not
+    multiplied is shared.
+    """
+    memo = {id(parameter): parameter for parameter in model.parameters()}
+    for module in model.modules():
+        if isinstance(module, Linear | Conv1d) and module is not model.proj_out:
+            for own in module.parameters():
+                memo[id(own)] = nn.Parameter(own.bfloat16(), requires_grad=False)
+    return deepcopy(model, memo)
 
 
 def _sinusoids(length: int, width: int) -> Tensor:

@@ -5,15 +5,22 @@ The log probability of a token is its logit less the softmax's normaliser, log �
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, _int_mm, nn  # under no public name
+from torch import Tensor, nn
 from torch.nn import functional
+
+onednn = torch.ops.onednn  # under no public name
 
 # Logits that exist at one time, by rows and, on a CPU, by tokens: what its caches hold.
 ROWS_AT_ONCE = 256
 TOKENS_AT_ONCE = 2048
+FEW_ROWS = 16  # of int8 are filled up to a multiple of these: oneDNN makes code for every count
+# What stands for 0 in states of uint8, which oneDNN multiplies with int8 on any CPU that has
+# products of bytes; two of int8 it leaves to its slow reference where there is no AMX.
+ZERO = 128
 
 
 def vocabulary_log_p(output: nn.Linear, hidden: Tensor) -> Tensor:
@@ -93,20 +100,8 @@ def _log_sum(logits: Tensor) -> tuple[Tensor, Tensor]:
     return logits.amax(1) - weights.amax(1).log(), weights
 
 
-class _Int8(NamedTuple):
-    """Numbers as int8, (n, d), each row with a scale, (n, 1): their product is nearest to them."""
-
-    values: Tensor
-    scale: Tensor
-
-    @classmethod
-    def of(cls, x: Tensor) -> _Int8:
-        parts = [_as_int8(rows.float()) for rows in x.split(ROWS_AT_ONCE)]  # in a CPU's caches
-        values, scales = zip(*parts, strict=True)
-        return cls(torch.cat(values), torch.cat(scales))
-
-
 def _as_int8(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return numbers as int8, (n, d), each row with a scale, (n, 1): their product is nearest."""
     scale = x.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
     return (x / scale).round().to(torch.int8), scale
 
@@ -121,22 +116,50 @@ class QuantisedNormaliser:
     def __init__(self, matrix: Tensor, int8: bool) -> None:
         matrix = matrix.detach()
         self._bf16 = matrix.bfloat16()
-        self._int8 = _Int8.of(matrix) if int8 else None
+        self._int8 = [_PackedInt8.of(block) for block in _blocks(matrix)] if int8 else []
 
     def __call__(self, hidden: Tensor) -> Tensor:
         """Return log Σ exp(matrix · hidden) of each row: float32 of shape (n,)."""
-        if self._int8 is None or hidden.requires_grad:
+        if not self._int8 or hidden.requires_grad:
             return log_normaliser(hidden, self._bf16)
-        matrix = self._int8
-        return torch.cat([_sum_int8(rows, matrix) for rows in hidden.split(ROWS_AT_ONCE)])
+        return torch.cat([_sum_int8(rows, self._int8) for rows in hidden.split(ROWS_AT_ONCE)])
 
 
-def _sum_int8(hidden: Tensor, matrix: _Int8) -> Tensor:
-    own = _Int8.of(hidden)
+class _PackedInt8(NamedTuple):
+    """Rows of a matrix in int8, laid out as the CPU multiplies them.
+
+    Attributes:
+        values: of n rows, in oneDNN's own layout.
+        scale: of each row, (n,).
+        zero: what stands for 0, (n,); it is 0.
+    """
+
+    values: Tensor
+    scale: Tensor
+    zero: Tensor
+
+    @classmethod
+    def of(cls, block: Tensor) -> _PackedInt8:
+        values, scale = _as_int8(block.float())
+        zero = torch.zeros(len(block), dtype=torch.int32)
+        return cls(onednn.qlinear_prepack(values, None), scale[:, 0], zero)
+
+    def times(self, values: Tensor) -> Tensor:
+        """Return the logits of states in uint8 around `ZERO`, (m, d), as float32: (m, n)."""
+        logits: Tensor = onednn.qlinear_pointwise(
+            values, 1.0, ZERO, *self, None, 1.0, 0, torch.float32, "none", [], ""
+        )
+        return logits
+
+
+def _sum_int8(hidden: Tensor, matrix: Sequence[_PackedInt8]) -> Tensor:
+    count = len(hidden)
+    hidden = functional.pad(hidden, (0, 0, 0, -count % FEW_ROWS))
+    values, scale = _as_int8(hidden.float())
+    values = (values.to(torch.int16) + ZERO).to(torch.uint8)
     total = hidden.new_full((len(hidden),), -torch.inf, dtype=torch.float32)
-    scales = matrix.scale[:, 0].split(TOKENS_AT_ONCE)
-    for block, scale in zip(_blocks(matrix.values), scales, strict=True):
-        sums = _int_mm(own.values, block.T)  # int8 products, summed in 32 bits
-        logits = sums.float().mul_(scale).mul_(own.scale)
-        total = torch.logaddexp(total, _log_sum(logits)[0])
-    return total
+    for block in matrix:
+        logits = block.times(values).mul_(scale)
+        # As `_log_sum`, in fewer passes where the softmax itself is not wanted.
+        total = torch.logaddexp(total, logits[:, 0] - logits.log_softmax(1)[:, 0])
+    return total[:count]

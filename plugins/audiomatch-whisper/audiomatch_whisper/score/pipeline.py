@@ -219,7 +219,7 @@ class Pipeline:
         return self._each_clip(lambda _, *asked: self.scorer(*asked), label)
 
     def features(self, label: str) -> NDArray[np.float64]:
-        """Return what each clip's logit is made of, (clips, features); see `Scorer.features`."""
+        """Return what each clip's logit is made of, (clips, features); see `Scorer.read`."""
         own: dict[int, Target] = {}
 
         def read(clips: Rows, *asked: Any) -> Tensor:

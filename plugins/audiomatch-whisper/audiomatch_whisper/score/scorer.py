@@ -21,7 +21,7 @@ from audiomatch_whisper.net.encoder import (
     encode_first_layers,
     encode_last_layers,
 )
-from audiomatch_whisper.net.modules import WhisperNetwork
+from audiomatch_whisper.net.modules import WhisperNetwork, in_bfloat16
 from audiomatch_whisper.net.ragged import Ragged
 from audiomatch_whisper.net.softmax import QuantisedNormaliser
 from audiomatch_whisper.net.weights import Whisper
@@ -82,7 +82,8 @@ class Scorer(nn.Module):
         silence = torch.from_numpy(log_mel(quiet, whisper.extractor, config.margin))[None]
         self.register_buffer("silence", silence, persistent=False)  # (1, mels, frames)
         self._silent_states: Ragged | None = None
-        self._placed: tuple[torch.device, str, bool] | None = None
+        self._placed: tuple[torch.device, str, bool, bool] | None = None
+        self._in_bf16: dict[WhisperNetwork, WhisperNetwork] = {}  # once nothing trains them
         self._normaliser: QuantisedNormaliser | None = None
         self._may_bf16 = config.bf16 == "auto"
         self._matrix_is_trained = config.embeddings == "trained"
@@ -103,18 +104,25 @@ class Scorer(nn.Module):
 
     def place(self, compute: Compute) -> Scorer:
         """Move to the device, and see what it computes natively."""
-        how = (compute.device, compute.precision, compute.native_bf16)
+        trains = any(one.requires_grad for one in self.model.parameters())
+        how = (compute.device, compute.precision, compute.native_bf16, trains)
         if how == self._placed and self.model.device == compute.device:
             return self
         self._placed, self._silent_states = how, None
         self.bf16 = self._may_bf16 and compute.native_bf16
         own = self.to(compute.device)
+        networks = (self.model, self.untrained) if self.bf16 and not trains else ()
+        self._in_bf16 = {one: in_bfloat16(one) for one in networks if one is not None}
         if not self.bf16 or self._matrix_is_trained:
             self._normaliser = None
         elif self._normaliser is None:
             matrix = self.model.proj_out.weight
             self._normaliser = QuantisedNormaliser(matrix, compute.native_int8)
         return own
+
+    def _computed(self, model: WhisperNetwork) -> WhisperNetwork:
+        """Return a network in the format that it computes in."""
+        return self._in_bf16.get(model, model)
 
     def freeze(self, embeddings: bool) -> None:
         """Leave what is not trained without gradients: first layers, perhaps the embeddings."""
@@ -128,10 +136,7 @@ class Scorer(nn.Module):
             encoder.layer_norm.requires_grad_(self.frozen_layers < len(encoder.layers))
 
     def autocast(self) -> AbstractContextManager[object]:
-        """What no gradient is asked for computes in bfloat16 where `bf16` says so.
-
-        Weights are made bfloat16 once within the outermost of such contexts.
-        """
+        """What no gradient is asked for computes in bfloat16 where `bf16` says so."""
         if not self.bf16 or torch.is_grad_enabled():
             return nullcontext()
         return torch.autocast(self.model.device.type, torch.bfloat16)
@@ -149,11 +154,13 @@ class Scorer(nn.Module):
         """
         trained = self.frozen_layers is None and torch.is_grad_enabled()
         with torch.set_grad_enabled(trained), self.autocast():
-            states = encode_first_layers(self.whisper.encoder, mels, self.frozen_layers or 0)
+            encoder = self._computed(self.model).model.encoder
+            states = encode_first_layers(encoder, mels, self.frozen_layers or 0)
             if self.frozen_layers is None:
                 flat = states.flat.float()
                 if self.asked is not None:
-                    before = encode_first_layers(self.asked.model.encoder, mels, 0)
+                    encoder = self._computed(self.asked).model.encoder
+                    before = encode_first_layers(encoder, mels, 0)
                     flat = torch.cat([flat, before.flat.float()], 1)
                 return states.with_flat(flat)
             most = torch.finfo(torch.float16).max
@@ -179,6 +186,7 @@ class Scorer(nn.Module):
             return cache
 
     def _last_layers(self, model: WhisperNetwork, states: Ragged) -> CrossAttentionCache:
+        model = self._computed(model)
         states = encode_last_layers(model.model.encoder, states, self.frozen_layers or 0)
         return CrossAttentionCache.of(model.model.decoder, states)
 
@@ -191,16 +199,16 @@ class Scorer(nn.Module):
         with self.autocast():
             cache = self.encode_trained(self._silent_states)
             batch = TargetBatch.of(targets, self.model.device, one_clip)
-            return score_tokens(self.model, batch, cache, self._normaliser)
+            return score_tokens(self._computed(self.model), batch, cache, self._normaliser)
 
-    def features(
+    def read(
         self,
         cache: CrossAttentionCache,
         targets: Sequence[Target],
         owner: NDArray[np.int64] | None = None,
         silent: Tensor | None = None,
-    ) -> Tensor:
-        """Return what the logit is made of: `ScoreFeatures`, (n, features).
+    ) -> tuple[Tensor, list[Target]]:
+        """Return what the logit is made of, (n, features), and the texts as they were read.
 
         Without a head it is the mean logit of each token at its own position, (n,).
         Without gradients a text is read anew where other spellings of its words are likelier than
@@ -213,16 +221,6 @@ class Scorer(nn.Module):
             silent: what `score_silence` gives for these texts; computed where None and a head
                 needs it.
         """
-        return self.read(cache, targets, owner, silent)[0]
-
-    def read(
-        self,
-        cache: CrossAttentionCache,
-        targets: Sequence[Target],
-        owner: NDArray[np.int64] | None = None,
-        silent: Tensor | None = None,
-    ) -> tuple[Tensor, list[Target]]:
-        """Return what `features` does, and the texts in the spellings in which they were read."""
         owner = np.arange(len(targets)) if owner is None else owner
         found, likeliest = self._read_as_written(cache, targets, owner, silent)
         read = list(targets)
@@ -249,19 +247,19 @@ class Scorer(nn.Module):
         if self.head is not None and silent is None:
             silent = self.score_silence(targets)
         with self.autocast():
-            follow = self.complete and self.asked is None
-            hidden, following = decode_following(self.model, batch.tree, cache, follow=follow)
-            same_position = same_position_logit(self.model, hidden, batch)
+            model, follow = self._computed(self.model), self.complete and self.asked is None
+            hidden, following = decode_following(model, batch.tree, cache, follow=follow)
+            same_position = same_position_logit(model, hidden, batch)
             if self.head is None or silent is None:
                 return same_position, None
-            reading = read_tokens(self.model, hidden, batch, self._normaliser)
+            reading = read_tokens(model, hidden, batch, self._normaliser)
             features = ScoreFeatures.of(reading.log_p, silent, same_position, batch)
             if not self.complete:
                 return features.stacked(), reading.likeliest
-            model, log_p = self.model, reading.log_p
+            log_p = reading.log_p
             if self.asked is not None:
                 assert cache.untrained is not None
-                model = self.asked
+                model = self._computed(self.asked)
                 hidden, following = decode_following(model, batch.tree, cache.untrained)
                 log_p = read_tokens(model, hidden, batch, self._normaliser).log_p
             lead = end_logit_lead(model, hidden, batch)
@@ -277,12 +275,12 @@ class Scorer(nn.Module):
         owner: NDArray[np.int64] | None = None,
         silent: Tensor | None = None,
     ) -> Tensor:
-        """Return the logit of match of each text, (n,); see `features`.
+        """Return the logit of match of each text, (n,); see `read`.
 
         Where all that speaks against a text is that more was said, it may have been said twice: it
         is read as such too, and the likelier counts.
         """
-        found = self.features(cache, targets, owner, silent)
+        found, _ = self.read(cache, targets, owner, silent)
         if self.head is None:
             return found
         logits: Tensor = self.head(found)
