@@ -78,7 +78,12 @@ def test_columns_on_every_way_in(corpus: Path, command: Command, tmp_path: Path)
     frame["where"] = [str(corpus.parent / name) for name in frame["where"]]
     assert audiomatch.evaluate(fitted, frame, columns=names).record.rows
     assert audiomatch.compare(
-        frame, "prior", folds=2, columns=names, out=tmp_path / "again", executor="inline"
+        *(frame, "prior"),
+        folds=2,
+        floors="none",
+        columns=names,
+        out=tmp_path / "again",
+        executor="inline",
     ).record
     with pytest.raises(UserError, match="columns are those of a table"):
         audiomatch.fit("prior", open_data(corpus, True, columns=names).clips, columns=names)

@@ -391,7 +391,11 @@ def test_what_one_matcher_cannot_have_costs_its_row(
         assert code == 1 and "heavy: skipped: no weights 'x'" in out
         assert err.count("heavy: skipped: ") == 1 and "Traceback" not in err
     found = audiomatch.compare(
-        corpus, "toy,heavy", folds=2, out=tmp_path / "run", executor="inline"
+        *(corpus, "toy,heavy"),
+        folds=2,
+        floors="base-rate",
+        out=tmp_path / "run",
+        executor="inline",
     )
     assert found.problems == ["heavy: skipped: no weights 'x'"]
     skipped = found.record.row("heavy")

@@ -47,7 +47,8 @@ def test_a_matcher_is_given_the_columns_that_it_declares_and_no_others(
     module.audiomatch_matchers = hookimpl(lambda: infos)  # type: ignore[attr-defined]
     plugin(sees=module)
     named = ["blind", "sees", "ensemble:plain@members=(blind,sees)"]
-    found = audiomatch.compare(corpus, named, folds=2, out=tmp_path / "run", executor="inline")
+    how: dict[str, Any] = {"folds": 2, "floors": "none", "executor": "inline"}
+    found = audiomatch.compare(corpus, named, out=tmp_path / "run", **how)
     notes = {one.matcher: one.notes for one in found.run.results}
     assert set(notes["blind"]["columns"]) == EVERY | {"match"}  # type: ignore[arg-type]
     assert set(notes["blind"]["predicts"]) == EVERY  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -92,7 +93,8 @@ def printed(table: object) -> str:
 
 
 def test_a_leaderboard_holds_no_markup(command: Command, corpus: Path, tmp_path: Path) -> None:
-    found = audiomatch.compare(corpus, "prior", folds=2, out=tmp_path / "r", executor="inline")
+    how: dict[str, Any] = {"folds": 2, "floors": "base-rate", "executor": "inline"}
+    found = audiomatch.compare(corpus, "prior", out=tmp_path / "r", **how)
     content = found.record.model_dump(mode="json")
     for row in content["rows"]:
         row.update(label=EVIL, status="failed", errors=[{"fold": 0, "error": EVIL}])

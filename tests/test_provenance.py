@@ -46,7 +46,12 @@ def test_a_run_tells_how_it_was_asked_and_what_computed_it(
 @pytest.mark.usefixtures("registry")
 def test_a_run_asked_for_by_python_has_no_command(corpus: Path, tmp_path: Path) -> None:
     found = audiomatch.compare(
-        corpus, ["toy"], folds=2, out=tmp_path / "run", negatives=None, executor="inline"
+        *(corpus, ["toy"]),
+        folds=2,
+        floors="none",
+        out=tmp_path / "run",
+        negatives=None,
+        executor="inline",
     )
     assert found.run.command == () and found.run.arguments["folds"] == 2
 

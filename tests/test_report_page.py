@@ -214,7 +214,8 @@ def requests_of(browser):
 def test_what_bench_writes_can_be_heard(tmp_path):
     manifest = write_corpus(tmp_path / "data", CLIPS)
     folder = tmp_path / "runs" / "run"
-    audiomatch.compare(manifest, "base-rate", folds=2, out=folder, executor="inline")
+    how = {"folds": 2, "floors": "prior", "executor": "inline"}
+    audiomatch.compare(manifest, "base-rate", out=folder, **how)
     page = (folder / "report.html").read_text(encoding="utf-8")
     data = json.loads(page.split('id="data">')[1].split("</script>")[0])
     rows = data["clips"]["rows"]

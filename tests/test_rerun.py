@@ -152,6 +152,7 @@ def test_no_run_is_written_over(command: Command, run: Path, tmp_path: Path) -> 
 @pytest.mark.usefixtures("drifting")
 def test_data_in_memory_must_be_given_again(command: Command, tmp_path: Path) -> None:
     clips = [(np.full(1_600, 0.1 * (i + 1)), 16_000, f"text {i % 6}", i % 2) for i in range(12)]
-    audiomatch.compare(clips, "toy", folds=2, out=tmp_path / "held", executor="inline")
+    how: dict[str, Any] = {"folds": 2, "floors": "none", "executor": "inline"}
+    audiomatch.compare(clips, "toy", out=tmp_path / "held", **how)
     status, _, err = command("rerun", tmp_path / "held")
     assert status == 2 and "data in memory" in err and "give --data" in err

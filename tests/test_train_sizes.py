@@ -135,6 +135,7 @@ def test_no_clips_stand_for_the_ready_model(
     found = audiomatch.compare(
         *(told, "toy"),
         folds=3,
+        floors="base-rate",
         train_sizes=[0, 12],
         out=tmp_path / "run",
         executor="inline",

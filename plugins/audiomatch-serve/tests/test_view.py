@@ -26,14 +26,14 @@ from audiomatch.explanation import Explanation, WordEvidence
 from audiomatch.explanation.tables import write_explanations
 from audiomatch.records import RunRecord
 
-CLIPS = 30
+SMALL = {"folds": 2, "floors": "prior", "limit": 30, "executor": "inline"}
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Give the folder of a run on a few clips of mini-screener."""
     place = tmp_path_factory.mktemp("run")
-    how = {"folds": 2, "limit": CLIPS, "executor": "inline", "cache": place / "cache"}
+    how = {**SMALL, "cache": place / "cache"}
     done = audiomatch.compare("mini-screener", "base-rate", out=place / "run", **how)
     first = done.predictions.iloc[0]
     word = WordEvidence(first["expected_text"], 0.25, -1.4, 0.0, 0.5, (), "", "")
@@ -101,7 +101,7 @@ def test_clips_are_played_and_wrong_labels_marked_in_the_browser(app, run, chrom
         browser.get(address)
         browser.find_element(By.ID, "more").send_keys(Keys.ENTER)
         buttons = browser.find_elements(By.CSS_SELECTOR, "#clip-table .play")
-        assert len(buttons) == CLIPS
+        assert len(buttons) == SMALL["limit"]
         buttons[-1].send_keys(Keys.ENTER)
         assert buttons[-1].get_attribute("aria-pressed") == "true"
         ended = WebDriverWait(browser, 20, 0.05)
@@ -123,7 +123,7 @@ def test_clips_are_played_and_wrong_labels_marked_in_the_browser(app, run, chrom
     assert list(table) == ["id", "match", "by", "when"]
     assert table[["id", "match"]].to_numpy().tolist() == [[name, "01"[label == "mismatch"]]]
 
-    how = {"folds": 2, "limit": CLIPS, "executor": "inline", "cache": tmp_path / "cache"}
+    how = {**SMALL, "cache": tmp_path / "cache"}
     found = audiomatch.compare(
         "mini-screener", "base-rate", out=tmp_path / "again", labels=tmp_path / "labels.csv", **how
     )
