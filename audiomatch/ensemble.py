@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,14 +15,18 @@ from audiomatch.cache import ArrayCache
 from audiomatch.clips import Clips
 from audiomatch.combining import COMBINERS, Combiner, Method, Probabilities, WeightedMean
 from audiomatch.config import MatcherConfig
-from audiomatch.contract import fit_matcher, predict_matches, refused_clips
+from audiomatch.contract import refused_clips
+from audiomatch.ensemble_members import Member, predict_members
 from audiomatch.errors import UserError, WeightsError
-from audiomatch.held_out import held_out_predictions
+from audiomatch.files import write_json
+from audiomatch.held_out import held_out_predictions, inner_parts
 from audiomatch.intake import data_digest
 from audiomatch.matcher import Matcher, Run
-from audiomatch.model import card_of, load_model, save_model
 from audiomatch.running.identity import computed_by, digest_of
 from audiomatch.spec import MatcherSpec, parse_matcher, parse_matchers
+
+BAGS = "bags.json"
+MOST_FOLDS = 20
 
 
 class EnsembleConfig(MatcherConfig):
@@ -42,11 +46,15 @@ class EnsembleConfig(MatcherConfig):
     inner_folds: int = Field(
         3,
         ge=2,
-        le=20,
+        le=MOST_FOLDS,
         description="Grouped folds inside the training part that weights or a stack are learned "
         "from: each is a further fit of each member.",
     )
-
+    bagging: bool = Field(
+        False,
+        description="Whether each member is kept as it was fitted without each inner fold, and the "
+        "mean of their probabilities taken, in place of one fit on the whole training part.",
+    )
     members: tuple[str, ...] = Field(
         (),
         validate_default=True,
@@ -121,46 +129,13 @@ def _has_weights(spec: MatcherSpec) -> bool:
         return True  # it is made again as a member, where its fault is told
 
 
-@dataclass
-class _Member:
-    """A member.
-
-    Attributes:
-        spec: as it is named.
-        matcher: made of it.
-        turn: how many before it are the same matcher with the same options: it is added to the
-            seed, so that a member named twice is two fine-tunes.
-    """
-
-    spec: MatcherSpec
-    matcher: Matcher
-    turn: int
-
-    @property
-    def label(self) -> str:
-        return f"{self.spec} (seed + {self.turn})" if self.turn else str(self.spec)
-
-    def run(self, run: Run) -> Run:
-        """Return the member's own run: its seed, and notes of its own."""
-        return replace(run, seed=(run.seed + self.turn) % 2**32, notes={})
-
-    def again(self) -> _Member:
-        """Return it anew, not fitted."""
-        return replace(self, matcher=plugins.registry().create(self.spec))
-
-    def digest(self) -> str:
-        """Return that of its name, its plugin's code, its config and its weights."""
-        code = computed_by(plugins.registry().offer(self.spec).plugin.module)
-        config = self.matcher.config.model_dump(mode="json")
-        return digest_of([self.spec.name, code, config, self.matcher.fingerprint()])
-
-
 class Ensemble(Matcher):
     """A model stacked on the members' log odds, or the weighted mean of their probabilities.
 
     Weights and stack (Wolpert, 1992) are learned from predictions for grouped inner folds of the
     training part, so that they never see a prediction for a clip that the member was fitted on, nor
-    the held-out fold. The members that they use are then fitted again on the whole training part.
+    the held-out fold. The members that they use are then fitted again on the whole training part,
+    or kept as fitted without each inner fold (a committee: Krogh and Vedelsby, 1995).
     """
 
     Config = EnsembleConfig
@@ -173,9 +148,10 @@ class Ensemble(Matcher):
         matchers = [plugins.registry().create(spec) for spec in specs]
         same = [(spec.name, m.config) for spec, m in zip(specs, matchers, strict=True)]
         turns = [same[:position].count(one) for position, one in enumerate(same)]
-        self.members = [_Member(*parts) for parts in zip(specs, matchers, turns, strict=True)]
+        self.members = [Member(*parts) for parts in zip(specs, matchers, turns, strict=True)]
         further = (name for one in matchers for name in one.further_columns)
         self.further_columns = tuple(dict.fromkeys(further))
+        self._fitted = [[member] for member in self.members]
         self._combiner: Combiner | None = None
 
     @property
@@ -184,9 +160,9 @@ class Ensemble(Matcher):
         return [member.label for member in self.members]
 
     @property
-    def used(self) -> dict[int, _Member]:
-        """The members that the combiner uses, by position: the others are not fitted."""
-        return {at: self.members[at] for at in self.fitted(self._combiner).used}
+    def used(self) -> dict[int, list[Member]]:
+        """The members that the combiner uses, by position, each as often as it is fitted."""
+        return {at: self._fitted[at] for at in self.fitted(self._combiner).used}
 
     def fingerprint(self) -> dict[str, str]:
         """Return for each member a digest of its plugin, its code, its config and its weights."""
@@ -199,41 +175,73 @@ class Ensemble(Matcher):
 
     def refuses(self, clips: Clips, run: Run) -> list[str | None]:
         """Return for each clip why the first member that cannot take it refuses it."""
-        members = self.members if self._combiner is None else self.used.values()
-        found = [refused_clips(member.matcher, clips, run) for member in members]
+        used = self._fitted if self._combiner is None else self.used.values()
+        found = [refused_clips(fitted[0].matcher, clips, run) for fitted in used]
         return [next(filter(None, reasons), None) for reasons in zip(*found, strict=True)]
 
     def fit(self, train: Clips, run: Run) -> None:
-        """Learn weights or stack on inner folds, then fit every member used on all of `train`."""
-        self._combiner = self._fit_combiner(train, run)
-        run.note(members={one.label: _fit(one, train, run) for one in self.used.values()})
+        """Learn weights or stack on inner folds, then fit every member used on all of `train`.
+
+        With `bagging` they are as they were fitted without each inner fold.
+        """
+        kept: dict[str, Member] = {}
+        self._combiner = self._fit_combiner(train, run, kept)
+        self._fitted = [[member] for member in self.members]
+        if self.config.bagging:
+            parts = [part for part, _ in inner_parts(train, self.config.inner_folds, run)]
+            for at in self.used:
+                self._fitted[at] = [self._fitted_on(part, at, run, kept) for part in parts]
+            names = {f"{one.label}, part {number}": one for number, one in self._numbered()}
+        else:
+            names = {one.label: one for _, one in self._numbered()}
+            for member in names.values():
+                member.fit(train, run)
+        run.note(members={name: one.notes for name, one in names.items()})
+
+    def _numbered(self) -> Iterator[tuple[int, Member]]:
+        """Give each fit of each member used, with its place among the member's."""
+        for fitted in self.used.values():
+            yield from enumerate(fitted)
+
+    def _fitted_on(self, part: Clips, at: int, run: Run, kept: dict[str, Member]) -> Member:
+        """Return a member fitted on a part, which is kept where it is asked for again."""
+        key = digest_of([at, data_digest(part), part.ids])
+        if key not in kept:
+            kept[key] = self.members[at].again()
+            kept[key].fit(part, run)
+        return kept[key]
 
     def predict(self, clips: Clips, run: Run) -> Probabilities:
         """Return P(match) of each clip."""
-        return self.fitted(self._combiner)(_predict([*self.used.values()], clips, run), clips)
+        p_match = predict_members([*self.used.values()], clips, run)
+        return self.fitted(self._combiner)(p_match, clips)
 
-    def _fit_combiner(self, train: Clips, run: Run) -> Combiner:
+    def _fit_combiner(self, train: Clips, run: Run, kept: dict[str, Member]) -> Combiner:
         config, count = self.config, len(self.members)
         if isinstance(config.weights, tuple):
             return WeightedMean.of(config.weights)
         if config.method == "mean" and (config.weights == "equal" or count == 1):
             return WeightedMean.of([1.0] * count)
-        p_match = self._inner_predictions(train, run)
+        p_match = self._inner_predictions(train, run, kept)
         combiner = COMBINERS[config.method].fit(p_match, train, run)
         run.note(**combiner.facts(self.labels))
         return combiner
 
-    def _inner_predictions(self, train: Clips, run: Run) -> Probabilities:
-        """Return shape (clips, members). Kept, so that ensembles that share a member share them."""
+    def _inner_predictions(self, train: Clips, run: Run, kept: dict[str, Member]) -> Probabilities:
+        """Return shape (clips, members). Cached, so that ensembles that share a member share them.
+
+        With `bagging` the members that are fitted for them are put in `kept`.
+        """
         cache = ArrayCache(run, "inner", computed_by(__name__))
         digests = [member.digest() for member in self.members]
 
         def predict(inner: Clips, held_out: Clips) -> Probabilities:
             def compute(missing: list[int]) -> Iterator[Probabilities]:
                 for at in missing:
-                    member = self.members[at].again()
-                    _fit(member, inner, run)
-                    yield _predict([member], held_out, run)[:, 0]
+                    fitted = self._fitted_on(inner, at, run, kept)
+                    yield predict_members([[fitted]], held_out, run)[:, 0]
+                    if not self.config.bagging:
+                        kept.clear()  # a member may be large
 
             parts = [data_digest(inner), data_digest(held_out), held_out.ids]
             where = [run.device_list, run.precision]
@@ -247,35 +255,36 @@ class Ensemble(Matcher):
 
     def save(self, folder: Path) -> None:
         """Write each member used as a model folder of its own, and the combiner beside them."""
-        for position, member in self.used.items():
-            offer = plugins.registry().offer(member.spec)
-            card = card_of(member.spec, offer, member.matcher)
-            save_model(folder / f"member-{position}", member.matcher, card)
+        for position, fitted in self.used.items():
+            for number, member in enumerate(fitted):
+                member.save(folder / self._place(position, number))
         self.fitted(self._combiner).save(folder)
+        if self.config.bagging:
+            write_json(folder / BAGS, {"fits": [len(fitted) for fitted in self._fitted]})
 
     def load(self, folder: Path) -> None:
         """Read them back."""
         self._combiner = COMBINERS[self.config.method].load(folder, len(self.members))
-        for position, member in self.used.items():
-            place = folder / f"member-{position}"
-            member.matcher, card = load_model(place, plugins.registry())
-            if card.matcher != str(member.spec):
-                raise UserError(f"{place}: holds {card.matcher}, not the member {member.spec}")
+        fits = _fits(folder, len(self.members)) if self.config.bagging else [1] * len(self.members)
+        for position in self.used:
+            self._fitted[position] = [self.members[position].again() for _ in range(fits[position])]
+            for number, member in enumerate(self._fitted[position]):
+                member.load(folder / self._place(position, number))
+
+    def _place(self, position: int, number: int) -> str:
+        return f"member-{position}" + (f"-{number}" if self.config.bagging else "")
 
 
-def _fit(member: _Member, train: Clips, run: Run) -> dict[str, Any]:
-    """Fit a member under its own notes, and return them; a failure names the member."""
-    own = member.run(run)
+def _fits(folder: Path, members: int) -> list[int]:
+    """Return how often each member was fitted; raises `UserError` where the file is damaged."""
     try:
-        fit_matcher(member.matcher, train, own)
-    except UserError as error:
-        raise UserError(f"member {member.label}: {error}") from error
-    except Exception as error:
-        raise RuntimeError(f"member {member.label}: {type(error).__name__}: {error}") from error
-    return own.notes
-
-
-def _predict(members: Sequence[_Member], clips: Clips, run: Run) -> Probabilities:
-    """Return shape (clips, members)."""
-    columns = [predict_matches(m.matcher, clips, m.run(run)) for m in members]
-    return np.stack(columns, axis=1)
+        fits = json.loads((folder / BAGS).read_text(encoding="utf-8"))["fits"]
+    except (OSError, ValueError, KeyError, TypeError):
+        fits = None
+    if not (
+        isinstance(fits, list)
+        and len(fits) == members
+        and all(type(count) is int and 1 <= count <= MOST_FOLDS for count in fits)
+    ):
+        raise UserError(f"{folder / BAGS}: missing or damaged; save the model again")
+    return fits

@@ -24,16 +24,22 @@ def held_out_predictions(
     is called for each of at most `k` group-disjoint folds. Raises `UserError` where a rest has
     matches or mismatches alone.
     """
-    folds = inner_folds(train, k, run.seed)
+    folds = inner_parts(train, k, run)
     found: list[Predictions] = []
     with run.progress.task("inner folds", total=len(folds), unit="folds") as task:
-        for rest, held_out in folds:
-            part = train.take(rest)
-            if len(set(part.labels)) < 2:
-                raise UserError(
-                    f"{train.source}: too few groups to hold some out: the rest has one label"
-                )
+        for part, held_out in folds:
             found.append(predict(part, train.take(held_out).unlabelled()))
             task.advance()
     order = np.argsort(np.concatenate([held_out for _, held_out in folds]))
     return np.concatenate(found)[order], len(folds)
+
+
+def inner_parts(train: Clips, k: int, run: Run) -> list[tuple[Clips, NDArray[np.intp]]]:
+    """Return for each of at most `k` group-disjoint folds what is left, and the fold's rows.
+
+    Raises `UserError` where what is left has matches or mismatches alone.
+    """
+    parts = [(train.take(rest), held_out) for rest, held_out in inner_folds(train, k, run.seed)]
+    if any(len(set(part.labels)) < 2 for part, _ in parts):
+        raise UserError(f"{train.source}: too few groups to hold some out: the rest has one label")
+    return parts

@@ -16,6 +16,7 @@ from audiomatch import Matcher, MatcherInfo, Run, UserError, hookimpl
 from audiomatch.clips import Clips
 from audiomatch.combining import COMBINERS, Method, WeightedMean
 from audiomatch.errors import WeightsError
+from audiomatch.folds import inner_folds
 from audiomatch.intake import admit
 from audiomatch.model import CARD, card_of, load_model, save_model
 from audiomatch.plugins import Registry, registry
@@ -209,6 +210,48 @@ def test_stack_trusts_the_member_that_knows(
     save_model(tmp_path / "model", ensemble, card)
     loaded, _ = load_model(tmp_path / "model", made)
     np.testing.assert_array_equal(loaded.predict(clips, run), predicted)
+
+
+@pytest.mark.parametrize("how", ["weights=equal", "method=logistic"])
+def test_bagging_takes_the_mean_of_the_fits_without_each_inner_fold(
+    plugin: Plugin, clips: Clips, run: Run, tmp_path: Path, how: str
+) -> None:
+    Knowing.seen = []
+    spec = parse_matcher(f"ensemble@members=(knowing@strength=1,toy)@{how}@bagging=true")
+    made, ensemble = make(str(spec), plugin)
+    ensemble.fit(clips, run)
+    parts = [clips.take(rest) for rest, _ in inner_folds(clips, 3, run.seed)]
+    assert [sorted(seen) for seen in Knowing.seen] == [sorted(set(p.groups)) for p in parts]
+    assert len(run.notes["members"]) == 2 * 3
+    predicted = ensemble.predict(clips.unlabelled(), run)
+    if how == "weights=equal":
+        toys = [made.create(parse_matcher("toy")) for _ in parts]
+        for toy, part in zip(toys, parts, strict=True):
+            toy.fit(part, run)
+        mean = np.mean([toy.predict(clips, run) for toy in toys], axis=0)
+        knowing = Knowing(Knowing.Config(strength=1)).predict(clips, run)
+        np.testing.assert_allclose(predicted, (mean + knowing) / 2)
+    save_model(tmp_path / "model", ensemble, card_of(spec, made.offer(spec), ensemble))
+    loaded, _ = load_model(tmp_path / "model", made)
+    np.testing.assert_array_equal(loaded.predict(clips, run), predicted)
+    again = made.create(spec)
+    again.fit(clips, run)  # the inner predictions are in the cache, and no fit is
+    np.testing.assert_array_equal(again.predict(clips, run), predicted)
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"fits": [3]}', '{"fits": [3, 1e9]}'])
+def test_bags_that_are_damaged_are_refused(
+    plugin: Plugin, clips: Clips, run: Run, tmp_path: Path, content: str | None
+) -> None:
+    name = "ensemble@members=(knowing,toy)@weights=equal@bagging=true"
+    made, ensemble = make(name, plugin)
+    ensemble.fit(clips, run)
+    ensemble.save(tmp_path)
+    (tmp_path / "bags.json").unlink()
+    if content:
+        (tmp_path / "bags.json").write_text(content)
+    with pytest.raises(UserError, match=r"bags\.json: missing or damaged"):
+        made.create(parse_matcher(name)).load(tmp_path)
 
 
 @pytest.mark.parametrize(
