@@ -36,6 +36,12 @@ class WhisperConfig(TorchConfig):
         description="With score=complete: exact: a match says the text and nothing else, be it "
         "twice; contains: more may be said, as `audiomatch probe --expect` has it.",
     )
+    insertions: Literal["ignored", "read"] = Field(
+        "ignored",
+        description="read: with score=complete and expect=exact, the likeliest other word is put "
+        "in each gap of a text, and the text read again by the Whisper before it was trained; how "
+        "much likelier that is speaks against a match whose text leaves out a word.",
+    )
     prompt: Literal["own", "four"] = Field(
         "own",
         description="What comes before the text. four: start, English, transcribe, no timestamps; "
@@ -147,4 +153,6 @@ class WhisperConfig(TorchConfig):
     def _options_agree(self) -> WhisperConfig:
         if self.lora and self.embeddings == "trained":
             raise ValueError("lora trains adapters alone; take embeddings=frozen with it")
+        if self.insertions == "read" and (self.score, self.expect) != ("complete", "exact"):
+            raise ValueError("insertions=read needs score=complete and expect=exact")
         return self

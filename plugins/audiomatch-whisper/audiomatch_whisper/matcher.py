@@ -46,7 +46,7 @@ from audiomatch_whisper.score.targets import prompt_of, refused_texts
 from audiomatch_whisper.score.untrained import kept_beside, restored_beside, tensors_beside
 from audiomatch_whisper.sound.speech_check import SpeechCheck
 from audiomatch_whisper.train import lora
-from audiomatch_whisper.train.fine_tune import fine_tune
+from audiomatch_whisper.train.fine_tune import fine_tune, freeze
 from audiomatch_whisper.train.fit_head import fit_head
 from audiomatch_whisper.train.transcribe_first import (
     corpus_of,
@@ -131,7 +131,7 @@ class WhisperMatcher(TorchMatcher[Scorer]):
     def _train(self, model: Scorer, train: Clips, compute: Compute) -> None:
         config = self.config
         further = further_matches(config, compute.run)
-        model.freeze(embeddings=config.embeddings == "trained")
+        freeze(model, embeddings=config.embeddings == "trained")
         pipeline = Pipeline(model, train, config, compute)
         pipeline.keep_frozen()
         if model.head is not None:

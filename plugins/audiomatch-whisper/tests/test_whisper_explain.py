@@ -10,7 +10,7 @@ from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.explain.calibration import Example, SaidHead, calibration_examples
 from audiomatch_whisper.explain.explainer import Explainer
 from audiomatch_whisper.explain.unsaid import lower_unsaid
-from audiomatch_whisper.explain.word_features import Vocabulary, score_words
+from audiomatch_whisper.explain.word_features import score_words
 from audiomatch_whisper.net.decoder import CrossAttentionCache
 from audiomatch_whisper.net.greedy import decode_greedily, repeated
 from audiomatch_whisper.net.ragged import Ragged
@@ -20,6 +20,7 @@ from audiomatch_whisper.score.scorer import Scorer
 from audiomatch_whisper.sound.mel_filters import MelExtractor
 from audiomatch_whisper.sound.speech import speech_bounds
 from audiomatch_whisper.text.tokenizer import WhisperTokenizer
+from audiomatch_whisper.text.vocabulary import Vocabulary
 from audiomatch_whisper.text.words import TokenizedText, align_words
 from hypothesis import given, settings
 from hypothesis import strategies as st

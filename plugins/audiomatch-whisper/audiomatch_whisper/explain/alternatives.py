@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from audiomatch_whisper.explain.word_features import ScoredWords, Vocabulary
+from audiomatch_whisper.explain.word_features import ScoredWords
 from audiomatch_whisper.net.decoder import CrossAttentionCache, decode
 from audiomatch_whisper.net.prefix_tree import PrefixTree
 from audiomatch_whisper.net.softmax import ROWS_AT_ONCE
 from audiomatch_whisper.score.scorer import Scorer
+from audiomatch_whisper.text.vocabulary import Vocabulary
 from audiomatch_whisper.text.words import TokenizedText
 
 LONGEST = 5  # tokens of the likeliest other word

@@ -27,7 +27,6 @@ from audiomatch_whisper.explain.calibration import (
 )
 from audiomatch_whisper.explain.word_features import (
     ScoredWords,
-    Vocabulary,
     WordFeatures,
     score_words,
 )
@@ -37,6 +36,7 @@ from audiomatch_whisper.score.alignment import cross_attention, token_starts, wo
 from audiomatch_whisper.score.pipeline import Pipeline, Rows, pieces
 from audiomatch_whisper.score.scorer import Scorer
 from audiomatch_whisper.sound.speech import Speech, speech_of
+from audiomatch_whisper.text.vocabulary import Vocabulary
 from audiomatch_whisper.text.words import TokenizedText
 
 FILE = "words.safetensors"

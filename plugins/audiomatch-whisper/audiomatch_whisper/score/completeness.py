@@ -21,6 +21,7 @@ from audiomatch_whisper.net.decoder import CrossAttentionCache
 from audiomatch_whisper.score.alignment import FollowingHeads, token_starts
 from audiomatch_whisper.score.features import ScoreFeatures
 from audiomatch_whisper.score.head import Head, ProductHead
+from audiomatch_whisper.score.insertions import Insertions
 from audiomatch_whisper.score.targets import Target, TargetBatch
 from audiomatch_whisper.sound.log_mel import FRAMES_A_SECOND
 
@@ -85,11 +86,15 @@ class Times(NamedTuple):
 
 # The columns of what `complete_features` returns: of the words, and of each class above.
 WIDTHS = tuple(len(part._fields) for part in (ScoreFeatures, Reached, NothingLeft, NothingSkipped))
+# Those of `Insertions`, a part for each: within a text gains are larger than before it.
+INSERTIONS = (1,) * len(Insertions._fields)
 
 
 def head_of(config: WhisperConfig) -> Head | ProductHead | None:
     """Return a head for the score that is asked for, yet to be fitted; None where it has none."""
     if config.score == "complete":
+        if config.insertions == "read":
+            return ProductHead(WIDTHS, INSERTIONS)
         return ProductHead(WIDTHS if config.expect == "exact" else WIDTHS[:2])
     return Head(len(ScoreFeatures._fields)) if config.score == "head" else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ Vector = NDArray[np.float64]
 PRIOR = 1.0  # precision of the weights' normal prior, as scikit-learn's C = 1
 SURE = 3.0  # log odds, at the start, of what only planted answers lack
 LOWERED = 0.01  # of the matches, by each part but the first
+REFUSED = 0.05  # P under which a text is not asked about further
 
 
 class Head(nn.Module):
@@ -61,28 +63,51 @@ class ProductHead(nn.Module):
     it on planted answers too, which then cannot move what it says. Nor do they cost a match that is
     like nearly all others: three parts of 0.97 each would take 0.09 nats from every one.
 
+    Some parts may ask for evidence that costs more than the rest. They lower the product to no less
+    than `REFUSED`, so that a text which the others refuse need not be asked about.
+
     Attributes:
         parts: each of some columns of the evidence, side by side.
+        widths: how many columns each has.
+        further: how many of the parts, the last ones, lower it to no less than `REFUSED`.
         forgiven: how many nats each part may be short of certain, (parts,).
     """
 
     forgiven: Tensor
 
-    def __init__(self, widths: Sequence[int]) -> None:
+    def __init__(self, widths: Sequence[int], further: Sequence[int] = ()) -> None:
         super().__init__()
-        self.widths = list(widths)
+        self.widths, self.further = [*widths, *further], len(further)
+        widths = self.widths
         self.register_buffer("forgiven", torch.zeros(len(widths)))
         self.parts = nn.ModuleList(Head(width) for width in widths)
         self.parts[1:].requires_grad_(requires_grad=False)
 
     def forward(self, evidence: Tensor) -> Tensor:
-        """Evidence (n, sum of widths) to logits, (n,); of the first part's alone, to its logits."""
+        """Evidence (n, sum of widths) to logits, (n,).
+
+        Of the first part's alone, to its logits; of all without the further parts', to the rest's.
+        """
         if evidence.shape[1] == self.widths[0]:
             return self.words(evidence)
         with without_autocast(evidence.device):
             against = self._against(evidence)
-            against = against - self.forgiven.to(against.device)[:, None]
-            return _logit_of_product(against.clamp(min=0)).float().to(evidence.device)
+            against = against - self.forgiven[: len(against)].to(against.device)[:, None]
+            against = against.clamp(min=0)
+            rest = against[: len(self.widths) - self.further].sum(0)
+            least = rest.clamp(min=-math.log(REFUSED))
+            total = torch.minimum(against.sum(0), least)  # -log of the product
+            return _logit(total).float().to(evidence.device)
+
+    def undecided(self, evidence: Tensor) -> Tensor:
+        """Say which texts are to be asked about further, by the evidence before: (n,) of bool."""
+        logits: Tensor = self(evidence)
+        return logits > math.log(REFUSED) - math.log1p(-REFUSED)
+
+    @property
+    def width_before(self) -> int:
+        """How many columns the evidence has without those of the further parts."""
+        return sum(self.widths[: len(self.widths) - self.further])
 
     def words(self, evidence: Tensor) -> Tensor:
         """Return the logits of the first part, (n,)."""
@@ -96,8 +121,10 @@ class ProductHead(nn.Module):
 
     def _against(self, evidence: Tensor) -> Tensor:
         """Return -log of the probability of each part, float64 of (parts, n)."""
-        columns = evidence.split(self.widths, dim=1)
-        logits = [part(own) for part, own in zip(self.parts, columns, strict=True)]
+        whole = evidence.shape[1] > self.width_before
+        count = len(self.widths) - (0 if whole else self.further)
+        columns = evidence.split(self.widths[:count], dim=1)
+        logits = [part(own) for part, own in zip(self.parts[:count], columns, strict=True)]
         stacked = torch.stack(logits)
         if stacked.device.type == "mps":  # which has no float64
             stacked = stacked.cpu()
@@ -146,9 +173,9 @@ def _standard(evidence: Vector) -> tuple[Vector, Vector]:
     return mean, np.where(scale < 1e-6, 1.0, scale)
 
 
-def _logit_of_product(against: Tensor) -> Tensor:
-    """Return the logit of a product of probabilities by -log of each: (parts, n) to (n,)."""
-    against = against.sum(0).clamp(min=1e-12)  # -log of the product
+def _logit(against: Tensor) -> Tensor:
+    """Return the logit of a probability by -log of it, (n,)."""
+    against = against.clamp(min=1e-12)
     return -(against + torch.log(-torch.expm1(-against)))
 
 

@@ -21,8 +21,8 @@ from audiomatch_whisper.score.scorer import Scorer
 
 # What decides the evidence of an untrained Whisper, beside its weights.
 _DECIDES = {
-    *("score", "expect", "prompt", "language", "spelling", "encoder_layers", "bf16", "embeddings"),
-    *("lora", "pad", "trim", "margin"),
+    *("score", "expect", "insertions", "prompt", "language", "spelling", "encoder_layers", "bf16"),
+    *("embeddings", "lora", "pad", "trim", "margin"),
 }
 
 

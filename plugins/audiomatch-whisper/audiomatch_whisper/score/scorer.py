@@ -29,6 +29,7 @@ from audiomatch_whisper.score.alignment import decode_following
 from audiomatch_whisper.score.completeness import complete_features, head_of, speaking_times
 from audiomatch_whisper.score.features import ScoreFeatures
 from audiomatch_whisper.score.head import ProductHead
+from audiomatch_whisper.score.insertions import GapReader, insertions
 from audiomatch_whisper.score.targets import Target, TargetBatch, prompt_of
 from audiomatch_whisper.score.tokens import (
     end_logit_lead,
@@ -39,6 +40,7 @@ from audiomatch_whisper.score.tokens import (
 from audiomatch_whisper.sound.log_mel import log_mel
 from audiomatch_whisper.text.spellings import Speller
 from audiomatch_whisper.text.tokenizer import ENGLISH
+from audiomatch_whisper.text.vocabulary import Vocabulary
 
 SILENCE_SECONDS = 1.0
 
@@ -124,17 +126,6 @@ class Scorer(nn.Module):
         """Return a network in the format that it computes in."""
         return self._in_bf16.get(model, model)
 
-    def freeze(self, embeddings: bool) -> None:
-        """Leave what is not trained without gradients: first layers, perhaps the embeddings."""
-        encoder = self.whisper.encoder
-        encoder.embed_positions.requires_grad_(requires_grad=False)
-        self.model.proj_out.requires_grad_(embeddings)
-        if self.frozen_layers is not None:
-            encoder.requires_grad_(requires_grad=False)
-            for layer in encoder.layers[self.frozen_layers :]:
-                layer.requires_grad_(requires_grad=True)
-            encoder.layer_norm.requires_grad_(self.frozen_layers < len(encoder.layers))
-
     def autocast(self) -> AbstractContextManager[object]:
         """What no gradient is asked for computes in bfloat16 where `bf16` says so."""
         if not self.bf16 or torch.is_grad_enabled():
@@ -194,12 +185,20 @@ class Scorer(nn.Module):
     def score_silence(self, targets: Sequence[Target]) -> Tensor:
         """Return each token's log probability given silence, (n, maximum), as a constant."""
         one_clip = np.zeros(len(targets), dtype=np.int64)
+        with self.autocast():
+            batch = TargetBatch.of(targets, self.model.device, one_clip)
+            model = self._computed(self.model)
+            return score_tokens(model, batch, self._of_silence(), self._normaliser)
+
+    def _of_silence(self) -> CrossAttentionCache:
+        """Encode a clip in which nobody speaks."""
         if self._silent_states is None or self.frozen_layers is None:
             self._silent_states = self.encode_frozen([self.silence])
-        with self.autocast():
-            cache = self.encode_trained(self._silent_states)
-            batch = TargetBatch.of(targets, self.model.device, one_clip)
-            return score_tokens(self._computed(self.model), batch, cache, self._normaliser)
+        return self.encode_trained(self._silent_states)
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self.whisper.tokenizer)
 
     def read(
         self,
@@ -222,6 +221,17 @@ class Scorer(nn.Module):
                 needs it.
         """
         owner = np.arange(len(targets)) if owner is None else owner
+        found, read = self._read_as_heard(cache, targets, owner, silent)
+        return self._with_insertions(found, cache, read, owner), read
+
+    def _read_as_heard(
+        self,
+        cache: CrossAttentionCache,
+        targets: Sequence[Target],
+        owner: NDArray[np.int64],
+        silent: Tensor | None,
+    ) -> tuple[Tensor, list[Target]]:
+        """Return the features without insertions, each text in the likeliest spelling, and it."""
         found, likeliest = self._read_as_written(cache, targets, owner, silent)
         read = list(targets)
         if likeliest is None or torch.is_grad_enabled():
@@ -266,7 +276,30 @@ class Scorer(nn.Module):
             times = speaking_times(following, targets, batch, cache)
             complete = complete_features(features, log_p, lead, times, batch)
             assert isinstance(self.head, ProductHead)
-            return complete[:, : sum(self.head.widths)], reading.likeliest
+            return complete[:, : self.head.width_before], reading.likeliest
+
+    def _with_insertions(
+        self,
+        found: Tensor,
+        cache: CrossAttentionCache,
+        targets: Sequence[Target],
+        owner: NDArray[np.int64],
+        asked: Tensor | None = None,
+    ) -> Tensor:
+        """Return the features with those of `Insertions`, where the head has parts for them.
+
+        They are 0 for texts that `asked`, (n,) of bool, says no to.
+        """
+        if not (self.complete and isinstance(self.head, ProductHead) and self.head.further):
+            return found
+        model, before = self.model, cache
+        silence = self._of_silence()
+        if self.asked is not None:
+            assert cache.untrained is not None and silence.untrained is not None
+            model, before, silence = self.asked, cache.untrained, silence.untrained
+        with self.autocast():
+            gaps = GapReader(self._computed(model), self._vocabulary, self._normaliser, silence)
+            return torch.cat([found, insertions(gaps, before, targets, owner, asked)], 1)
 
     def forward(
         self,
@@ -280,17 +313,20 @@ class Scorer(nn.Module):
         Where all that speaks against a text is that more was said, it may have been said twice: it
         is read as such too, and the likelier counts.
         """
-        found, _ = self.read(cache, targets, owner, silent)
+        owner = np.arange(len(targets)) if owner is None else owner
+        found, read = self._read_as_heard(cache, targets, owner, silent)
         if self.head is None:
             return found
+        head = self.head if isinstance(self.head, ProductHead) and self.complete else None
+        if head is not None and head.further:
+            found = self._with_insertions(found, cache, read, owner, head.undecided(found))
         logits: Tensor = self.head(found)
-        if not (self.complete and isinstance(self.head, ProductHead)):
+        if head is None:
             return logits
-        rows = torch.nonzero(self.head.only_more(found))[:, 0].tolist()
+        rows = torch.nonzero(head.only_more(found))[:, 0].tolist()
         rows = [i for i in rows if 2 * len(targets[i].tokens) < self.room]
         if not rows:
             return logits
-        owner = np.arange(len(targets)) if owner is None else owner
         twice, _ = self.read(cache, [targets[i].twice() for i in rows], owner[rows])
         at = torch.tensor(rows).to(logits.device)
-        return logits.index_copy(0, at, torch.maximum(logits[at], self.head(twice)))
+        return logits.index_copy(0, at, torch.maximum(logits[at], head(twice)))

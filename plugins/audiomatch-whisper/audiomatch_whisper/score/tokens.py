@@ -95,10 +95,20 @@ def end_logit_lead(model: WhisperNetwork, hidden: Tensor, batch: TargetBatch) ->
 
     `hidden` is that of `read_tokens`.
     """
-    end = model.proj_out.weight[batch.tokens.gather(1, batch.last)]  # (n, 1, d)
+    return logit_lead(model, hidden, batch.before, batch.tokens.gather(1, batch.last), batch.tokens)
+
+
+def logit_lead(
+    model: WhisperNetwork, hidden: Tensor, nodes: Tensor, tokens: Tensor, others: Tensor
+) -> Tensor:
+    """Return how many nats likelier each token is than another at a node, in the shape of nodes.
+
+    The arguments are broadcast; `hidden` is that of `read_tokens`.
+    """
+    weight = model.proj_out.weight
     with without_autocast(hidden.device):
-        rows = end.float() - model.proj_out.weight[batch.tokens].float()  # (n, maximum, d)
-        lead: Tensor = (hidden[batch.before].float() * rows).sum(-1)
+        rows = weight[tokens].float() - weight[others].float()  # (…, d)
+        lead: Tensor = (hidden[nodes].float() * rows).sum(-1)
         return lead
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 from audiomatch.negatives import Kind, WrongTexts
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.score.pipeline import Pipeline
+from audiomatch_whisper.score.scorer import Scorer
 from audiomatch_whisper.score.targets import Target
 from audiomatch_whisper.sound.augment import augmenter
 from audiomatch_whisper.text.words import TokenizedText
@@ -37,6 +38,18 @@ def fine_tune(pipeline: Pipeline, config: WhisperConfig, options: TrainOptions) 
         ],
         before_epoch=loss.begin,
     )
+
+
+def freeze(scorer: Scorer, *, embeddings: bool) -> None:
+    """Leave what is not trained without gradients: first layers, perhaps the embeddings."""
+    encoder, count = scorer.whisper.encoder, scorer.frozen_layers
+    encoder.embed_positions.requires_grad_(requires_grad=False)
+    scorer.model.proj_out.requires_grad_(embeddings)
+    if count is not None:
+        encoder.requires_grad_(requires_grad=False)
+        for layer in encoder.layers[count:]:
+            layer.requires_grad_(requires_grad=True)
+        encoder.layer_norm.requires_grad_(count < len(encoder.layers))
 
 
 class MatchLoss:
