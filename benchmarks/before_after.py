@@ -6,7 +6,7 @@ DATA is labelled speech (so762). Each checkout is a process with one thread; in 
 asked once, so that a busy machine slows both. What is asked:
 
 - N (a number): the recordings with N texts each, their spectrograms kept, evidence and states not.
-- single: the clips one by one, spectrograms kept.
+- single: the clips one by one, nothing kept of any: sound, speech detector and spectrogram too.
 - start: `audiomatch score CLIP TEXT`, from the start of the process to its end, caches filled.
 
 The largest difference of the two checkouts' probabilities is given too.
@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 ANSWERS = ("whisper-evidence", "whisper-states")  # parts of the cache
+ALL = (*ANSWERS, "log-mel", "speech")
 
 
 class Checkout:
@@ -73,7 +74,7 @@ def serve(asked: argparse.Namespace) -> None:
         parts = [with_texts(clips, 1 if what == "single" else int(what)).unlabelled()]
         if what == "single":
             parts = [parts[0].take(np.array([i])) for i in range(len(clips))]
-        for part in ANSWERS:  # which would be found, and not computed
+        for part in ALL if what == "single" else ANSWERS:  # would be found, and not computed
             shutil.rmtree(asked.serve / part, ignore_errors=True)
         begun = time.process_time()
         p = np.concatenate([matcher.predict(part, run) for part in parts])
