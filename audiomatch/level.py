@@ -32,12 +32,13 @@ def frame_power(samples: NDArray[np.floating], frame: int = FRAME) -> NDArray[np
 
 
 def at_one_level(samples: Samples) -> Samples:
-    """Return the samples without their offset, with an active level of -26 dB of full scale.
+    """Return the samples without offset or clicks, with an active level of -26 dB of full scale.
 
     They are raised by 40 dB at most; digital silence stays as it is. Peaks may exceed full scale.
     """
     if not len(samples):
         return samples
+    samples = without_clicks(samples)
     centred = samples - samples.mean(dtype=np.float64)
     level = active_level(centred)
     gain = min(10 ** (DECIBELS / 20) / max(level, 1e-9), 10 ** (MOST_GAIN / 20))

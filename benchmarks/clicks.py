@@ -1,6 +1,6 @@
-"""What a click beside soft speech does to `phones:ready`.
+"""What a click beside soft speech does to a ready model.
 
-    python benchmarks/clicks.py
+    python benchmarks/clicks.py [phones:ready]
 
 Ten matches of mini-screener with a second of silence on either side, at a peak of -40 dB, in noise
 at -85 dB. A click of 2 or 20 ms at full scale comes before the speech, behind it, or in the middle.
@@ -9,18 +9,21 @@ Prints P(match) without a click, and with each.
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 import audiomatch
 from audiomatch.audio import SAMPLE_RATE, load_audio
 from audiomatch.datasets.mini_screener import open_mini_screener
 
+MODEL = sys.argv[1] if sys.argv[1:] else "phones:ready"
 PEAK, NOISE = 0.01, 10 ** (-85 / 20)
 
 
 def main() -> None:
     """Print a line for each match and a count."""
-    clips, model = open_mini_screener(None, labelled=True), audiomatch.load("phones:ready")
+    clips, model = open_mini_screener(None, labelled=True), audiomatch.load(MODEL)
     sentences = np.array(clips["task"].tolist()) == "sentence_repetition"
     found = []
     for row in np.flatnonzero(sentences & (clips.labels == 1))[:40:4]:

@@ -52,6 +52,17 @@ def sentence():
 
 
 @without_tiny
+def test_a_click_does_not_make_soft_speech_silence(model, sentence):
+    rng = np.random.default_rng(0)
+    samples, text = np.pad(sentence[0], 8_000), sentence[1]
+    soft = 0.01 * samples / np.abs(samples).max() + 5e-5 * rng.normal(size=len(samples))
+    struck = soft.copy()
+    struck[2_000:2_080] = rng.choice([-1, 1], 80)
+    p, beside = model.predict([(x.astype(np.float32), RATE, text) for x in (soft, struck)])
+    assert p > 0.5 and beside == pytest.approx(p, abs=0.05)
+
+
+@without_tiny
 def test_what_was_said_is_confirmed_and_half_of_it_is_not(model, sentence):
     samples, text = sentence
     whole, other = model.predict([(samples, RATE, text), (samples, RATE, "a cold grey morning")])

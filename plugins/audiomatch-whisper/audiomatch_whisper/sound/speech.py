@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from audiomatch.audio import SAMPLE_RATE, load_clip
 from audiomatch.clips import Clips
+from audiomatch.level import without_clicks
 
 FRAME_SECONDS = 0.02
 # Soft sounds before and after the loud ones: what is kept of the recording on either side.
@@ -56,7 +57,8 @@ def speech_of(clips: Clips, trim: bool) -> list[Speech]:
 
 
 def speech_bounds(audio: NDArray[np.float32]) -> tuple[float, float]:
-    """Return when the sound begins and ends, in seconds, by frames of 20 ms."""
+    """Return when the sound begins and ends, in seconds, by frames of 20 ms; clicks are none."""
+    audio = without_clicks(audio)
     size = int(SAMPLE_RATE * FRAME_SECONDS)
     count = len(audio) // size
     if count < 2:
