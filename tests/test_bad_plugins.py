@@ -252,6 +252,8 @@ SIGNALS = {"SIGKILL": -9, "SIGTERM": 143, "SIGHUP": 129, "SIGINT": 130}
 def waiting(home: Path) -> Iterator[Callable[[str], tuple[Any, list[int], Path]]]:
     """Start a bench for a signal; its matcher waits in the second fold."""
     programs = {}
+    # A shell's background job ignores SIGINT, and so would what it starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def of(name: str) -> tuple[Any, list[int], Path]:
         how = ("--matchers", f"bad@how=wait:{home / name}", "--folds", 2, "--floors", "none")
@@ -263,6 +265,7 @@ def waiting(home: Path) -> Iterator[Callable[[str], tuple[Any, list[int], Path]]
         return programs[name], [*map(int, (home / name).read_text().split())], home
 
     yield of
+    signal.signal(signal.SIGINT, before)
     for program in programs.values():
         program.kill()
         program.communicate()
