@@ -1,7 +1,8 @@
-"""What `transcript_bert.py` and `synthesised.py` share: numbers by folds, alone and in a stack."""
+"""What `transcript_bert.py` and `synthesised.py` share: folds of clips, and numbers by them."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,14 +10,36 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from audiomatch import Run
 from audiomatch.calibration import expit, logits_of
-from audiomatch.folds import Folds
+from audiomatch.folds import Folds, make_folds
+from audiomatch.inputs import take_in
 from audiomatch.linear import Linear
+from audiomatch.progress import LineProgress
 from audiomatch.scoring.metrics import auroc, log_loss
 
 SMALLEST = 1e-6
 LEAST_SCALE = 1e-3
 Vector = NDArray[np.float64]
+
+
+def arguments(doc: str) -> argparse.ArgumentParser:
+    """Return what reads the options that both have, given the script's docstring."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("data", nargs="?", default="mini-screener")
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--run", type=Path, help="Run folder of the same clips and folds.")
+    parser.add_argument("--out", type=Path, required=True, help="Folder for what is cached.")
+    return parser
+
+
+def folds_of(options: argparse.Namespace) -> tuple[Folds, Run]:
+    """Return the folds that the options of `arguments` ask for, and how to run on them."""
+    run = Run(cache=options.out / "cache", workers=2, progress=LineProgress())
+    clips = take_in(options.data, run, labelled=True, limit=options.limit)[0].clips
+    return make_folds(clips, options.folds, seed=options.seed), run
 
 
 def by_numbers(folds: Folds, numbers: Vector, seed: int) -> Vector:

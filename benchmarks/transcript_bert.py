@@ -11,9 +11,6 @@ matchers; each is stacked with the BERT by a logistic over the folds that it is 
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import torch
 from audiomatch_boosting.features.heard import heard_features
@@ -29,15 +26,13 @@ from audiomatch_whisper.backbone import (
     transcribe,
 )
 from numpy.typing import NDArray
-from pairs import SMALLEST, by_numbers, kept, report, stacked
+from pairs import SMALLEST, arguments, by_numbers, folds_of, kept, report, stacked
 from torch import Tensor, nn
 
 from audiomatch import Run
 from audiomatch.calibration import Calibration, expit, logits_of
 from audiomatch.clips import Clips
-from audiomatch.folds import Folds, inner_split, make_folds
-from audiomatch.inputs import take_in
-from audiomatch.progress import LineProgress
+from audiomatch.folds import Folds, inner_split
 from audiomatch.scoring.metrics import log_loss
 
 Vector = NDArray[np.float64]
@@ -133,20 +128,12 @@ def logits_of_pairs(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", nargs="?", default="mini-screener")
-    parser.add_argument("--limit", type=int)
-    parser.add_argument("--folds", type=int, default=3)
+    parser = arguments(__doc__)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--lr", type=float, default=2e-5)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--run", type=Path, help="Run folder of the same clips and folds.")
-    parser.add_argument("--out", type=Path, required=True, help="Folder for what is cached.")
     options = parser.parse_args()
-    run = Run(cache=options.out / "cache", workers=2, progress=LineProgress())
-    clips = take_in(options.data, run, labelled=True, limit=options.limit)[0].clips
-    folds = make_folds(clips, options.folds, seed=options.seed)
+    folds, run = folds_of(options)
     clips = folds.clips
     heard = listen(clips, run)
     rates = [heard_features(text, said) for text, said in zip(clips.texts, heard, strict=True)]
