@@ -62,6 +62,14 @@ def test_only_level_features_move_with_gain(gain, count):
     assert moved == pytest.approx(20 * np.log10(gain), abs=1e-3)
 
 
+@settings(max_examples=15, deadline=None)
+@given(st.floats(-0.3, 0.3), st.integers(1, 5))
+def test_no_feature_moves_with_a_constant_offset(offset, count):
+    wave = bursts(count)
+    before, after = audio_features(wave), audio_features(wave + np.float32(offset))
+    assert after == pytest.approx(before, rel=1e-3, abs=1e-3)
+
+
 @pytest.mark.parametrize("hertz", [90, 150, 220, 330, 480])
 def test_yin_finds_the_pitch(hertz):
     features = audio_features(voice(hertz, 0.6) + noise(0.6, 1e-3))

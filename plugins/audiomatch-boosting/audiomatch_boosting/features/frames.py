@@ -29,8 +29,8 @@ class Spectrogram:
         wave: samples at 16 kHz, at least one frame of them, shape (samples,).
         seconds: length of the clip as it came.
         power: power spectrum of Hann-windowed frames, shape (frames, 257).
-        level: mean square of each frame in dB of full scale, at least -120 and at least 80 dB
-            under the loudest frame, shape (frames,).
+        level: mean square of each frame about its mean in dB of full scale, at least -120 and at
+            least 80 dB under the loudest frame, shape (frames,).
     """
 
     wave: Floats
@@ -40,17 +40,20 @@ class Spectrogram:
 
 
 def spectrogram(samples: NDArray[np.float32]) -> Spectrogram:
-    """Cut `samples` (16 kHz, any length from 1) into frames and take their power spectra."""
+    """Cut `samples` (16 kHz, any length from 1) into frames and take their power spectra.
+
+    Each frame is taken about its own mean: a microphone's constant offset is no sound.
+    """
     wave = samples.astype(np.float64)
     seconds = wave.size / SAMPLE_RATE
     if wave.size < FRAME:
         wave = np.pad(wave, (0, FRAME - wave.size))
     frames = np.lib.stride_tricks.sliding_window_view(wave, FRAME)[::HOP]
+    frames = frames - frames.mean(axis=1, keepdims=True)
     square = np.mean(frames**2, axis=1)
     level = 10 * np.log10(np.maximum(square, max(SILENCE, FLOOR * float(square.max()))))
-    centred = frames - frames.mean(axis=1, keepdims=True)
     window = signal.get_window("hann", FRAME)
-    power = np.abs(fft.rfft(centred * window, N_FFT, axis=1)) ** 2
+    power = np.abs(fft.rfft(frames * window, N_FFT, axis=1)) ** 2
     return Spectrogram(wave, seconds, power, level)
 
 

@@ -75,7 +75,7 @@ def speech_features(spectrogram: Spectrogram, active: NDArray[np.bool_]) -> dict
 def level_features(spectrogram: Spectrogram, active: NDArray[np.bool_]) -> dict[str, float]:
     """Return how loud the clip is: the only features that a gain may move; dB of full scale."""
     wave, level = spectrogram.wave, spectrogram.level
-    peak = float(np.abs(wave).max())
+    peak = float(np.abs(wave - wave.mean()).max())
     spoken = level[active] if active.any() else level
     return {
         "level_peak": 20 * np.log10(max(peak, 1e-5)),
