@@ -7,7 +7,7 @@ LOCKED := $(shell $(PYTHON) -c 'import sys; print(sys.version_info[:2] == (3, 11
 CONSTRAINTS ?= $(if $(filter True,$(LOCKED)),requirements/lock.txt,constraints.txt)
 INSTALL := $(BIN)/pip install --quiet --constraint $(CONSTRAINTS)
 RUN ?= runs/mini-screener
-MATCHERS ?= whisper,whisper:quick,clap:quick,two-tower:quick,ctc:quick,phones,xgboost,lightgbm,ensemble
+MATCHERS ?= whisper,clap:quick,two-tower:quick,ctc:quick,phones,xgboost,lightgbm,ensemble
 PLUGINS := $(sort $(wildcard plugins/*))
 SOURCES := Makefile pyproject.toml $(CONSTRAINTS) $(wildcard plugins/*/pyproject.toml)
 

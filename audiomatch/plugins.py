@@ -178,7 +178,7 @@ class Registry:
             raise unknown(f"preset of {spec.name}", spec.preset, presets)
         if name != spec.preset:
             line = (
-                f"{spec.name}:{spec.preset} is called {spec.name}:{name}; "
+                f"{spec.name}:{spec.preset} is called {MatcherSpec(spec.name, name)}; "
                 "the older name goes with the next release"
             )
             if line not in self._told:

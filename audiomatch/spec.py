@@ -51,7 +51,7 @@ def parse_matcher(text: str) -> MatcherSpec:
     name, colon, preset = head.partition(":")
     if not NAME.fullmatch(name):
         raise UserError(
-            f"matcher {brief(text)}: write NAME[:PRESET][@key=value]…, as in whisper:quick"
+            f"matcher {brief(text)}: write NAME[:PRESET][@key=value]…, as in whisper:baseline"
         )
     if colon and not preset:
         raise UserError(f"matcher {brief(text)}: a preset's name is missing after the colon")

@@ -1,6 +1,6 @@
 """What every matcher confirms of answers planted in matches that it has not heard.
 
-    python benchmarks/behaviours.py --matchers whisper:ready,whisper:quick,xgboost --out FOLDER
+    python benchmarks/behaviours.py --matchers whisper:ready,whisper,xgboost --out FOLDER
     python benchmarks/behaviours.py DATA --group speaker --train 400 --most 60 --out FOLDER
 
 Each matcher is fitted once on two thirds of the groups (texts, unless --group), and probed in
@@ -81,7 +81,7 @@ def main() -> None:
     """Measure what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", nargs="?")
-    parser.add_argument("--matchers", default="whisper:ready,whisper:quick")
+    parser.add_argument("--matchers", default="whisper:ready,whisper")
     parser.add_argument("--group", default="expected_text")
     parser.add_argument("--train", type=int)
     parser.add_argument("--most", type=int, default=100)

@@ -37,7 +37,7 @@ from audiomatch.running.jobs import Job, run_job
 from audiomatch.running.process import ProcessExecutor
 from audiomatch.spec import parse_matcher, parse_matchers
 
-MATCHERS = "ensemble:plain@members=(prior),xgboost:quick,whisper:quick"
+MATCHERS = "ensemble:plain@members=(prior),xgboost:quick,whisper"
 
 
 def measure(name: str, matcher: str, cache: str, limit: int, k: int) -> dict[str, Any]:

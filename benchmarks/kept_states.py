@@ -67,7 +67,7 @@ def measure(spec: MatcherSpec, clips: Clips, folds: Folds, caches: Caches) -> di
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="?", help="labelled speech, else mini-screener")
-    parser.add_argument("--matchers", default="whisper:quick,whisper@epochs=0")
+    parser.add_argument("--matchers", default="whisper,whisper@epochs=0")
     parser.add_argument("--limit", type=int, default=240)
     parser.add_argument("--folds", type=int, default=3)
     asked = parser.parse_args()

@@ -1,6 +1,6 @@
 """How `audiomatch serve` bears load: latency, throughput and lost requests by concurrent clients.
 
-    audiomatch fit whisper:quick --limit 200 --out model
+    audiomatch fit whisper --limit 200 --out model
     python benchmarks/serve_load.py model
 
 Starts the server with and without batching. Each client sends its next clip of mini-screener, 2.5

@@ -35,7 +35,7 @@ def seconds(way: str, matchers: str, limit: int) -> float:
 def main() -> None:
     """Measure and print each way's median and the ratio."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("matchers", nargs="?", default="whisper:quick")
+    parser.add_argument("matchers", nargs="?", default="whisper")
     parser.add_argument("--limit", type=int, default=60)
     parser.add_argument("--beside", type=int, default=1, help="busy processes beside it")
     parser.add_argument("--rounds", type=int, default=3)

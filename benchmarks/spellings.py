@@ -1,6 +1,6 @@
 """How much the way texts are typed moves a matcher's log loss, with the normal form and without.
 
-    python benchmarks/spellings.py DATA --matcher whisper:quick --folds 3 --limit 150
+    python benchmarks/spellings.py DATA --matcher whisper --folds 3 --limit 150
 
 One matcher is fitted in each fold; it predicts the held-out clips under each spelling of their
 texts, first as the core gives them to it (in their normal form), then as they are typed. The last
@@ -34,7 +34,7 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data")
-    parser.add_argument("--matcher", default="whisper:quick")
+    parser.add_argument("--matcher", default="whisper")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--workers", type=int)

@@ -1,6 +1,6 @@
 """How fast a matcher trains and predicts, and what memory it takes, against `whisper:baseline`.
 
-    python benchmarks/whisper_speed.py DATA --matchers whisper,whisper:quick --clips 64 --repeats 3
+    python benchmarks/whisper_speed.py DATA --matchers whisper,whisper@encoder_layers=quarter --clips 64 --repeats 3
 
 DATA is labelled speech (so762). Every measurement is a process of its own on an empty cache
 (`speed_of_one.py`), and the matchers take turns, so that a busy machine slows all of them; ratios
@@ -183,7 +183,7 @@ def arguments() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", help="labelled speech")
-    parser.add_argument("--matchers", default="whisper,whisper:quick")
+    parser.add_argument("--matchers", default="whisper,whisper@encoder_layers=quarter")
     parser.add_argument("--reference", default="whisper:baseline")
     parser.add_argument("--sizes", type=names, help="with random weights, as in small,large-v3")
     parser.add_argument("--parts", type=names, default=["train", "predict"])

@@ -455,4 +455,4 @@ def test_members_that_are_not_named_are_those_that_offer_themselves(plugin: Plug
 @pytest.mark.plugins
 def test_with_our_plugins_the_members_are_these() -> None:
     members = registry().create(parse_matcher("ensemble")).config.members
-    assert set(members) == {"whisper:quick", "phones", "xgboost", "lightgbm"}
+    assert set(members) == {"whisper", "phones", "xgboost", "lightgbm"}

@@ -540,7 +540,7 @@ def test_a_matcher_without_weights_is_shown_where_it_was_named_so_or_learned_or_
 
 @pytest.mark.parametrize("width", [40, 60, 70, 80, 100])
 def test_a_narrow_table_leaves_columns_out_and_no_digit(width):
-    skills = {"whisper:quick@epochs=1": 3.0, "tower": 1.0, "text-only": 0.0}
+    skills = {"whisper@epochs=1@lora=8": 3.0, "tower": 1.0, "text-only": 0.0}
     board = build_leaderboard(*table(skills))
     text = shown(board, width)
     lines = text.splitlines()

@@ -38,7 +38,7 @@ AUDIO = (
 )  # fmt: skip
 AV = (("mp4", "aac"), ("matroska", "libopus"), ("webm", "libopus"), ("ipod", "alac"),
       ("mov", "aac"), ("flv", "aac"))  # fmt: skip
-SPECS = ("whisper:quick@epochs=1@lr=3e-5", "ensemble@members=(xgboost@rounds=3,prior)", "a,b,c")
+SPECS = ("whisper@epochs=1@lr=3e-5", "ensemble@members=(xgboost@rounds=3,prior)", "a,b,c")
 MARK = "<fuzz-mark onload=x>"
 
 

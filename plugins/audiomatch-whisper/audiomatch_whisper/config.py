@@ -60,7 +60,7 @@ class WhisperConfig(TorchConfig):
         "who checks transcripts. In English only.",
     )
     encoder_layers: Literal["all", "quarter"] | Annotated[int, Field(ge=0, le=64)] = Field(
-        "quarter",
+        0,
         description="How many of the encoder's last layers are trained; quarter: a quarter of "
         "them, rounded up; all: the convolutions too. What lies below the trained layers runs once "
         "a clip.",

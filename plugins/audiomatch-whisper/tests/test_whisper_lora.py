@@ -42,7 +42,7 @@ def test_adapters_that_are_not_trained_change_nothing(fitted, corpus, run):
     np.testing.assert_array_equal(*p)
 
 
-@pytest.mark.parametrize("options", [{}, {"encoder_layers": 0}, {"score": "same-position"}])
+@pytest.mark.parametrize("options", [{"encoder_layers": "quarter"}, {}, {"score": "same-position"}])
 def test_what_is_saved_is_a_plain_whisper(fitted, folders, corpus, run, tmp_path, options):
     matcher = fitted(**options)
     before = matcher.predict(corpus.unlabelled(), run)

@@ -283,7 +283,7 @@ def test_two_processes_have_the_numbers_of_one(whisper, folders, helpers, tmp_pa
     found = {}
     for devices in ((), ("cpu", "cpu")):
         options = {"batch_size": 7, "lr": 1e-3, "negatives": 1, "calibration": 0.3}
-        matcher = whisper("quick", weights=str(folders["bytes"]), **options)
+        matcher = whisper(weights=str(folders["bytes"]), **options)
         alone = Run(cache=tmp_path / "cache", precision="fp32")
         matcher.fit(clips, replace(alone, devices=devices, workers=max(1, len(devices))))
         matcher.prepare_explain(alone)
