@@ -1,6 +1,7 @@
 """How fast a matcher trains and predicts, and what memory it takes, against `whisper:baseline`.
 
-    python benchmarks/whisper_speed.py DATA --matchers whisper,whisper@encoder_layers=quarter --clips 64 --repeats 3
+    python benchmarks/whisper_speed.py DATA --clips 64 --repeats 3 \
+        --matchers whisper,whisper@encoder_layers=quarter
 
 DATA is labelled speech (so762). Every measurement is a process of its own on an empty cache
 (`speed_of_one.py`), and the matchers take turns, so that a busy machine slows all of them; ratios

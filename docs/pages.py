@@ -216,7 +216,9 @@ def matchers_page(known: str) -> str:
     """
     sections = {**sections_of(known), **made_sections()}
     head = [MADE, "# Matchers and their options\n"]
-    head.append("As in `whisper:baseline@epochs=1`; `audiomatch matchers` lists what is installed.\n")
+    head.append(
+        "As in `whisper:baseline@epochs=1`; `audiomatch matchers` lists what is installed.\n"
+    )
     return "\n".join(head) + "\n" + "".join(sections[name] for name in sorted(sections))
 
 

@@ -36,9 +36,7 @@ def test_every_parameter_has_a_gradient_in_bf16(options, whisper, folders, corpu
     assert [tuple(parameter.shape) for parameter in missing] == []
 
 
-@pytest.mark.parametrize(
-    "options", [{"encoder_layers": "quarter"}, {"negatives": 2}, {}]
-)
+@pytest.mark.parametrize("options", [{"encoder_layers": "quarter"}, {"negatives": 2}, {}])
 def test_it_works_on_a_device_that_does_not_mix_with_the_cpu(
     options, whisper, folders, corpus, tmp_path
 ):

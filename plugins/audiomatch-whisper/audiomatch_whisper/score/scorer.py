@@ -30,6 +30,7 @@ from audiomatch_whisper.score.completeness import complete_features, head_of, sp
 from audiomatch_whisper.score.features import ScoreFeatures
 from audiomatch_whisper.score.head import ProductHead
 from audiomatch_whisper.score.insertions import GapReader, insertions
+from audiomatch_whisper.score.silence import Silence
 from audiomatch_whisper.score.targets import Target, TargetBatch, prompt_of
 from audiomatch_whisper.score.tokens import (
     end_logit_lead,
@@ -84,6 +85,7 @@ class Scorer(nn.Module):
         silence = torch.from_numpy(log_mel(quiet, whisper.extractor, config.margin))[None]
         self.register_buffer("silence", silence, persistent=False)  # (1, mels, frames)
         self._silent_states: Ragged | None = None
+        self._silence = Silence()
         self._placed: tuple[torch.device, str, bool, bool] | None = None
         self._in_bf16: dict[WhisperNetwork, WhisperNetwork] = {}  # once nothing trains them
         self._normaliser: QuantisedNormaliser | None = None
@@ -111,6 +113,7 @@ class Scorer(nn.Module):
         if how == self._placed and self.model.device == compute.device:
             return self
         self._placed, self._silent_states = how, None
+        self._silence.begin(keep=not trains, texts=compute.device.type == "cpu")
         self.bf16 = self._may_bf16 and compute.native_bf16
         own = self.to(compute.device)
         networks = (self.model, self.untrained) if self.bf16 and not trains else ()
@@ -181,14 +184,15 @@ class Scorer(nn.Module):
         states = encode_last_layers(model.model.encoder, states, self.frozen_layers or 0)
         return CrossAttentionCache.of(model.model.decoder, states)
 
-    @torch.no_grad()
     def score_silence(self, targets: Sequence[Target]) -> Tensor:
         """Return each token's log probability given silence, (n, maximum), as a constant."""
+        return self._silence.log_p(targets, self._given_silence, self._of_silence)
+
+    def _given_silence(self, targets: Sequence[Target], silence: CrossAttentionCache) -> Tensor:
         one_clip = np.zeros(len(targets), dtype=np.int64)
         with self.autocast():
             batch = TargetBatch.of(targets, self.model.device, one_clip)
-            model = self._computed(self.model)
-            return score_tokens(model, batch, self._of_silence(), self._normaliser)
+            return score_tokens(self._computed(self.model), batch, silence, self._normaliser)
 
     def _of_silence(self) -> CrossAttentionCache:
         """Encode a clip in which nobody speaks."""
@@ -293,7 +297,7 @@ class Scorer(nn.Module):
         if not (self.complete and isinstance(self.head, ProductHead) and self.head.further):
             return found
         model, before = self.model, cache
-        silence = self._of_silence()
+        silence = self._silence.heard(self._of_silence)
         if self.asked is not None:
             assert cache.untrained is not None and silence.untrained is not None
             model, before, silence = self.asked, cache.untrained, silence.untrained
