@@ -5,7 +5,7 @@ import pytest
 import torch
 from audiomatch_whisper.net.decoder import CrossAttentionCache, SelfAttentionCache, decode
 from audiomatch_whisper.net.encoder import encode, encode_first_layers, encode_last_layers
-from audiomatch_whisper.net.modules import in_bfloat16
+from audiomatch_whisper.net.modules import Linear, in_bfloat16
 from audiomatch_whisper.net.prefix_tree import PrefixTree
 from audiomatch_whisper.net.ragged import Ragged
 from audiomatch_whisper.net.softmax import QuantisedNormaliser, log_normaliser
@@ -274,3 +274,24 @@ def test_features_are_made_of_the_plain_log_probabilities(helpers, targets):
 def soft_minimum(values, words):
     sums = np.bincount(words, np.asarray(values, np.float64))
     return -2 * np.log(np.mean(np.exp(-sums / 2)))
+
+
+@pytest.mark.parametrize("width", [64, 384, 512, 1536])
+@pytest.mark.parametrize("cast", [False, True], ids=["bfloat16", "autocast"])
+def test_a_row_in_bfloat16_does_not_depend_on_the_rows_beside_it(width, cast):
+    generator = torch.Generator().manual_seed(0)
+    linear = Linear(width, 384)
+    for own in linear.parameters():
+        own.data = 0.05 * torch.randn(own.shape, generator=generator)
+    rows = torch.randn(1200, width, generator=generator)
+    exact = torch.nn.functional.linear(rows.double(), linear.weight.double(), linear.bias.double())
+    if not cast:
+        linear, rows = linear.bfloat16(), rows.bfloat16()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=cast):
+        together = linear(rows)
+        assert together.dtype == torch.bfloat16
+        for count in (1, 20, 33, 100, 300, 700):
+            torch.testing.assert_close(
+                linear(rows[None, :count])[0], together[:count], rtol=0, atol=0
+            )
+    torch.testing.assert_close(together.double(), exact, rtol=0.02, atol=0.05)

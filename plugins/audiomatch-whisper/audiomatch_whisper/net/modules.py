@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 MODEL_TYPE = "whisper"
+SUMMED_AT_ONCE = 384  # columns
 
 
 class Shape(BaseModel):
@@ -72,7 +73,33 @@ class _Unset:
 
 
 class Linear(_Unset, nn.Linear):
-    """A linear map."""
+    """A linear map; in bfloat16 on a CPU a row's result does not depend on the rows beside it.
+
+    oneDNN sums products of more than some 400 columns in an order that depends on how many rows
+    there are, where the CPU has AMX. So they are summed `SUMMED_AT_ONCE` at a time.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (…, in_features) to (…, out_features)."""
+        if self.in_features <= SUMMED_AT_ONCE or not self._in_bfloat16(x):
+            return super().forward(x)
+        rows = x.to(torch.bfloat16).reshape(-1, self.in_features)  # (n, in_features)
+        weight = self.weight.to(torch.bfloat16)
+        bias = None if self.bias is None else self.bias.to(torch.bfloat16)
+        parts = weight.split(SUMMED_AT_ONCE, 1)
+        first, *others = zip(rows.split(SUMMED_AT_ONCE, 1), parts, strict=True)
+        found = nn.functional.linear(*first, bias)  # (n, out_features)
+        for part, own in others:
+            found.addmm_(part, own.t())
+        return found.reshape(*x.shape[:-1], self.out_features)
+
+    def _in_bfloat16(self, x: Tensor) -> bool:
+        """Whether the product is one of bfloat16 on a CPU that no gradient is asked for."""
+        if x.device.type != "cpu" or torch.is_grad_enabled():
+            return False
+        if torch.is_autocast_enabled("cpu"):
+            return torch.get_autocast_dtype("cpu") is torch.bfloat16
+        return x.dtype is torch.bfloat16
 
 
 class Conv1d(_Unset, nn.Conv1d):
