@@ -6,7 +6,7 @@ what the decoder expects of a text in silence is computed once, however many its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
@@ -184,12 +184,16 @@ class Pipeline:
         own = self.targets_of(clips)
         return [self._read.get(int(i), target) for i, target in zip(clips, own, strict=True)]
 
-    def score_silence(self) -> Tensor:
+    def score_silence(self, targets: Sequence[Target] | None = None) -> Tensor:
         """Return the log probability of each token of each text given silence: (texts, maximum).
 
-        It is that of the scorer as it stands; training changes it.
+        It is that of the scorer as it stands; training changes it. Ranks that fit together each
+        compute some of it, and all must ask for it.
+
+        Args:
+            targets: the texts; those of `texts` where None.
         """
-        targets = self.texts.targets
+        targets = self.texts.targets if targets is None else targets
         lengths = np.array([len(target.tokens) for target in targets])
         maximum = int(lengths.max())
 
