@@ -50,27 +50,25 @@ def test_it_works_on_a_device_that_does_not_mix_with_the_cpu(
 
 @pytest.mark.parametrize(
     ("options", "launches"),
-    [({"encoder_layers": "quarter"}, 1600), ({}, 1300), ({"negatives": 2}, 1300)],
+    [({"encoder_layers": "quarter"}, 1150), ({}, 950), ({"negatives": 2}, 1050)],
 )
 def test_a_training_step_does_not_wait_for_a_gpu(
     options, launches, whisper, folders, helpers, tmp_path
 ):
-    """Counted by what further epochs of one step of 16 clips cost, the optimiser's step too."""
+    """Counted by what further epochs of four steps cost, the optimiser's too."""
     clips = helpers.make_clips(tmp_path, np.linspace(0.5, 4, 16).tolist())
     found = []
     with pretend_device() as device:
-        for epochs in (1, 3):
-            matcher = whisper(
-                weights=str(folders["bytes"]), epochs=epochs, batch_size=16, **options
-            )
+        for epochs in (1, 1, 3):  # the first fit fills the cache
+            matcher = whisper(weights=str(folders["bytes"]), epochs=epochs, batch_size=4, **options)
             before = device.launches, device.uploads, device.synchronisations
             matcher.fit(clips, Run(cache=tmp_path / "cache", device=PRETEND))
             after = device.launches, device.uploads, device.synchronisations
             found.append(np.subtract(after, before))
-    a_step = (found[1] - found[0]) / 2
+    a_step = (found[2] - found[1]) / 8
     assert a_step[0] <= launches
     assert a_step[1] <= 6  # states, texts, pairs of both, the same in silence, labels
-    assert a_step[2] <= 1  # the loss, once an epoch
+    assert a_step[2] <= 0.5  # the loss and the texts in silence, once an epoch
 
 
 def test_it_keeps_to_the_contract(folders):
