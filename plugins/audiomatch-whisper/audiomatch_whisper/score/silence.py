@@ -47,7 +47,7 @@ class Silence:
         """Return each token's log probability given silence, (n, maximum), as a constant."""
         if not self._keep_texts:
             return score(targets, self.heard(encode))
-        keys = [(target.tokens, target.spellings) for target in targets]
+        keys = [target.key for target in targets]
         if len(self._known) + len(targets) > MOST_TEXTS:
             self._known = {}
         known = self._known

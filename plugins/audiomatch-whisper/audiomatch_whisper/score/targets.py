@@ -110,6 +110,11 @@ class Target:
                 yield OtherSpelling(target, word, place, sequence, start, ids)
 
     @property
+    def key(self) -> tuple[object, ...]:
+        """What tells it from targets of another text, or of the same in other spellings."""
+        return self.tokens, self.spellings
+
+    @property
     def read(self) -> Ids:
         """What the decoder reads."""
         return (*self.prompt, *self.tokens[:-1])

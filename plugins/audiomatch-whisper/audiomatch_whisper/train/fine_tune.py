@@ -79,7 +79,7 @@ class MatchLoss:
         self._wrong = WrongTexts(self._texts) if config.negatives else None
         own = pipeline.read_targets_of(np.arange(len(self._texts)))
         number: dict[tuple[object, ...], int] = {}  # of each different text as it is read
-        of_clip = [number.setdefault((one.tokens, one.spellings), len(number)) for one in own]
+        of_clip = [number.setdefault(one.key, len(number)) for one in own]
         self._text_of = np.array(of_clip)  # (clips,)
         self._different = [own[i] for i in np.unique(self._text_of, return_index=True)[1]]
         self._silent: Tensor | None = None  # (texts, maximum)
