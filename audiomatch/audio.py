@@ -10,13 +10,14 @@ import stat
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
+from cachetools import RRCache
 from numpy.typing import NDArray
 
 from audiomatch.datasets.audio_paths import hint_at
@@ -33,6 +34,12 @@ T = TypeVar("T")
 
 _HASHING = Lock()  # threads that read segments of one file wait for the first to hash it
 _IN_MEMORY = 64 * 2**20  # bytes; of larger files only what is wanted is read
+# What was decoded, by the SHA-256 of the file: intake, features and the search for speech each ask
+# for it. What makes room is drawn at random: all read the clips in the same order, so that the one
+# asked for the longest ago is the next that will be.
+_MOST_DECODED = 128 * 2**20  # bytes of samples, half an hour
+_decoded: RRCache[str, Decoded] = RRCache(_MOST_DECODED, getsizeof=lambda one: one.samples.nbytes)
+_DECODED = Lock()
 # By which the name of one clip is told from that of a table; what a file is its bytes tell.
 EXTENSIONS = (
     ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".webm",
@@ -106,13 +113,22 @@ class Recording(NamedTuple):
         """Return the samples as `load` does, and what is to be said of them."""
         with opened(self.path) as file:
             if self.whole and os.fstat(file.fileno()).st_size <= _IN_MEMORY:
-                data = file.read()
-                if self.digest and hashlib.sha256(data).hexdigest() != self.digest:
-                    raise self._changed()
-                return decode(data, str(self.path))
+                return self._decode_whole(file.read())
             if self.digest and self.digest_now() != self.digest:
                 raise self._changed()
             return decode(file, str(self.path), self.start, self.end)
+
+    def _decode_whole(self, data: bytes) -> Decoded:
+        digest = hashlib.sha256(data).hexdigest()
+        if self.digest and digest != self.digest:
+            raise self._changed()
+        with _DECODED:
+            found = _decoded.get(digest)
+        if found is None:
+            found = decode(data, str(self.path))
+            with _DECODED, suppress(ValueError):  # larger than all that is kept
+                _decoded[digest] = found
+        return Decoded(found.samples.copy(), list(found.warnings))
 
     def _changed(self) -> ClipError:
         return ClipError(f"{self.path} has changed since it was checked; start again")

@@ -50,6 +50,23 @@ def test_every_format_becomes_16k_mono(
     assert np.abs(middle).max() == pytest.approx(0.5, abs=0.1)
 
 
+def test_a_file_is_decoded_once_and_what_is_given_is_the_callers_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, again = tmp_path / "a.wav", tmp_path / "b.wav"
+    soundfile.write(path, np.linspace(-0.5, 0.5, 1_234), 16_000)
+    first = load_audio(path)
+    expected = first.copy()
+    first *= 0  # as a plugin may
+    again.write_bytes(path.read_bytes())
+    monkeypatch.setattr("audiomatch.audio.decode", pytest.fail)
+    for one in (path, again):
+        np.testing.assert_array_equal(load_audio(one), expected)
+    monkeypatch.undo()
+    soundfile.write(path, np.full(99, 0.25), 16_000)
+    np.testing.assert_array_equal(load_audio(path), np.full(99, 0.25, np.float32))
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(2, 48_000), st.sampled_from([8_000, 11_025, 22_050, 44_100]))
 def test_length_follows_the_rate(
