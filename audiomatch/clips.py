@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -201,9 +202,18 @@ class Clips:
         return self._like(self.frame.iloc[index], known)
 
     def draw(self, rows: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
-        """Draw at most `most` of some rows: the same clips in whatever order the rows are."""
-        by_id = rows[np.argsort(np.array(self.ids, dtype=object)[rows])]
-        return np.random.default_rng(seed).permutation(by_id)[:most]
+        """Draw at most `most` of some rows.
+
+        The same clips in whatever order the rows are, and mostly the same where a few others are
+        among them, as from fold to fold.
+        """
+        seeds = self.seeds(seed)
+        return np.array(sorted(rows, key=lambda row: seeds[row])[:most], dtype=np.int64)
+
+    def seeds(self, seed: int) -> list[int]:
+        """Return a seed for each clip, by `seed` and its id: the same in whatever row it is."""
+        named = (f"{seed}\0{name}".encode() for name in self.ids)
+        return [int.from_bytes(hashlib.sha256(content).digest()) for content in named]
 
     def unlabelled(self) -> Clips:
         """Return the same clips with `match` taken out."""

@@ -83,6 +83,22 @@ def test_groups_go_with_the_clips(clips: Clips) -> None:
         Clips.concat([clips, clips])
 
 
+@given(st.sets(st.text(min_size=1, max_size=3), min_size=2, max_size=30), st.data())
+def test_what_is_drawn_stays_where_others_leave(names: set[str], data: st.DataObject) -> None:
+    ids = data.draw(st.permutations(sorted(names)))
+    most, seed = data.draw(st.integers(1, 30)), data.draw(st.integers(0, 9))
+
+    def drawn(ids: list[str]) -> list[str]:
+        columns = {"id": ids, "audio": "x.wav", "expected_text": "moon", "match": 1}
+        rows = Clips(pd.DataFrame(columns)).draw(np.arange(len(ids)), most, seed)
+        return [ids[row] for row in rows]
+
+    first = drawn(ids)
+    assert len(first) == min(most, len(ids)) and drawn(sorted(ids)) == first
+    left = drawn(ids[1:])
+    assert set(first) - {ids[0]} <= set(left) and len(set(left) - set(first)) <= 1
+
+
 def test_other_recordings_have_their_own_facts(clips: Clips, run: Run, tmp_path: Path) -> None:
     write_tone(tmp_path / "other.wav", 0.7)
     other = admit(clips, run).clips.with_column("audio", str(tmp_path / "other.wav"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,21 +29,29 @@ class Others:
         self.words: Sequence[str] = sorted(word for text in self._texts for word in text.split())
 
     @cached_property
-    def _order(self) -> list[int]:
-        """The answers in an order that does not hang on that of the rows."""
-        sounds = self._clips.sounds
-        return sorted(range(len(self._texts)), key=lambda i: (self._texts[i], sounds[i]))
+    def _sounds(self) -> list[str]:
+        return self._clips.sounds
 
     def draw(self, text: str, rng: np.random.Generator) -> Answer | None:
-        """Return an answer whose text has no part of `text` and is no part of it; None if none."""
-        own = f" {text} "
+        """Return an answer whose text has no part of `text` and is no part of it; None if none.
+
+        What is drawn does not hang on the order of the rows, and mostly stays the same where a few
+        others join or leave: the least of their hashes (rendezvous hashing, Thaler and Ravishankar,
+        1998).
+        """
+        own, number, sounds = f" {text} ", rng.integers(2**63), self._sounds
         apart = [
             i
-            for i in self._order
-            if f" {self._texts[i]} " not in own and own not in f" {self._texts[i]} "
-            if letters(self._texts[i]) != letters(text)
+            for i, other in enumerate(self._texts)
+            if f" {other} " not in own and own not in f" {other} "
+            if letters(other) != letters(text)
         ]
-        return self.answer(apart[int(rng.integers(len(apart)))]) if apart else None
+
+        def drawn(i: int) -> bytes:
+            content = f"{number}\0{self._texts[i]}\0{sounds[i]}"
+            return hashlib.sha256(content.encode()).digest()
+
+        return self.answer(min(apart, key=drawn)) if apart else None
 
     def word(self, rng: np.random.Generator, *, unlike: Sequence[str]) -> str | None:
         """Return a word of any text with other letters than each of `unlike`; None if none."""

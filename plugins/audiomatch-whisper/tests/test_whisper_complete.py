@@ -157,6 +157,27 @@ def test_planted_answers_are_mismatches_of_the_matches(corpus, run, monkeypatch)
     assert kinds == {"cut", *changed}
 
 
+def test_training_parts_that_share_clips_share_what_is_planted(helpers, tmp_path, run):
+    texts = ["the red dog ran", "a boat on the hill", "my green hat", "soup for two men", "go home"]
+    clips = helpers.make_clips(tmp_path, np.linspace(0.6, 2.0, 20), texts)
+    clips = clips.with_column("match", [1] * 20)
+
+    def planted_in(rows):
+        planted = plant(clips.take(rows), run, lambda _: True, exact=True)
+        return dict(zip(planted.ids, zip(planted.sounds, planted.texts, strict=True), strict=True))
+
+    every, most, turned = (
+        planted_in(range(20)),
+        planted_in(range(18)),
+        planted_in(range(17, -1, -1)),
+    )
+    assert most == turned
+    drawn_from_texts = ("#extend", "#replace")
+    shared = [name for name in most if not name.endswith(drawn_from_texts)]
+    same = [name for name in shared if most[name] == every[name]]
+    assert len(shared) == 18 * 6 and len(same) >= 0.9 * len(shared)
+
+
 def test_of_one_text_no_other_is_planted_beside_it(corpus, run):
     alike = corpus.with_column("expected_text", ["the dog ran"] * len(corpus))
     planted = plant(alike, run, lambda _: True, exact=True)

@@ -31,10 +31,10 @@ def plant(train: Clips, run: Run, fits: Callable[[str], bool], *, exact: bool) -
 
     Of a text of one word, where breaking off may leave it whole, the sound is not cut. Texts that
     `fits` says no to are left out, and without `exact` answers that say more than their text.
-    Raises `ClipError` with the clip's row.
+    What is drawn is mostly the same for training parts that share most of their clips, as folds do,
+    so that the evidence of it is kept for others. Raises `ClipError` with the clip's row.
     """
-    matches = np.flatnonzero(train.labels == 1)
-    drawn = np.sort(np.random.default_rng(run.seed).permutation(matches)[:MOST])
+    drawn = train.draw(np.flatnonzero(train.labels == 1), MOST, run.seed)
     parts = [broken_off(train, drawn, run.seed)]
     parts += misread(train, drawn, run.seed, fits, (*WORDS, *FEWER) if exact else WORDS)
     if exact:
@@ -47,11 +47,11 @@ def broken_off(train: Clips, rows: NDArray[np.int64], seed: int) -> Clips:
     """Return mismatches whose speech breaks off, of those `rows` whose text has several words."""
     rows = np.array([i for i in rows if len(train.texts[i].split()) > 1], dtype=np.int64)
     starts = np.nan_to_num(train.segments[rows, 0])
-    ends = np.empty(len(rows))
+    ends, seeds = np.empty(len(rows)), train.seeds(seed)
     for place, row in enumerate(rows):
         audio = load_clip(train, int(row))
         first, last = speech_bounds(audio)
-        share = np.random.default_rng([seed, int(row)]).uniform(*SHARES)
+        share = np.random.default_rng(seeds[row]).uniform(*SHARES)
         seconds = min(first + share * (last - first), len(audio) / SAMPLE_RATE)
         ends[place] = starts[place] + seconds
     return _mismatches(train.take(rows), "cut").with_segments(starts, ends)
@@ -65,10 +65,10 @@ def misread(
     kinds: tuple[Kind, ...],
 ) -> Iterator[Clips]:
     """Give mismatches of those `rows` with a text of each of `kinds`."""
-    maker = WrongTexts(train.texts)
+    maker, seeds = WrongTexts(train.texts), train.seeds(seed)
     for kind in kinds:
         texts = [
-            maker.make_kind(kind, train.texts[i], np.random.default_rng([seed, int(i), kind])).text
+            maker.make_kind(kind, train.texts[i], np.random.default_rng([seeds[i], kind])).text
             for i in rows
         ]
         kept = [place for place, text in enumerate(texts) if fits(text)]
