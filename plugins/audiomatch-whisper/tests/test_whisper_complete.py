@@ -208,17 +208,17 @@ def test_attention_is_smoothed_by_the_median_of_seven(count):
     np.testing.assert_array_equal(smoothed(weights), wanted)
 
 
-@pytest.mark.parametrize("silence", [0.0, 1.5])
-def test_a_spectrogram_says_when_the_sound_begins_and_ends(silence):
+@pytest.mark.parametrize(("earlier", "silence"), [(0, 0.0), (0, 1.5), (8, 0.0), (8, 1.5)])
+def test_a_spectrogram_says_when_the_sound_begins_and_ends(earlier, silence):
     extractor = MelExtractor()
     audio = 1e-3 * np.random.default_rng(0).standard_normal(3 * 16000).astype(np.float32)
-    audio[16000:32000] *= 300
-    audio = np.pad(audio, (0, int(16000 * silence)))
-    assert mel_bounds(log_mel(audio, extractor, 0.3)) == pytest.approx(
-        speech_bounds(audio), abs=0.05
-    )
+    audio[16000:32000] *= 30
+    audio = np.pad(audio, (16000 * earlier, int(16000 * silence)))
+    bounds = mel_bounds(log_mel(audio, extractor, 0.3))
+    assert bounds == pytest.approx(speech_bounds(audio), abs=0.05)
+    assert bounds == pytest.approx((earlier + 1, earlier + 2), abs=0.05)
     before = sound_before(log_mel(audio, extractor, 0.3))
-    assert before[90] == 0 and before[-1] == pytest.approx(1, abs=0.05)
+    assert before[100 * earlier + 90] == 0 and before[-1] == pytest.approx(1, abs=0.05)
     quiet = log_mel(np.zeros(16000, np.float32), extractor, 0.3)
     assert mel_bounds(quiet) == (0.0, 1.5)
 

@@ -324,6 +324,10 @@ def test_sound_is_told_from_silence_and_from_noise():
     assert speech_bounds(wave) == pytest.approx((0.5, 1.5), abs=0.03)
     noisy = wave + 0.02 * generator.standard_normal(len(wave)).astype(np.float32)
     assert speech_bounds(noisy) == pytest.approx((0.5, 1.5), abs=0.03)
+    for silence in ((8, 0), (0, 8), (4, 4)):  # seconds, put before and after
+        padded = np.pad(noisy, np.array(silence) * 16_000)
+        wanted = (silence[0] + 0.5, silence[0] + 1.5)
+        assert speech_bounds(padded) == pytest.approx(wanted, abs=0.03)
 
 
 def test_wrong_texts_are_wrong_where_they_say_so():

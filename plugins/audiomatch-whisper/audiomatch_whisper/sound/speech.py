@@ -14,6 +14,7 @@ from audiomatch.level import without_clicks
 FRAME_SECONDS = 0.02
 # Soft sounds before and after the loud ones: what is kept of the recording on either side.
 AROUND_SECONDS = 0.25
+HEARD = 60.0  # dB under the loudest frame; what is softer is no room's noise
 
 
 class Speech(NamedTuple):
@@ -72,8 +73,10 @@ def speech_bounds(audio: NDArray[np.float32]) -> tuple[float, float]:
 def loud_frames(level: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return which frames are loud, by their level in dB.
 
-    Those within 35 dB of the loudest and 9 dB above the noise (the tenth part that is quietest),
-    and in any case those within 12 dB of the loudest.
+    Those within 35 dB of the loudest and 9 dB above the noise, and in any case those within 12 dB
+    of the loudest. Noise is the tenth part that is quietest of what is heard at all: silence that
+    was put before or after a recording says nothing of its noise.
     """
-    peak, noise = float(level.max()), float(np.quantile(level, 0.1))
+    peak = float(level.max())
+    noise = float(np.quantile(level[level >= peak - HEARD], 0.1))
     return np.flatnonzero(level >= min(max(peak - 35, noise + 9), peak - 12))
