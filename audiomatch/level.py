@@ -14,6 +14,7 @@ FRAME = 512  # samples at 16 kHz, 32 ms: what the voice activity detector takes 
 ACTIVE = 1e-3  # of the power of the loudest frame: 30 dB under it
 DECIBELS = -26.0  # under full scale: P.56's nominal level
 MOST_GAIN = 40.0  # dB: what is softer still is hiss and hum
+HEARD = 60.0  # dB under the loudest frame; what is softer is no room's noise
 CLICK_FRAME = 160  # samples, 10 ms
 CLICK_FRAMES = 9  # what is over in less than half of them does not last
 CLICK = 100.0  # of the power of the loudest that lasts, 20 dB over it
@@ -29,6 +30,20 @@ def frame_power(samples: NDArray[np.floating], frame: int = FRAME) -> NDArray[np
     """Return the mean square of each frame, the last one filled up with zeros, (frames,)."""
     padded = np.pad(samples, (0, -len(samples) % frame)).astype(np.float64)
     return np.asarray(np.square(padded).reshape(-1, frame).mean(axis=1))
+
+
+def without_silence(samples: Samples) -> Samples:
+    """Return the samples without the 10 ms at either end that nothing is heard in.
+
+    Those are `HEARD` and more under the loudest: silence that was put before or after a recording,
+    which says nothing of it. Silence stays as it is.
+    """
+    if not len(samples):
+        return samples
+    frames = np.pad(samples, (0, -len(samples) % CLICK_FRAME), "edge").reshape(-1, CLICK_FRAME)
+    power = frames.var(axis=1, dtype=np.float64)
+    heard = np.flatnonzero(power >= 10 ** (-HEARD / 10) * power.max())
+    return samples[heard[0] * CLICK_FRAME : (heard[-1] + 1) * CLICK_FRAME]
 
 
 def at_one_level(samples: Samples) -> Samples:

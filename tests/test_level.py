@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from audiomatch.audio import load_audio
 from audiomatch.datasets.mini_screener import open_mini_screener
-from audiomatch.level import DECIBELS, MOST_GAIN, active_level, at_one_level, without_clicks
+from audiomatch.level import (
+    DECIBELS,
+    MOST_GAIN,
+    active_level,
+    at_one_level,
+    without_clicks,
+    without_silence,
+)
 from audiomatch.speech import has_speech
 
 GENERATOR = np.random.default_rng(0)
@@ -36,6 +43,17 @@ def test_pauses_do_not_count():
     assert active_level(np.pad(SPEECH, (0, 100_000))) == pytest.approx(
         active_level(SPEECH), rel=0.05
     )
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.floats(-0.3, 0.3))
+def test_silence_around_a_recording_is_left_out(before, after, offset):
+    recorded = np.concatenate([0.01 * SPEECH, SPEECH, 0.01 * SPEECH]) + np.float32(offset)
+    assert len(recorded) % 160 == 0
+    padded = np.pad(recorded, (160 * before, 160 * after))
+    np.testing.assert_array_equal(without_silence(padded), recorded)
+    silence = np.zeros(1000, np.float32)
+    np.testing.assert_array_equal(without_silence(silence), silence)
+    assert len(without_silence(silence[:0])) == 0
 
 
 def test_silence_stays_and_hiss_is_raised_so_far():

@@ -70,6 +70,16 @@ def test_no_feature_moves_with_a_constant_offset(offset, count):
     assert after == pytest.approx(before, rel=1e-3, abs=1e-3)
 
 
+@pytest.mark.parametrize("silence", [(8, 0), (0, 8), (3, 5)])
+def test_silence_around_a_recording_moves_nothing(silence):
+    wave = 0.1 * np.random.default_rng(0).standard_normal(16_000).astype(np.float32)
+    wave[4_000:9_000] *= 0.05
+    before, after = (
+        audio_features(one) for one in (wave, np.pad(wave, np.array(silence) * 16_000))
+    )
+    assert after == before
+
+
 @pytest.mark.parametrize("hertz", [90, 150, 220, 330, 480])
 def test_yin_finds_the_pitch(hertz):
     features = audio_features(voice(hertz, 0.6) + noise(0.6, 1e-3))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from audiomatch.audio import SAMPLE_RATE
+from audiomatch.level import without_silence
 from audiomatch_boosting.features.frames import (
     N_FFT,
     Floats,
@@ -31,9 +32,9 @@ def audio_features(samples: NDArray[np.float32]) -> dict[str, float]:
     """Return the features of a clip (16 kHz, shape (samples,), any length from 1).
 
     All finite. Only those named `level_*` depend on the gain, unless speech is under -75 dB of
-    full scale.
+    full scale. Silence before and after what is heard is left out.
     """
-    frames = spectrogram(samples)
+    frames = spectrogram(without_silence(samples))
     active = active_frames(frames.level)
     spoken = active if active.any() else np.ones_like(active)
     features = speech_features(frames, active)

@@ -70,7 +70,8 @@ def _first_dip(normal: Floats, shortest: int, end: int) -> NDArray[np.int64]:
 
 def pitch_features(spectrogram: Spectrogram, active: NDArray[np.bool_]) -> dict[str, float]:
     """Return pitch in semitones above 100 Hz and voicing over the speech; 0 where unvoiced."""
-    pitch, aperiodicity = yin(spectrogram.wave)
+    # About the mean, or an offset would be a step where the clip begins and ends.
+    pitch, aperiodicity = yin(spectrogram.wave - spectrogram.wave.mean())
     spoken = active[::EVERY][: len(pitch)]
     frames = len(spoken)
     voiced = spoken & (aperiodicity[:frames] < VOICED)

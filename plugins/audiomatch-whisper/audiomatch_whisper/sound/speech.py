@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from audiomatch.audio import SAMPLE_RATE, load_clip
 from audiomatch.clips import Clips
-from audiomatch.level import without_clicks
+from audiomatch.level import HEARD, without_clicks
 
 FRAME_SECONDS = 0.02
 # Soft sounds before and after the loud ones: what is kept of the recording on either side.
 AROUND_SECONDS = 0.25
-HEARD = 60.0  # dB under the loudest frame; what is softer is no room's noise
 
 
 class Speech(NamedTuple):
