@@ -134,8 +134,8 @@ class WrongTexts:
         places = [
             (i, j)
             for i, word in enumerate(words)
-            for j, letter in enumerate(word.lower())
-            if letter in VOWELS or letter in CONSONANTS
+            for j, letter in enumerate(word)  # in lower case a word may be longer: İ
+            if letter.lower() in VOWELS or letter.lower() in CONSONANTS
         ]
         if not places:
             return self._replace(words, generator)

@@ -15,7 +15,7 @@ from audiomatch_whisper.score.pipeline import Pipeline
 from audiomatch_whisper.score.scorer import Scorer
 from audiomatch_whisper.sound.speech import Speech
 from audiomatch_whisper.train.fine_tune import MatchLoss
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -30,6 +30,7 @@ WORD = st.text(st.characters(codec="utf-8", categories=("L", "N", "P")), min_siz
 
 
 @given(st.lists(st.lists(WORD, min_size=1, max_size=6), min_size=1, max_size=4), st.integers(0, 99))
+@example([["0"], ["0"], ["İA"]], 0)
 def test_wrong_texts_never_say_the_text(spoken, seed):
     texts = [" ".join(words) for words in spoken]
     make = WrongTexts(texts)
