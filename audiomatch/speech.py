@@ -86,7 +86,7 @@ def speech_is_heard(train: Clips, run: Run) -> bool:
     Where it does not, the texts are matched by other sounds, tones say, and it has no say.
     """
     # Where all that is asked for is kept, nothing else loads it before a stranger's code runs.
-    _idle.append(_load_detector())
+    _idle.append(_detector())
 
     drawn = train.draw(np.flatnonzero(train.labels == 1), LOOKED_AT, run.seed)
     silent = without_speech(train.take(drawn[:AT_FIRST]), run)
@@ -106,10 +106,7 @@ def low_without_speech(p_match: Vector, clips: Clips, run: Run) -> Vector:
 def _each_frame(samples: NDArray[np.float32]) -> Iterator[float]:
     # The detector misses speech that is soft: one clip in four at 30 dB less.
     padded = np.pad(at_one_level(samples), (0, -len(samples) % FRAME))
-    try:
-        detector = _idle.pop()
-    except IndexError:
-        detector = _load_detector()
+    detector = _detector()
     detector.reset()
     try:
         for frame in padded.reshape(-1, FRAME):
@@ -118,7 +115,12 @@ def _each_frame(samples: NDArray[np.float32]) -> Iterator[float]:
         _idle.append(detector)
 
 
-def _load_detector() -> _Detector:
+def _detector() -> _Detector:
+    """Return one that no thread is using; it is put back into `_idle`."""
+    try:
+        return _idle.pop()
+    except IndexError:
+        pass
     try:
         return _OnnxRuntime()
     except ImportError:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import struct
 import sys
 from fractions import Fraction
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from audiomatch import ClipError, Run
 from audiomatch.audio import load_audio
 from audiomatch.clips import Clips
-from audiomatch.decoding import decode
+from audiomatch.decoding import Decoded, decode
 from audiomatch.inputs import one_clip
 from audiomatch.intake import admit
 
@@ -65,6 +66,19 @@ def test_a_file_is_decoded_once_and_what_is_given_is_the_callers_own(
     monkeypatch.undo()
     soundfile.write(path, np.full(99, 0.25), 16_000)
     np.testing.assert_array_equal(load_audio(path), np.full(99, 0.25, np.float32))
+
+
+def test_what_makes_room_for_sound_takes_none_of_the_callers_random_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = np.zeros(2_000_000, np.float32)  # 8 MB, of which 16 are kept
+    monkeypatch.setattr("audiomatch.audio.decode", lambda *_: Decoded(long, []))
+    before = random.getstate()
+    for i in range(20):
+        path = tmp_path / f"{i}.wav"
+        path.write_bytes(b"%d" % i)
+        load_audio(path)
+    assert random.getstate() == before
 
 
 @settings(max_examples=20, deadline=None)

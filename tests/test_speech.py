@@ -157,3 +157,13 @@ def test_the_detector_keeps_nothing_of_the_clip_before(spoken: Clips, tmp_path: 
         np.testing.assert_array_equal(speech_probabilities(voice), expected)
     run = audiomatch.Run(cache=tmp_path / "cache", workers=4)
     assert not without_speech(spoken, run).any(), "several threads at once"
+
+
+def test_a_fit_leaves_no_detector_of_its_own(
+    spoken: Clips, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    idle: deque[object] = deque()
+    monkeypatch.setattr("audiomatch.speech._idle", idle)
+    for number in range(3):
+        assert speech_is_heard(spoken, audiomatch.Run(cache=tmp_path / str(number), workers=1))
+    assert len(idle) == 1
