@@ -21,7 +21,6 @@ from audiomatch_torch import (
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audiomatch.audio import map_audio
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError, WeightsError
 from audiomatch.explanation import Explanation
@@ -31,7 +30,6 @@ from audiomatch.matcher import Run
 from audiomatch.model import CARD
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.explain.explainer import Explainer
-from audiomatch_whisper.explain.unsaid import lower_unsaid, speech_frames
 from audiomatch_whisper.net.weights import (
     find_whisper,
     load_whisper,
@@ -125,8 +123,9 @@ class WhisperMatcher(TorchMatcher[Scorer]):
         if held_out is not None:
             logits = self.logits(model.eval(), held_out, compute)
             self.calibrate(logits, held_out, every)
-        self._explainer = Explainer(model, self.config).remember(train, compute.run.seed)
         self._check = SpeechCheck.of(train, compute.run)
+        self._explainer = Explainer(model, self.config, self._check)
+        self._explainer.remember(train, compute.run.seed)
 
     def _train(self, model: Scorer, train: Clips, compute: Compute) -> None:
         config = self.config
@@ -224,11 +223,7 @@ class WhisperMatcher(TorchMatcher[Scorer]):
     def explain(self, clips: Clips, run: Run) -> list[Explanation]:
         """Return each clip's words with P(said), times by attention, and what was heard."""
         with self.computing(run) as (_, compute):
-            found = self.fitted(self._explainer).explain(clips, compute, self.calibration)
-        if not self._check.on:
-            return [lower_unsaid(one, None) for one in found]
-        frames = map_audio(clips, speech_frames, run, "speech")
-        return [lower_unsaid(*pair) for pair in zip(found, frames, strict=True)]
+            return self.fitted(self._explainer).explain(clips, compute, self.calibration)
 
     def prepare_explain(self, run: Run) -> None:
         """Calibrate P(said), which `explain` does otherwise when it is first asked."""
@@ -259,8 +254,8 @@ class WhisperMatcher(TorchMatcher[Scorer]):
             scorer.untrained = restored_beside(scorer.model, load_tensors(before), str(before))
         elif isinstance(scorer.head, ProductHead) and self.config.trains:
             raise WeightsError(f"{before}: it is missing; {OLDER}")
-        self._explainer = Explainer(scorer, self.config).load(folder)
         self._check = SpeechCheck.load(folder)
+        self._explainer = Explainer(scorer, self.config, self._check).load(folder)
         return scorer
 
 

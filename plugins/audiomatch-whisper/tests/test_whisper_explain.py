@@ -154,13 +154,13 @@ def test_clips_heard_again_after_memory_ran_out_break_off_where_they_did(fitted,
 def test_words_that_were_never_reached_are_calibrated_on(fitted, corpus, run, monkeypatch):
     given = []
 
-    def fit(_, features, examples):
-        given.extend(zip(features, examples, strict=True))
+    def fit(_, features, examples, unsaid):
+        given.extend(zip(features, examples, unsaid, strict=True))
 
     monkeypatch.setattr(SaidHead, "fit", fit)
     fitted().prepare_explain(run)
-    assert all(len(features) == len(one.said) for features, one in given)
-    said = [one.said.tolist() for _, one in given if one.text in corpus.texts]
+    assert all(len(own) == len(one.said) == len(never) for own, one, never in given)
+    said = [one.said.tolist() for _, one, _ in given if one.text in corpus.texts]
     reached = [own for own in said if 0 < sum(own) < len(own)]
     assert reached and all(own == sorted(own, reverse=True) for own in reached)
 
@@ -361,12 +361,31 @@ def test_a_text_of_which_nothing_is_said_has_no_word_that_is():
     examples = [Example(i, "a b c d", each) for i, each in enumerate(said)]
     others = [Example(i, "e f g h", 0 * each, other=True) for i, each in enumerate(said)]
     head = SaidHead(2)
-    head.fit([*near, *far], [*examples, *others])
+    any_of_them = [np.zeros(4, dtype=bool)] * len(near)
+    head.fit([*near, *far], [*examples, *others], 2 * any_of_them)
     p_near, p_far = (np.array([head(torch.tensor(own).float()).detach() for own in part])
                      for part in (near, far))  # fmt: skip
     assert p_far.max() < 0.3 and ((p_near > 0.5) == np.array(said)).mean() > 0.98
-    head.fit(near, examples)  # there is no other text to be told from
+    head.fit(near, examples, any_of_them)  # there is no other text to be told from
     assert ((head(torch.tensor(near[0]).float()) > 0.5).numpy() == said[0]).all()
+
+
+def test_words_that_cannot_have_been_said_do_not_make_others_less_probable():
+    generator = np.random.default_rng(0)
+    features = [generator.normal(2, 1, (4, 1)) for _ in range(80)]
+    reached = [4 if i % 2 else 2 for i in range(80)]  # a Whisper goes on after the speech is over
+    examples = [Example(i, "a b c d", (np.arange(4) < end).astype(np.int8))
+                for i, end in enumerate(reached)]  # fmt: skip
+    wrong = [generator.normal(-2, 1, (4, 1)) for _ in range(40)]
+    examples += [Example(i, "e f g h", np.zeros(4, dtype=np.int8)) for i in range(40)]
+    unsaid = [np.arange(4) >= end for end in reached] + [np.zeros(4, dtype=bool)] * 40
+    head = SaidHead(1)
+    head.fit([*features, *wrong], examples, unsaid)
+    p = np.concatenate([head(torch.tensor(own).float()).detach() for own in features])
+    said = np.concatenate([np.arange(4) < end for end in reached])
+    assert p[said].mean() > 0.9  # 0.69 where all words are learned from
+    head.fit([*features, *wrong], examples, [np.ones(4, dtype=bool)] * len(examples))  # of nothing
+    assert torch.isfinite(head(torch.tensor(features[0]).float())).all()
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,9 @@ class SaidHead(nn.Module):
     """P(said) of a text's words: P(the text was read) * P(the word was said, where it was).
 
     A word is judged after the words before it, as if these had been said. In another's sentence
-    most words follow well from one another, so what is known of all of them is asked first.
+    most words follow well from one another, so what is known of all of them is asked first. Words
+    that cannot have been said, by when they would have been (`find_unsaid`), are not learned from:
+    many sound as well as those that were said, which would then seem less probable.
 
     Attributes:
         text: of the mean over words of their features.
@@ -55,20 +57,38 @@ class SaidHead(nn.Module):
         said: Tensor = self.word(features).cpu().double().sigmoid()
         return read * said
 
-    def fit(self, features: Sequence[NDArray[np.float64]], examples: Sequence[Example]) -> None:
-        """Fit both logistics on examples and the features of their words, each (words, width)."""
+    def fit(
+        self,
+        features: Sequence[NDArray[np.float64]],
+        examples: Sequence[Example],
+        unsaid: Sequence[NDArray[np.bool_]],
+    ) -> None:
+        """Fit both logistics.
+
+        Args:
+            features: of the words of each example, (words, width) each.
+            examples: the texts.
+            unsaid: which of the words of each cannot have been said, (words,) each.
+        """
         near = [i for i, one in enumerate(examples) if not one.other]
         said = [one.said for one in examples]
-        self.word.fit(
-            np.concatenate([features[i] for i in near]), np.concatenate([said[i] for i in near])
+        _fit(
+            self.word,
+            np.concatenate([features[i][~unsaid[i]] for i in near]),
+            np.concatenate([said[i][~unsaid[i]] for i in near]),
         )
         read = np.array([own.any() for own in said], dtype=np.int8)
-        if read.all():  # of a single text
-            with torch.no_grad():
-                self.text.linear.weight.zero_()
-                self.text.linear.bias.fill_(ALWAYS)
-        else:
-            self.text.fit(np.array([own.mean(0) for own in features]), read)
+        _fit(self.text, np.array([own.mean(0) for own in features]), read)
+
+
+@torch.no_grad()
+def _fit(head: Head, features: NDArray[np.float64], labels: NDArray[np.int8]) -> None:
+    """Fit a logistic; where all labels are one, as of a single text, it always says that."""
+    if len(np.unique(labels)) > 1:
+        head.fit(features, labels)
+        return
+    head.linear.weight.zero_()
+    head.linear.bias.fill_(ALWAYS if labels.all() else -ALWAYS)
 
 
 def calibration_clips(train: Clips, maximum: int, seed: int) -> Clips:

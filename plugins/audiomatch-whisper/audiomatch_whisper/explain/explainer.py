@@ -12,6 +12,7 @@ import torch
 from audiomatch_torch import Compute, load_into, load_tensors, save_tensors
 from numpy.typing import NDArray
 
+from audiomatch.audio import map_audio
 from audiomatch.calibration import Calibration
 from audiomatch.clips import Clips
 from audiomatch.errors import UserError
@@ -25,6 +26,7 @@ from audiomatch_whisper.explain.calibration import (
     calibration_clips,
     calibration_examples,
 )
+from audiomatch_whisper.explain.unsaid import find_unsaid, lower_unsaid, speech_frames
 from audiomatch_whisper.explain.word_features import (
     ScoredWords,
     WordFeatures,
@@ -36,6 +38,7 @@ from audiomatch_whisper.score.alignment import cross_attention, token_starts, wo
 from audiomatch_whisper.score.pipeline import Pipeline, Rows, pieces
 from audiomatch_whisper.score.scorer import Scorer
 from audiomatch_whisper.sound.speech import Speech, speech_of
+from audiomatch_whisper.sound.speech_check import SpeechCheck
 from audiomatch_whisper.text.vocabulary import Vocabulary
 from audiomatch_whisper.text.words import TokenizedText
 
@@ -54,8 +57,8 @@ class Explainer:
     needs none.
     """
 
-    def __init__(self, scorer: Scorer, config: WhisperConfig) -> None:
-        self._scorer, self._config = scorer, config
+    def __init__(self, scorer: Scorer, config: WhisperConfig, check: SpeechCheck) -> None:
+        self._scorer, self._config, self._check = scorer, config, check
         self._head: SaidHead | None = None
         self._examples: Clips | None = None
         self._seed = 0
@@ -99,27 +102,40 @@ class Explainer:
         )
         wrong = clips.take(rows[[one.of for one in examples]])
         wrong = wrong.with_column("expected_text", [one.text for one in examples])
-        features = self._features_of(wrong, compute)
+        features, unsaid = self._listen_to_words(wrong, compute)
         whole = [i for i, text in enumerate(clips.texts) if len(text.split()) > 1][::EVERY]
         if whole:
             cut, unfinished = self._broken_off(clips.take(whole), compute)
-            features += self._features_of(cut, compute)
-            examples += unfinished
+            more, never = self._listen_to_words(cut, compute)
+            features, unsaid, examples = features + more, unsaid + never, examples + unfinished
         head = SaidHead(len(WordFeatures._fields))
-        head.fit(features, examples)
+        head.fit(features, examples, unsaid)
         self._head = head
         return head
 
-    def _features_of(self, clips: Clips, compute: Compute) -> list[NDArray[np.float64]]:
-        """Return the features of each clip's words, (words, features) each."""
+    def _listen_to_words(
+        self, clips: Clips, compute: Compute
+    ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.bool_]]]:
+        """Return features of each clip's words, (words, features), and which cannot be said."""
         features: list[NDArray[np.float64]] = [np.empty(0)] * len(clips)
+        unsaid: list[NDArray[np.bool_]] = [np.empty(0, dtype=np.bool_)] * len(clips)
+        frames = self._speech_frames(clips, compute)
 
         def keep(heard: _Heard) -> None:
-            for i, words in zip(heard.clips, heard.words, strict=True):
-                features[i] = words.features.stacked()
+            for i, clip in enumerate(heard.clips):
+                text = heard.texts[i]
+                spans = word_spans(self._token_starts(heard, i), text.first)
+                features[clip] = heard.words[i].features.stacked()
+                unsaid[clip] = find_unsaid(text.words, spans, frames[clip])
 
         self._listen(Pipeline(self._scorer, clips, self._config, compute), "words", keep)
-        return features
+        return features, unsaid
+
+    def _speech_frames(self, clips: Clips, compute: Compute) -> list[NDArray[np.bool_] | None]:
+        """Return in which frames of each clip somebody speaks; None where the check is off."""
+        if not self._check.on:
+            return [None] * len(clips)
+        return [*map_audio(clips, speech_frames, compute.run, "speech")]
 
     def _broken_off(self, clips: Clips, compute: Compute) -> tuple[Clips, list[Example]]:
         """Cut each recording off where one of its words begins, by the attention, but the first."""
@@ -146,7 +162,8 @@ class Explainer:
     ) -> list[Explanation]:
         """Return each clip's words with P(said), times, and what was heard in their place.
 
-        P(match) is the `calibration` of the scorer's logit.
+        P(match) is the `calibration` of the scorer's logit. Both are low for what cannot have been
+        said.
         """
         pipeline = Pipeline(self._scorer, clips, self._config, compute)
         head = self.calibrate(compute).to(compute.device)
@@ -178,7 +195,8 @@ class Explainer:
                 )
 
         self._listen(pipeline, "explain", keep)
-        return [found[i] for i in range(len(clips))]
+        frames = self._speech_frames(clips, compute)
+        return [lower_unsaid(found[i], own) for i, own in enumerate(frames)]
 
     def _fits(self, text: str) -> bool:
         """Say whether the decoder holds a text, its prompt and its end."""

@@ -5,12 +5,13 @@ A Whisper completes sentences: given half of a text it expects the rest, and fin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audiomatch.explanation import Explanation, WordEvidence
+from audiomatch.explanation import Explanation
 from audiomatch.speech import CEILING, FRAME, THRESHOLD, hold_speech, speech_probabilities
 
 FRAME_SECONDS = FRAME / 16_000
@@ -33,33 +34,51 @@ def lower_unsaid(one: Explanation, frames: NDArray[np.bool_] | None) -> Explanat
         one: of a clip.
         frames: its `speech_frames`; None where the detector is not believed.
     """
-    silent = frames is not None and not hold_speech(frames.tolist())
-    reached = _reached(one.words)
+    spans = [(word.start, word.end) for word in one.words]
+    unsaid = find_unsaid([word.word for word in one.words], spans, frames)
     words = tuple(
-        word
-        if i < reached and not silent and (frames is None or _spoken(word, frames))
-        else replace(word, probability=min(word.probability, CEILING), heard="")
-        for i, word in enumerate(one.words)
+        replace(word, probability=min(word.probability, CEILING), heard="") if low else word
+        for word, low in zip(one.words, unsaid.tolist(), strict=True)
     )
-    if not silent:
+    if frames is None or hold_speech(frames.tolist()):
         return replace(one, words=words)
     return replace(one, words=words, p_match=min(one.p_match, CEILING), heard="")
 
 
-def _reached(words: tuple[WordEvidence, ...]) -> int:
+def find_unsaid(
+    words: Sequence[str], spans: Sequence[tuple[float, float]], frames: NDArray[np.bool_] | None
+) -> NDArray[np.bool_]:
+    """Return which words cannot have been said, (words,).
+
+    Args:
+        words: of a text.
+        spans: where in the clip each begins and ends, in seconds.
+        frames: as of `lower_unsaid`.
+    """
+    reached = _reached(words, spans)
+    silent = frames is not None and not hold_speech(frames.tolist())
+    unsaid = [
+        i >= reached or silent or (frames is not None and not _spoken(span, frames))
+        for i, span in enumerate(spans)
+    ]
+    return np.array(unsaid, dtype=np.bool_)
+
+
+def _reached(words: Sequence[str], spans: Sequence[tuple[float, float]]) -> int:
     """Return how many words come before the last ones, for which no or too little time was left."""
-    seconds = [word.end - word.start for word in words]
+    seconds = [end - start for start, end in spans]
     count = len(words)
     while count and seconds[count - 1] < SHORTEST:
         count -= 1
-    least = [SHORTEST + A_LETTER * len(word.word) for word in words]
+    least = [SHORTEST + A_LETTER * len(word) for word in words]
     while 0 < count < len(words) and seconds[count - 1] < least[count - 1]:
         count -= 1
     return count
 
 
-def _spoken(word: WordEvidence, frames: NDArray[np.bool_]) -> bool:
-    """Say whether somebody speaks where the word is."""
-    first = int(max(0.0, word.start - AROUND) / FRAME_SECONDS)
-    last = int((word.end + AROUND) / FRAME_SECONDS) + 1
+def _spoken(span: tuple[float, float], frames: NDArray[np.bool_]) -> bool:
+    """Say whether somebody speaks from a second to another."""
+    start, end = span
+    first = int(max(0.0, start - AROUND) / FRAME_SECONDS)
+    last = int((end + AROUND) / FRAME_SECONDS) + 1
     return bool(frames[first:last].any())
