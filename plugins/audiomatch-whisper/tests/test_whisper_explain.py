@@ -9,7 +9,7 @@ import torch
 from audiomatch_whisper.config import WhisperConfig
 from audiomatch_whisper.explain.calibration import Example, SaidHead, calibration_examples
 from audiomatch_whisper.explain.explainer import Explainer
-from audiomatch_whisper.explain.unsaid import lower_unsaid
+from audiomatch_whisper.explain.unreached import lower_unreached
 from audiomatch_whisper.explain.word_features import score_words
 from audiomatch_whisper.net.decoder import CrossAttentionCache
 from audiomatch_whisper.net.greedy import decode_greedily, repeated
@@ -154,12 +154,12 @@ def test_clips_heard_again_after_memory_ran_out_break_off_where_they_did(fitted,
 def test_words_that_were_never_reached_are_calibrated_on(fitted, corpus, run, monkeypatch):
     given = []
 
-    def fit(_, features, examples, unsaid):
-        given.extend(zip(features, examples, unsaid, strict=True))
+    def fit(_, features, examples, reached):
+        given.extend(zip(features, examples, reached, strict=True))
 
     monkeypatch.setattr(SaidHead, "fit", fit)
     fitted().prepare_explain(run)
-    assert all(len(own) == len(one.said) == len(never) for own, one, never in given)
+    assert all(len(own) == len(one.said) >= reached for own, one, reached in given)
     said = [one.said.tolist() for _, one, _ in given if one.text in corpus.texts]
     reached = [own for own in said if 0 < sum(own) < len(own)]
     assert reached and all(own == sorted(own, reverse=True) for own in reached)
@@ -361,16 +361,15 @@ def test_a_text_of_which_nothing_is_said_has_no_word_that_is():
     examples = [Example(i, "a b c d", each) for i, each in enumerate(said)]
     others = [Example(i, "e f g h", 0 * each, other=True) for i, each in enumerate(said)]
     head = SaidHead(2)
-    any_of_them = [np.zeros(4, dtype=bool)] * len(near)
-    head.fit([*near, *far], [*examples, *others], 2 * any_of_them)
+    head.fit([*near, *far], [*examples, *others], [4] * 80)
     p_near, p_far = (np.array([head(torch.tensor(own).float()).detach() for own in part])
                      for part in (near, far))  # fmt: skip
     assert p_far.max() < 0.3 and ((p_near > 0.5) == np.array(said)).mean() > 0.98
-    head.fit(near, examples, any_of_them)  # there is no other text to be told from
+    head.fit(near, examples, [4] * 40)  # there is no other text to be told from
     assert ((head(torch.tensor(near[0]).float()) > 0.5).numpy() == said[0]).all()
 
 
-def test_words_that_cannot_have_been_said_do_not_make_others_less_probable():
+def test_words_that_were_not_reached_do_not_make_others_less_probable():
     generator = np.random.default_rng(0)
     features = [generator.normal(2, 1, (4, 1)) for _ in range(80)]
     reached = [4 if i % 2 else 2 for i in range(80)]  # a Whisper goes on after the speech is over
@@ -378,13 +377,12 @@ def test_words_that_cannot_have_been_said_do_not_make_others_less_probable():
                 for i, end in enumerate(reached)]  # fmt: skip
     wrong = [generator.normal(-2, 1, (4, 1)) for _ in range(40)]
     examples += [Example(i, "e f g h", np.zeros(4, dtype=np.int8)) for i in range(40)]
-    unsaid = [np.arange(4) >= end for end in reached] + [np.zeros(4, dtype=bool)] * 40
     head = SaidHead(1)
-    head.fit([*features, *wrong], examples, unsaid)
+    head.fit([*features, *wrong], examples, [*reached, *[4] * 40])
     p = np.concatenate([head(torch.tensor(own).float()).detach() for own in features])
     said = np.concatenate([np.arange(4) < end for end in reached])
     assert p[said].mean() > 0.9  # 0.69 where all words are learned from
-    head.fit([*features, *wrong], examples, [np.ones(4, dtype=bool)] * len(examples))  # of nothing
+    head.fit([*features, *wrong], examples, [0] * len(examples))
     assert torch.isfinite(head(torch.tensor(features[0]).float())).all()
 
 
@@ -400,10 +398,18 @@ def test_words_that_cannot_have_been_said_do_not_make_others_less_probable():
 def test_words_for_which_too_little_time_is_left_are_not_said(seconds, said):
     edges = np.cumsum([0.0, *seconds])
     words = tuple(
-        WordEvidence("word", 0.9, 0.0, start, end, (), "", "") for start, end in pairwise(edges)
+        WordEvidence("word", 0.9, 0.0, start, end, (), "word", "") for start, end in pairwise(edges)
     )
-    found = lower_unsaid(Explanation("a", "word " * 4, 0.9, "", words), None)
-    assert [word.probability > 0.5 for word in found.words] == [i < said for i in range(4)]
+    found = lower_unreached(Explanation("a", "word " * 4, 0.9, "", words), None)
+    assert [word.probability for word in found.words] == pytest.approx(
+        [0.9 if i < said else 0.36 if i == said else 0.027 for i in range(4)]
+    )
+    assert [word.heard for word in found.words] == ["word" if i < said else "" for i in range(4)]
+    found = lower_unreached(
+        Explanation("a", "word " * 4, 0.9, "word", words), np.zeros(60, dtype=bool)
+    )
+    assert {word.probability for word in found.words} == {found.p_match} == {0.02}
+    assert {word.heard for word in found.words} == {found.heard} == {""}
 
 
 def sentences():

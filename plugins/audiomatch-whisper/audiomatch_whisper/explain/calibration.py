@@ -39,8 +39,8 @@ class SaidHead(nn.Module):
 
     A word is judged after the words before it, as if these had been said. In another's sentence
     most words follow well from one another, so what is known of all of them is asked first. Words
-    that cannot have been said, by when they would have been (`find_unsaid`), are not learned from:
-    many sound as well as those that were said, which would then seem less probable.
+    for which there was no time are not learned from: many are as probable as those that were said,
+    which would then seem less so.
 
     Attributes:
         text: of the mean over words of their features.
@@ -61,21 +61,21 @@ class SaidHead(nn.Module):
         self,
         features: Sequence[NDArray[np.float64]],
         examples: Sequence[Example],
-        unsaid: Sequence[NDArray[np.bool_]],
+        reached: Sequence[int],
     ) -> None:
         """Fit both logistics.
 
         Args:
             features: of the words of each example, (words, width) each.
             examples: the texts.
-            unsaid: which of the words of each cannot have been said, (words,) each.
+            reached: for how many of the words of each there was time, by `count_reached`.
         """
         near = [i for i, one in enumerate(examples) if not one.other]
         said = [one.said for one in examples]
         _fit(
             self.word,
-            np.concatenate([features[i][~unsaid[i]] for i in near]),
-            np.concatenate([said[i][~unsaid[i]] for i in near]),
+            np.concatenate([features[i][: reached[i]] for i in near]),
+            np.concatenate([said[i][: reached[i]] for i in near]),
         )
         read = np.array([own.any() for own in said], dtype=np.int8)
         _fit(self.text, np.array([own.mean(0) for own in features]), read)

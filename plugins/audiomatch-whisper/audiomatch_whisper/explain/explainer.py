@@ -26,7 +26,11 @@ from audiomatch_whisper.explain.calibration import (
     calibration_clips,
     calibration_examples,
 )
-from audiomatch_whisper.explain.unsaid import find_unsaid, lower_unsaid, speech_frames
+from audiomatch_whisper.explain.unreached import (
+    count_reached,
+    lower_unreached,
+    speech_frames,
+)
 from audiomatch_whisper.explain.word_features import (
     ScoredWords,
     WordFeatures,
@@ -102,23 +106,23 @@ class Explainer:
         )
         wrong = clips.take(rows[[one.of for one in examples]])
         wrong = wrong.with_column("expected_text", [one.text for one in examples])
-        features, unsaid = self._listen_to_words(wrong, compute)
+        features, reached = self._listen_to_words(wrong, compute)
         whole = [i for i, text in enumerate(clips.texts) if len(text.split()) > 1][::EVERY]
         if whole:
             cut, unfinished = self._broken_off(clips.take(whole), compute)
-            more, never = self._listen_to_words(cut, compute)
-            features, unsaid, examples = features + more, unsaid + never, examples + unfinished
+            more, times = self._listen_to_words(cut, compute)
+            features, reached, examples = features + more, reached + times, examples + unfinished
         head = SaidHead(len(WordFeatures._fields))
-        head.fit(features, examples, unsaid)
+        head.fit(features, examples, reached)
         self._head = head
         return head
 
     def _listen_to_words(
         self, clips: Clips, compute: Compute
-    ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.bool_]]]:
-        """Return features of each clip's words, (words, features), and which cannot be said."""
+    ) -> tuple[list[NDArray[np.float64]], list[int]]:
+        """Return features of each clip's words, (words, features), and for how many was time."""
         features: list[NDArray[np.float64]] = [np.empty(0)] * len(clips)
-        unsaid: list[NDArray[np.bool_]] = [np.empty(0, dtype=np.bool_)] * len(clips)
+        reached = [0] * len(clips)
         frames = self._speech_frames(clips, compute)
 
         def keep(heard: _Heard) -> None:
@@ -126,10 +130,10 @@ class Explainer:
                 text = heard.texts[i]
                 spans = word_spans(self._token_starts(heard, i), text.first)
                 features[clip] = heard.words[i].features.stacked()
-                unsaid[clip] = find_unsaid(text.words, spans, frames[clip])
+                reached[clip] = count_reached(text.words, spans, frames[clip])
 
         self._listen(Pipeline(self._scorer, clips, self._config, compute), "words", keep)
-        return features, unsaid
+        return features, reached
 
     def _speech_frames(self, clips: Clips, compute: Compute) -> list[NDArray[np.bool_] | None]:
         """Return in which frames of each clip somebody speaks; None where the check is off."""
@@ -162,8 +166,8 @@ class Explainer:
     ) -> list[Explanation]:
         """Return each clip's words with P(said), times, and what was heard in their place.
 
-        P(match) is the `calibration` of the scorer's logit. Both are low for what cannot have been
-        said.
+        P(match) is the `calibration` of the scorer's logit. Both are low for what was not
+        reached.
         """
         pipeline = Pipeline(self._scorer, clips, self._config, compute)
         head = self.calibrate(compute).to(compute.device)
@@ -196,7 +200,7 @@ class Explainer:
 
         self._listen(pipeline, "explain", keep)
         frames = self._speech_frames(clips, compute)
-        return [lower_unsaid(found[i], own) for i, own in enumerate(frames)]
+        return [lower_unreached(found[i], own) for i, own in enumerate(frames)]
 
     def _fits(self, text: str) -> bool:
         """Say whether the decoder holds a text, its prompt and its end."""
