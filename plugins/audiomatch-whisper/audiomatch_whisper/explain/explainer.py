@@ -110,8 +110,9 @@ class Explainer:
         whole = [i for i, text in enumerate(clips.texts) if len(text.split()) > 1][::EVERY]
         if whole:
             cut, unfinished = self._broken_off(clips.take(whole), compute)
-            more, times = self._listen_to_words(cut, compute)
-            features, reached, examples = features + more, reached + times, examples + unfinished
+            features_cut, reached_cut = self._listen_to_words(cut, compute)
+            features, reached = features + features_cut, reached + reached_cut
+            examples += unfinished
         head = SaidHead(len(WordFeatures._fields))
         head.fit(features, examples, reached)
         self._head = head
@@ -120,7 +121,7 @@ class Explainer:
     def _listen_to_words(
         self, clips: Clips, compute: Compute
     ) -> tuple[list[NDArray[np.float64]], list[int]]:
-        """Return features of each clip's words, (words, features), and for how many was time."""
+        """Return the features of each clip's words, (words, width), and how many were reached."""
         features: list[NDArray[np.float64]] = [np.empty(0)] * len(clips)
         reached = [0] * len(clips)
         frames = self._speech_frames(clips, compute)
