@@ -275,7 +275,9 @@ def test_words_are_scored_by_the_plain_log_probabilities(scored_words):
 def test_a_decoder_that_repeats_itself_is_noticed():
     assert repeated([9, 1, 2, 3, 4, 1, 2, 3, 4]) == 4
     assert repeated([1, 2, 3, 1, 2, 3]) == 0
-    assert repeated([7] * 20) == 0
+    assert repeated([7] * 9) == repeated([5, 7] * 9) == 0
+    assert repeated([5, *[7] * 10]) == 9
+    assert repeated([1, *[5, 7] * 10]) == 18
 
 
 def test_the_path_is_the_cheapest_and_never_goes_back():

@@ -12,6 +12,8 @@ from audiomatch_whisper.net.modules import WhisperNetwork
 from audiomatch_whisper.net.prefix_tree import PrefixTree
 from audiomatch_whisper.net.softmax import vocabulary_log_p
 
+TIMES = 10  # that few tokens are said in turn before the decoder is taken to be caught in a loop
+
 
 @dataclass
 class Transcript:
@@ -69,11 +71,16 @@ def decode_greedily(
     return out
 
 
-def repeated(ids: Sequence[int]) -> int:
+def repeated(ids: list[int]) -> int:
     """Return how many of the last ids say again what those before them say; 0 where none do.
 
-    Four or more, of three kinds at least: people do say "no no no".
+    Four or more, of three kinds at least: people do say "no no no". Of fewer, what is said for the
+    `TIMES`th time.
     """
+    for count in range(1, 4):
+        said = TIMES * count
+        if len(ids) >= said and ids[-said:] == [*ids[-count:]] * TIMES:
+            return said - count
     for count in range(4, len(ids) // 2 + 1):
         last = ids[-count:]
         if last == ids[-2 * count : -count] and len(set(last)) >= 3:
