@@ -414,6 +414,22 @@ def test_words_for_which_too_little_time_is_left_are_not_said(seconds, said):
     assert {word.heard for word in found.words} == {found.heard} == {""}
 
 
+@pytest.mark.parametrize(
+    ("spoken", "left"),
+    [
+        ([True, False, True, True], [0.9] * 4),  # a pause
+        ([True, True, False, False], [0.9, 0.9, 0.36, 0.027]),  # over before the last two
+    ],
+)
+def test_words_in_a_pause_keep_their_p_said_and_those_after_the_speech_do_not(spoken, left):
+    words = tuple(WordEvidence("word", 0.9, 0.0, i, i + 1, (), "word", "") for i in range(4))
+    seconds = np.arange(125) * 512 / 16_000  # 4 s, a frame of the detector each
+    frames = np.array(spoken)[seconds.astype(int)]
+    frames[(seconds % 1 < 0.2) | (seconds % 1 > 0.8)] = False
+    found = lower_unreached(Explanation("a", "word " * 4, 0.9, "", words), frames)
+    assert [word.probability for word in found.words] == pytest.approx(left)
+
+
 def sentences():
     """mini-screener's matching sentences of one voice each, the real words in order."""
     clips = open_mini_screener(None, True)
