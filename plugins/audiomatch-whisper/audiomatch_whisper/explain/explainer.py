@@ -26,11 +26,7 @@ from audiomatch_whisper.explain.calibration import (
     calibration_clips,
     calibration_examples,
 )
-from audiomatch_whisper.explain.unreached import (
-    count_reached,
-    lower_unreached,
-    speech_frames,
-)
+from audiomatch_whisper.explain.unreached import count_reached, lower_unreached, speech_frames
 from audiomatch_whisper.explain.word_features import (
     ScoredWords,
     WordFeatures,
@@ -167,8 +163,8 @@ class Explainer:
     ) -> list[Explanation]:
         """Return each clip's words with P(said), times, and what was heard in their place.
 
-        P(match) is the `calibration` of the scorer's logit. Both are low for what was not
-        reached.
+        P(match) is the `calibration` of the scorer's logit. P(said) is low for words that were not
+        reached, and both where nobody speaks.
         """
         pipeline = Pipeline(self._scorer, clips, self._config, compute)
         head = self.calibrate(compute).to(compute.device)

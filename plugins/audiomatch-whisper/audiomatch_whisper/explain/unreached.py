@@ -25,8 +25,12 @@ BEHIND = 0.03
 
 
 def speech_frames(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return in which frames of the voice activity detector somebody speaks, (frames,)."""
-    return speech_probabilities(samples) > THRESHOLD
+    """Return in which frames of the voice activity detector somebody speaks, (frames,).
+
+    In none where too few of them are speech for somebody to have said anything.
+    """
+    frames = speech_probabilities(samples) > THRESHOLD
+    return frames if hold_speech(frames.tolist()) else np.zeros_like(frames)
 
 
 def lower_unreached(one: Explanation, frames: NDArray[np.bool_] | None) -> Explanation:
@@ -38,7 +42,7 @@ def lower_unreached(one: Explanation, frames: NDArray[np.bool_] | None) -> Expla
         one: of a clip.
         frames: its `speech_frames`; None where the detector is not believed.
     """
-    if frames is not None and not hold_speech(frames.tolist()):
+    if frames is not None and not frames.any():
         words = (_lowered(word, min(word.probability, CEILING)) for word in one.words)
         return replace(one, words=(*words,), p_match=min(one.p_match, CEILING), heard="")
     spans = [(word.start, word.end) for word in one.words]
@@ -64,8 +68,6 @@ def count_reached(
         spans: where in the clip each begins and ends, in seconds.
         frames: as of `lower_unreached`: a place where nobody speaks is no time for the last words.
     """
-    if frames is not None and not hold_speech(frames.tolist()):
-        return 0
     spoken = [frames is None or _spoken(span, frames) for span in spans]
     seconds = [end - start for start, end in spans]
     count = len(words)

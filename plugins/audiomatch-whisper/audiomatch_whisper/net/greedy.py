@@ -79,7 +79,7 @@ def repeated(ids: list[int]) -> int:
     """
     for count in range(1, 4):
         said = TIMES * count
-        if len(ids) >= said and ids[-said:] == [*ids[-count:]] * TIMES:
+        if len(ids) >= said and ids[-said:] == ids[-count:] * TIMES:
             return said - count
     for count in range(4, len(ids) // 2 + 1):
         last = ids[-count:]
